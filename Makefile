@@ -37,7 +37,7 @@ COMMON := -std=gnu11 -O2 -g -ffreestanding -fno-pic -fno-pie -fno-stack-protecto
           -fno-common -fshort-wchar -fno-asynchronous-unwind-tables -fcf-protection=none \
           -fno-delete-null-pointer-checks -fno-tree-loop-distribute-patterns -mgeneral-regs-only \
           $(WARN) -Iinclude -Iinclude/$(ARCH) -MMD -MP
-# -freproducible paths: no build directory in the image.
+# No build directory in the image.
 COMMON += -ffile-prefix-map=$(CURDIR)/=
 
 arch_amd64 := -m64 -mabi=ms -mms-bitfields -mno-red-zone -mcmodel=kernel -mcx16 -D_AMD64_
@@ -92,7 +92,7 @@ $(OUT)/boot/%.o: boot/%.c $(OUT)/flags
 	$(AS) $(if $(filter amd64,$(ARCH)),--64,--32) $(OUT)/boot/$*.s -o $@
 
 $(OUT)/linker.ld: linker.ld $(OUT)/flags
-	$(CC) -E -P -x c $(arch_$(ARCH)) $< -o $@
+	$(CC) -E -P -x c $(filter -D%,$(arch_$(ARCH))) $< -o $@
 
 # The console font: Debian's Terminus, linked as it is.
 FONT ?= /usr/share/consolefonts/Lat15-Terminus16.psf.gz
@@ -104,7 +104,7 @@ $(OUT)/font.o: $(OUT)/font.psf
 	$(OBJCOPY) --rename-section .data=.font,alloc,load,readonly,data,contents $@
 
 # Linked twice: the second time with the table of the first one's function names, which the kernel's
-# own backtraces read. The table has a section at the end of the read-only data, so that it moves nothing.
+# own backtraces read. The table lies behind all code, so that filling it moves no function.
 LDFLAGS := -nostdlib -static -z max-page-size=4096 -z noexecstack --build-id=none --no-warn-rwx-segments -T $(OUT)/linker.ld
 LIBGCC   = $(if $(filter i386,$(ARCH)),$(shell $(CC) -m32 -print-libgcc-file-name))
 $(OUT)/symbols0.S: tools/symbols.py
