@@ -92,7 +92,7 @@ $(OUT)/boot/%.o: boot/%.c $(OUT)/flags
 	$(AS) $(if $(filter amd64,$(ARCH)),--64,--32) $(OUT)/boot/$*.s -o $@
 
 $(OUT)/linker.ld: linker.ld $(OUT)/flags
-	$(CC) -E -P -x c $(filter -D%,$(arch_$(ARCH))) $< -o $@
+	$(CC) -E -P -undef -x c $(filter -D%,$(arch_$(ARCH))) $< -o $@
 
 # The console font: Debian's Terminus, linked as it is.
 FONT ?= /usr/share/consolefonts/Lat15-Terminus16.psf.gz

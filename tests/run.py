@@ -1,0 +1,207 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Runs every test there is and ends with "N passed, N failed".
+
+`make test` calls this once everything that may be missing is installed. A suite is a function that
+yields Results; each result is one promise kept or broken. Suites run in the order of SUITES: what
+is quick and tells most comes first. A broken build ends the run, since nothing after it could mean
+anything.
+
+    tests/run.py [--jobs N] [SUITE...]      SUITE: build style layers abi host fuzz system
+
+Output: one line a suite, every broken promise with what was seen, the total. The details of the
+last run are in build/test/.
+"""
+import argparse
+import os
+import re
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree
+from pathlib import Path
+from typing import Iterator, List, NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+OUT = ROOT / "build" / "test"
+ARCHES = ("amd64", "i386")
+FLAVOURS = ("free", "checked")
+FUZZ_RUNS = 20000
+
+
+class Result(NamedTuple):
+    """One promise: its name, whether it was kept, and what was seen if not."""
+    name: str
+    ok: bool
+    detail: str = ""
+
+
+def call(command: List[str], log: str, **options) -> subprocess.CompletedProcess:
+    """Runs a command in the root with its output, stderr included, kept in build/test/LOG."""
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          stdin=subprocess.DEVNULL, text=True, errors="replace", check=False,
+                          **options)
+    (OUT / log).write_text(done.stdout)
+    return done
+
+
+def last_lines(text: str, count: int = 20) -> str:
+    """The end of a program's output: where it says what went wrong."""
+    return "\n".join(text.strip().splitlines()[-count:])
+
+
+def make(target: str, *variables: str) -> Result:
+    """Builds one target; a warning counts as a failure."""
+    name = " ".join((target,) + variables)
+    done = call(["make", "--no-print-directory", "-j%d" % JOBS, target, *variables],
+                "make-%s.txt" % re.sub(r"\W+", "-", name))
+    if done.returncode:
+        return Result("make %s succeeds" % name, False, last_lines(done.stdout, 40))
+    warned = [line for line in done.stdout.splitlines() if "warning:" in line]
+    return Result("make %s succeeds without a warning" % name, not warned, "\n".join(warned[:20]))
+
+
+def build() -> Iterator[Result]:
+    """Both architectures, both flavours, all drivers, host tests, medium."""
+    for arch in ARCHES:
+        for checked in ("0", "1"):
+            yield make("kernel", "ARCH=" + arch, "CHECKED=" + checked)
+    yield make("drivers")
+    yield make("guest")
+    yield make("host")
+    if (ROOT / "iso" / "grub.cfg").exists():
+        yield make("build/lookaside.iso")
+
+
+def script(path: str, name: str) -> Iterator[Result]:
+    """A check that prints one line a finding and exits non-zero if there are any."""
+    if not (ROOT / path).exists():
+        return
+    done = call([sys.executable, path], Path(path).stem + ".txt")
+    yield Result(name, done.returncode == 0, last_lines(done.stdout, 60))
+
+
+def style() -> Iterator[Result]:
+    """Source form."""
+    return script("tests/style.py", "every file keeps the source form")
+
+
+def layers() -> Iterator[Result]:
+    """Components call downwards only."""
+    return script("tests/layers.py", "components call downwards only (design section 4)")
+
+
+def abi() -> Iterator[Result]:
+    """Public structures have the layout of the DDK headers."""
+    return script("tests/abi/compare.py", "public structures have mingw-w64's layout, both architectures")
+
+
+def sanitizer_environment() -> dict:
+    """Sanitizers that stop at the first finding and look for leaks too."""
+    return dict(os.environ, ASAN_OPTIONS="detect_leaks=1:abort_on_error=0",
+                UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1", CMOCKA_MESSAGE_OUTPUT="TAP")
+
+
+def host() -> Iterator[Result]:
+    """The kernel's own code, natively; each cmocka case is one result."""
+    for source in sorted((ROOT / "tests" / "host").glob("test_*.c")):
+        program = ROOT / "build" / "host" / source.stem
+        done = call([str(program)], source.stem + ".txt", timeout=300, env=sanitizer_environment())
+        cases = re.findall(r"^(ok|not ok) \d+ - (.*)$", done.stdout, re.M)
+        for verdict, case in cases:
+            yield Result("%s: %s" % (source.stem, case.strip()), verdict == "ok",
+                         last_lines(done.stdout, 40) if verdict != "ok" else "")
+        if done.returncode and all(verdict == "ok" for verdict, _ in cases) or not cases:
+            yield Result("%s runs to its end" % source.stem, done.returncode == 0 and bool(cases),
+                         last_lines(done.stdout, 60))
+
+
+def fuzz() -> Iterator[Result]:
+    """Every parser, a fixed number of inputs from a fixed seed: the same in every run."""
+    for source in sorted((ROOT / "tests" / "host").glob("fuzz_*.c")):
+        seeds = ROOT / "tests" / "host" / "seeds" / source.stem[len("fuzz_"):]
+        done = call([str(ROOT / "build" / "host" / source.stem), "-runs=%d" % FUZZ_RUNS, "-seed=1",
+                     "-verbosity=0", "-artifact_prefix=%s/" % OUT]
+                    + ([str(seeds)] if seeds.is_dir() else []),
+                    source.stem + ".txt", timeout=300, env=sanitizer_environment())
+        yield Result("%s: %d inputs do no harm" % (source.stem, FUZZ_RUNS), done.returncode == 0,
+                     last_lines(done.stdout, 40))
+
+
+def pytest_command() -> List[str]:
+    """A Python that has pytest: the one running this, or the distribution's own."""
+    for python in (sys.executable, "/usr/bin/python3"):
+        found = subprocess.run([python, "-c", "import pytest"], capture_output=True, check=False)
+        if found.returncode == 0:
+            break
+    command = [python, "-m", "pytest", "-p", "no:cacheprovider", "-q"]
+    xdist = subprocess.run([python, "-c", "import xdist"], capture_output=True, check=False)
+    return command + (["-n", str(JOBS)] if xdist.returncode == 0 else [])
+
+
+def system() -> Iterator[Result]:
+    """Boots the whole thing, through ./lookaside as a user would."""
+    report = OUT / "system.xml"
+    if report.exists():
+        report.unlink()
+    if not list((ROOT / "tests" / "system").glob("test_*.py")):
+        return
+    done = call(pytest_command() + ["tests/system", "--junitxml=%s" % report], "system.txt")
+    if not report.exists():
+        yield Result("pytest runs", False, last_lines(done.stdout))
+        return
+    for case in xml.etree.ElementTree.parse(report).iter("testcase"):
+        bad = [child for child in case if child.tag in ("failure", "error")]
+        if not bad and case.find("skipped") is not None:
+            continue
+        detail = "\n".join(last_lines(child.text or child.get("message", ""), 40) for child in bad)
+        yield Result("%s: %s" % (case.get("classname"), case.get("name")), not bad, detail)
+
+
+SUITES = {suite.__name__: suite for suite in (build, style, layers, abi, host, fuzz, system)}
+
+
+def run_suite(name: str) -> List[Result]:
+    """Runs one suite, printing its line and what failed in it."""
+    if sys.stderr.isatty():
+        print("\r%s ..." % name, end="", file=sys.stderr, flush=True)
+    start = time.monotonic()
+    results = list(SUITES[name]())
+    failed = [result for result in results if not result.ok]
+    if sys.stderr.isatty():
+        print("\r\033[K", end="", file=sys.stderr, flush=True)
+    print("%-8s %4d passed, %d failed  (%.0f s)"
+          % (name, len(results) - len(failed), len(failed), time.monotonic() - start), flush=True)
+    for result in failed:
+        print("  FAILED: %s" % result.name)
+        print("".join("      %s\n" % line for line in result.detail.splitlines()), end="", flush=True)
+    return results
+
+
+def main() -> int:
+    """Runs the named suites, all of them when none is named."""
+    global JOBS
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1,
+                        help="how many things run at a time (default: one a processor)")
+    parser.add_argument("suite", nargs="*", help="one of: " + " ".join(SUITES))
+    arguments = parser.parse_args()
+    unknown = [name for name in arguments.suite if name not in SUITES]
+    if unknown:
+        parser.error("no suite named %s" % ", ".join(unknown))
+    JOBS = arguments.jobs
+    OUT.mkdir(parents=True, exist_ok=True)
+    results = []
+    for name in arguments.suite or SUITES:
+        found = run_suite(name)
+        results += found
+        if name == "build" and not all(result.ok for result in found):
+            break
+    failed = sum(not result.ok for result in results)
+    print("%d passed, %d failed" % (len(results) - failed, failed))
+    return 1 if failed or not results else 0
+
+
+if __name__ == "__main__":
+    JOBS = 1
+    sys.exit(main())
