@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+// i386: the processor's instructions as inline functions, and what a trap leaves on the stack.
+#pragma once
+
+#include "nt/nt.h"
+#include "i386/pcr.h"
+
+#define KERNEL_BASE      0xC0E00000u
+#define HAL_REGION_BASE  0xFFC00000u
+#define HAL_REGION_SIZE  0x400000u
+#define SHARED_USER_DATA_ADDRESS 0xFFDF0000u
+#define PTE_BASE         0xC0000000u
+#define PAGING_LEVELS    3u
+#define SYSTEM_RANGE_START 0x80000000u
+
+// Vectors. Device IRQLs 3 to 26 take eight vectors each, from 0x30; the IRQL is (vector - 0x18) / 8.
+#define LEGACY_VECTOR_BASE 0x20u  // where the 8259s deliver; forwarded to the line's own vector
+#define DIRQL_VECTOR_BASE  0x30u
+#define CLOCK_VECTOR     0xF0u
+#define IPI_VECTOR       0xF8u
+#define APIC_ERROR_VECTOR 0xFAu
+#define SPURIOUS_VECTOR  0xFFu
+#define DIRQL_FIRST      3u
+#define DIRQL_LAST       26u
+
+// What every trap and interrupt entry leaves on the stack, from low to high addresses. Esp and SegSs are
+// pushed by the processor only when it came from user mode; HardwareEsp says where the stack was.
+typedef struct _KTRAP_FRAME {
+    ULONG PreviousIrql;         // KPCR.Irql on entry
+    ULONG Cr2;                  // fault address (page faults)
+    PVOID ExceptionList;        // fs:[0] on entry
+    ULONG HardwareEsp;          // the interrupted stack pointer, whatever the mode
+    ULONG SegGs, SegFs, SegEs, SegDs;
+    ULONG Edi, Esi, Ebp, Temp, Ebx, Edx, Ecx, Eax;  // pushal order; Temp is pushal's ESP
+    ULONG Vector;
+    ULONG ErrorCode;
+    ULONG Eip, SegCs, EFlags;   // pushed by the processor
+    ULONG Esp, SegSs;           // only from user mode
+} KTRAP_FRAME, *PKTRAP_FRAME;
+
+#define TRAP_PC(Frame)    ((Frame)->Eip)
+#define TRAP_SP(Frame)    ((Frame)->HardwareEsp)
+#define TRAP_FP(Frame)    ((Frame)->Ebp)
+#define TRAP_FLAGS(Frame) ((Frame)->EFlags)
+
+#define EFLAGS_IF 0x200u
+
+FORCEINLINE PKPCR KeGetPcr(VOID)
+{
+    PKPCR Pcr;
+    __asm__("movl %%fs:0x1c, %0" : "=r"(Pcr));
+    return Pcr;
+}
+
+FORCEINLINE PKPRCB KeGetCurrentPrcb(VOID)
+{
+    PKPRCB Prcb;
+    __asm__("movl %%fs:0x20, %0" : "=r"(Prcb));
+    return Prcb;
+}
+
+FORCEINLINE KIRQL KiGetIrql(VOID)
+{
+    UCHAR Irql;
+    __asm__ volatile("movb %%fs:0x24, %0" : "=q"(Irql)::"memory");
+    return Irql;
+}
+
+FORCEINLINE VOID KiSetIrql(KIRQL Irql)
+{
+    __asm__ volatile("movb %0, %%fs:0x24" ::"q"(Irql) : "memory");
+}
+
+// Raising is a store: nothing has to be told. Lowering is a store and a look at what was held back; the
+// order matters, because an interrupt between the two is then simply taken.
+FORCEINLINE KIRQL KiRaiseIrql(KIRQL NewIrql)
+{
+    KIRQL OldIrql = KiGetIrql();
+    KiSetIrql(NewIrql);
+    return OldIrql;
+}
+
+VOID FASTCALL KiReplayInterrupts(KIRQL NewIrql);  // ke: runs what is pending above NewIrql
+
+FORCEINLINE VOID KiLowerIrql(KIRQL NewIrql)
+{
+    ULONG Irr;
+    KiSetIrql(NewIrql);
+    __asm__ volatile("movl %%fs:0x28, %0" : "=r"(Irr)::"memory");
+    if (__builtin_expect((Irr >> NewIrql) > 1, 0))
+        KiReplayInterrupts(NewIrql);
+}
+
+FORCEINLINE ULONG KiReadCr0(VOID) { ULONG v; __asm__ volatile("movl %%cr0, %0" : "=r"(v)); return v; }
+FORCEINLINE ULONG KiReadCr2(VOID) { ULONG v; __asm__ volatile("movl %%cr2, %0" : "=r"(v)); return v; }
+FORCEINLINE ULONG KiReadCr3(VOID) { ULONG v; __asm__ volatile("movl %%cr3, %0" : "=r"(v)); return v; }
+FORCEINLINE ULONG KiReadCr4(VOID) { ULONG v; __asm__ volatile("movl %%cr4, %0" : "=r"(v)); return v; }
+FORCEINLINE VOID KiWriteCr0(ULONG v) { __asm__ volatile("movl %0, %%cr0" ::"r"(v) : "memory"); }
+FORCEINLINE VOID KiWriteCr3(ULONG v) { __asm__ volatile("movl %0, %%cr3" ::"r"(v) : "memory"); }
+FORCEINLINE VOID KiWriteCr4(ULONG v) { __asm__ volatile("movl %0, %%cr4" ::"r"(v) : "memory"); }
+
+FORCEINLINE ULONG_PTR KiReadFlags(VOID)
+{
+    ULONG_PTR Flags;
+    __asm__ volatile("pushfl; popl %0" : "=r"(Flags)::"memory");
+    return Flags;
+}
+
+#include "x86.h"

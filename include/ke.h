@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT
+// ke: processors, IRQL, interrupts, traps, DPCs, spin locks, bugchecks.
+#pragma once
+
+#include "arch.h"
+#include "export.h"
+#include "kd.h"
+#include "nt/nt.h"
+
+// ---- threads ---------------------------------------------------------------------------------------
+// One thread runs in this slice: the one that started the system. The object exists because drivers and
+// the trap path ask for it; the scheduler's fields come with the scheduler.
+typedef struct _KTHREAD {
+    DISPATCHER_HEADER Header;
+    PVOID StackBase;    // first byte above the stack
+    PVOID StackLimit;   // lowest usable byte; the guard page lies below
+    const char *Name;
+} KTHREAD, *PKTHREAD;
+
+FORCEINLINE PKTHREAD KiCurrentThread(VOID) { return KeGetCurrentPrcb()->CurrentThread; }
+
+// ---- start -----------------------------------------------------------------------------------------
+// The boot processor's KPCR, descriptor tables and stacks; after it traps are reported. IF stays off.
+VOID KeInitializeProcessor(PVOID BootStackLimit, PVOID BootStackBase);
+// Opens interrupts and starts the clock. Needs the HAL. Gives IRQLs that really mask.
+VOID KeStartInterrupts(VOID);
+
+// ---- traps -----------------------------------------------------------------------------------------
+// mm registers its page-fault routine. It returns TRUE when the access can be retried; FALSE when an
+// exception (STATUS_ACCESS_VIOLATION, filled in) is to be raised at the fault. Illegal system accesses
+// do not return. Called with the interrupted code's IRQL in effect.
+typedef BOOLEAN KE_PAGE_FAULT_ROUTINE(PKTRAP_FRAME Frame, ULONG_PTR Address, ULONG ErrorCode,
+                                      PEXCEPTION_RECORD Exception);
+extern KE_PAGE_FAULT_ROUTINE *KePageFaultRoutine;
+
+#define PF_PRESENT 1u
+#define PF_WRITE   2u
+#define PF_USER    4u
+#define PF_RESERVED 8u
+#define PF_FETCH   16u
+
+// rtl's exception dispatcher, registered at start: searches the handlers of the interrupted code and
+// continues there. Returns only when nobody took it.
+typedef VOID KE_EXCEPTION_ROUTINE(PEXCEPTION_RECORD Exception, PKTRAP_FRAME Frame);
+extern KE_EXCEPTION_ROUTINE *KeExceptionRoutine;
+
+// Context <-> trap frame. The frame passed to KeContinue is loaded into the processor; no return.
+VOID KeContextFromTrapFrame(const KTRAP_FRAME *Frame, PCONTEXT Context);
+DECLSPEC_NORETURN VOID KeContinue(const CONTEXT *Context);  // resumes there, at the current IRQL
+
+// Kernel code that may fault on a driver's or user's memory lists itself in the fix-up table: when the
+// instruction at Fault faults, execution goes on at Fixup.
+typedef struct _KE_FIXUP { ULONG_PTR Fault; ULONG_PTR Fixup; } KE_FIXUP;
+extern const KE_FIXUP FixupTableStart[], FixupTableEnd[];
+// Copies, or returns FALSE when any byte is not accessible. IRQL: any; never bugchecks. For debuggers.
+BOOLEAN KeSafeCopy(PVOID Destination, const VOID *Source, SIZE_T Length);
+
+// ---- bugchecks -------------------------------------------------------------------------------------
+DECLSPEC_NORETURN VOID NTAPI KeBugCheck(ULONG Code);
+DECLSPEC_NORETURN VOID NTAPI KeBugCheckEx(ULONG Code, ULONG_PTR P1, ULONG_PTR P2, ULONG_PTR P3, ULONG_PTR P4);
+// The same with the frame of the code at fault and the words that say what rule it broke (printf-like
+// text made by the caller; NULL: the code's own sentence).
+DECLSPEC_NORETURN VOID KiBugCheck(ULONG Code, ULONG_PTR P1, ULONG_PTR P2, ULONG_PTR P3, ULONG_PTR P4,
+                                  PKTRAP_FRAME Frame, const char *Sentence);
+const char *KeBugCheckName(ULONG Code);
+// kd registers the screen; it does not return.
+typedef struct _KE_BUGCHECK {
+    ULONG Code;
+    ULONG_PTR Parameter[4];
+    PKTRAP_FRAME Frame;      // NULL when the caller of KeBugCheckEx is itself the place
+    const char *Sentence;    // may be NULL
+    KIRQL Irql;              // before the bugcheck raised it
+    ULONG_PTR Caller;        // return address into the code that called KeBugCheckEx
+} KE_BUGCHECK;
+typedef VOID KE_BUGCHECK_ROUTINE(const KE_BUGCHECK *BugCheck);
+extern KE_BUGCHECK_ROUTINE *KeBugCheckRoutine;
+
+// ---- IRQL ------------------------------------------------------------------------------------------
+const char *KeIrqlName(KIRQL Irql);
+KIRQL NTAPI KeGetCurrentIrql(VOID);
+KIRQL FASTCALL KfRaiseIrql(KIRQL NewIrql);
+VOID FASTCALL KfLowerIrql(KIRQL NewIrql);
+KIRQL NTAPI KeRaiseIrqlToDpcLevel(VOID);
+#if DBG
+// The checked build's entry check of exported routines.
+#define ASSERT_IRQL_AT_MOST(Limit) \
+    (KiGetIrql() <= (Limit) ? (void)0 : KiBugCheck(IRQL_NOT_LESS_OR_EQUAL, KiReturnAddress(), KiGetIrql(), 0, \
+        KiReturnAddress(), NULL, "A routine was called above its highest IRQL (checked build)."))
+#else
+#define ASSERT_IRQL_AT_MOST(Limit) ((void)0)
+#endif
+
+// ---- spin locks ------------------------------------------------------------------------------------
+VOID NTAPI KeInitializeSpinLock(PKSPIN_LOCK SpinLock);
+KIRQL KiAcquireLock(PKSPIN_LOCK SpinLock);              // to DISPATCH_LEVEL, returns the old IRQL
+VOID KiReleaseLock(PKSPIN_LOCK SpinLock, KIRQL OldIrql);
+VOID KiAcquireLockAtDpcLevel(PKSPIN_LOCK SpinLock);     // IRQL >= DISPATCH_LEVEL already
+VOID KiReleaseLockFromDpcLevel(PKSPIN_LOCK SpinLock);
+
+// ---- DPCs ------------------------------------------------------------------------------------------
+VOID NTAPI KeInitializeDpc(PKDPC Dpc, PKDEFERRED_ROUTINE DeferredRoutine, PVOID DeferredContext);
+BOOLEAN NTAPI KeInsertQueueDpc(PKDPC Dpc, PVOID SystemArgument1, PVOID SystemArgument2);
+BOOLEAN NTAPI KeRemoveQueueDpc(PKDPC Dpc);
+VOID NTAPI KeSetImportanceDpc(PKDPC Dpc, KDPC_IMPORTANCE Importance);
+BOOLEAN KeDpcsIdle(VOID);  // nothing queued and nothing running
+
+// ---- interrupts ------------------------------------------------------------------------------------
+typedef struct _KINTERRUPT {
+    SHORT Type;
+    SHORT Size;
+    LIST_ENTRY ListEntry;                 // in the vector's chain
+    PKSERVICE_ROUTINE ServiceRoutine;
+    PKMESSAGE_SERVICE_ROUTINE MessageServiceRoutine;  // instead, for messages
+    ULONG MessageId;
+    PVOID ServiceContext;
+    KSPIN_LOCK SpinLock;
+    PKSPIN_LOCK ActualLock;
+    ULONG Vector;
+    KIRQL Irql, SynchronizeIrql;
+    BOOLEAN Connected, ShareVector;
+    KINTERRUPT_MODE Mode;
+    ULONG64 Count;                        // times the routine claimed the interrupt
+    ULONG_PTR Caller;                     // who connected it, for the leak report
+} KINTERRUPT;
+
+VOID KeInitializeInterrupt(PKINTERRUPT Interrupt, PKSERVICE_ROUTINE ServiceRoutine, PVOID ServiceContext,
+                           PKSPIN_LOCK SpinLock, ULONG Vector, KIRQL Irql, KIRQL SynchronizeIrql,
+                           KINTERRUPT_MODE Mode, BOOLEAN ShareVector);
+BOOLEAN KeConnectInterrupt(PKINTERRUPT Interrupt);     // FALSE: vector in use and not shareable
+BOOLEAN KeDisconnectInterrupt(PKINTERRUPT Interrupt);
+BOOLEAN NTAPI KeSynchronizeExecution(PKINTERRUPT Interrupt, PKSYNCHRONIZE_ROUTINE Routine, PVOID Context);
+
+// ---- time ------------------------------------------------------------------------------------------
+VOID NTAPI KeStallExecutionProcessor(ULONG Microseconds);
+ULONG64 KeSystemUptime(VOID);  // 100 ns units since the kernel's first instruction; any IRQL
+
+// Sleeps until an interrupt. IRQL: PASSIVE_LEVEL.
+VOID KeIdle(VOID);

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+// mm: physical pages, page tables, system address space, faults, I/O space, contiguous memory.
+#pragma once
+
+#include "ke.h"
+#include "loader.h"
+#include "nt/nt.h"
+
+// ---- start -----------------------------------------------------------------------------------------
+// Needs: the loader block, boot's page tables, ke's traps. Gives: pages, system PTEs, protections; the
+// identity map is gone when it returns.
+VOID MmInitialize(PLOADER_BLOCK Block);
+// Frees INIT sections and boot/'s memory. Returns bytes given back.
+SIZE_T MmFreeInitialMemory(VOID);
+// A new processor's page caches.
+VOID MmInitializeProcessor(PKPRCB Prcb);
+
+// ---- physical pages --------------------------------------------------------------------------------
+#define MM_PAGE_ANY    0u
+#define MM_PAGE_ZEROED 1u
+#define MM_NO_PAGE     ((PFN_NUMBER)-1)
+
+// One page, active with one reference. Fails: MM_NO_PAGE when RAM is used up. IRQL: <= DISPATCH_LEVEL.
+PFN_NUMBER MmAllocatePage(ULONG Flags);
+VOID MmFreePage(PFN_NUMBER Page);
+
+// ---- system address space --------------------------------------------------------------------------
+typedef enum _MM_REGION_TYPE {
+    MmRegionUser, MmRegionPageTables, MmRegionHyperspace, MmRegionSharedData, MmRegionSystemImages,
+    MmRegionSystemPtes, MmRegionPagedPool, MmRegionNonPagedPool, MmRegionNonPagedPoolExecute,
+    MmRegionPfnDatabase, MmRegionBookkeeping, MmRegionKernelImage, MmRegionHal, MmRegionSpecialPool,
+    MmRegionMaximum
+} MM_REGION_TYPE;
+
+typedef struct _MM_REGION {
+    MM_REGION_TYPE Type;
+    const char *Name;
+    ULONG_PTR Base;
+    ULONG_PTR Size;     // bytes
+} MM_REGION;
+
+const MM_REGION *MmFindRegion(const VOID *Address);        // NULL: in none
+const MM_REGION *MmGetRegion(MM_REGION_TYPE Type);
+
+// A run of Pages pages of address space in a region (system PTEs, system images, the pools), with no
+// memory behind it. Fails: NULL. IRQL: <= DISPATCH_LEVEL.
+PVOID MmReserveSystemRange(MM_REGION_TYPE Region, SIZE_T Pages);
+VOID MmReleaseSystemRange(PVOID Base, SIZE_T Pages);
+
+// Protections for the kernel's own use.
+#define MM_READ    1u
+#define MM_WRITE   2u
+#define MM_EXECUTE 4u
+
+// Memory behind a reserved range: all pages or none. IRQL: <= DISPATCH_LEVEL.
+BOOLEAN MmCommitSystemRange(PVOID Base, SIZE_T Pages, ULONG Protection, ULONG PageFlags);
+VOID MmDecommitSystemRange(PVOID Base, SIZE_T Pages);      // the pages go back, the range stays
+VOID MmProtectSystemRange(PVOID Base, SIZE_T Pages, ULONG Protection);
+
+// Maps physical memory (RAM or device) into system PTEs; Address and Length need no alignment.
+PVOID MmMapPhysical(ULONG64 Address, SIZE_T Length, ULONG Protection, MEMORY_CACHING_TYPE Cache);
+VOID MmUnmapPhysical(PVOID Mapping, SIZE_T Length);
+
+// Whole pages for the pools: reserved and committed. Fails: NULL. IRQL: <= DISPATCH_LEVEL.
+PVOID MmAllocatePoolPages(MM_REGION_TYPE Pool, SIZE_T Pages);
+VOID MmFreePoolPages(PVOID Base, SIZE_T Pages);
+
+// A kernel stack of Pages with a guard page below. Returns the base (first byte above it), NULL: none.
+PVOID MmCreateKernelStack(SIZE_T Pages);
+VOID MmDeleteKernelStack(PVOID StackBase, SIZE_T Pages);
+
+// Is this page mapped and usable for such an access without a fault? IRQL: any.
+BOOLEAN MmIsMapped(const VOID *Address, ULONG Protection);
+BOOLEAN NTAPI MmIsAddressValid(PVOID VirtualAddress);
+PHYSICAL_ADDRESS NTAPI MmGetPhysicalAddress(PVOID BaseAddress);
+
+// Is this address in a driver's image (not the kernel's)? Decides 0xA or 0xD1. IRQL: any.
+BOOLEAN MmIsDriverAddress(ULONG_PTR Address);
+
+typedef struct _MM_STATISTICS {
+    ULONG64 TotalPages;       // RAM we may use, in pages
+    ULONG64 FreePages;        // free list, and RAM not touched yet
+    ULONG64 UntouchedPages;   // of these, not in the PFN database yet
+    ULONG64 ZeroedPages;
+    ULONG64 ActivePages;
+    ULONG64 BadPages;
+    ULONG64 TablePages;       // page tables
+    ULONG64 PfnPages;         // PFN database
+    ULONG64 ImagePages;       // kernel image and boot modules
+    ULONG64 PoolPages[3];     // nonpaged, nonpaged execute, paged
+    ULONG64 SystemPtePages;   // address space in use there
+    PFN_NUMBER LowestPage, HighestPage;
+} MM_STATISTICS;
+VOID MmQueryStatistics(MM_STATISTICS *Statistics);
+
+PVOID NTAPI MmMapIoSpace(PHYSICAL_ADDRESS PhysicalAddress, SIZE_T NumberOfBytes, MEMORY_CACHING_TYPE CacheType);
+VOID NTAPI MmUnmapIoSpace(PVOID BaseAddress, SIZE_T NumberOfBytes);

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+// Instructions that are spelled alike on amd64 and i386. Included by arch.h alone.
+#pragma once
+
+FORCEINLINE UCHAR KiInByte(USHORT Port) { UCHAR v; __asm__ volatile("inb %1, %0" : "=a"(v) : "Nd"(Port)); return v; }
+FORCEINLINE USHORT KiInWord(USHORT Port) { USHORT v; __asm__ volatile("inw %1, %0" : "=a"(v) : "Nd"(Port)); return v; }
+FORCEINLINE ULONG KiInLong(USHORT Port) { ULONG v; __asm__ volatile("inl %1, %0" : "=a"(v) : "Nd"(Port)); return v; }
+FORCEINLINE VOID KiOutByte(USHORT Port, UCHAR v) { __asm__ volatile("outb %0, %1" ::"a"(v), "Nd"(Port) : "memory"); }
+FORCEINLINE VOID KiOutWord(USHORT Port, USHORT v) { __asm__ volatile("outw %0, %1" ::"a"(v), "Nd"(Port) : "memory"); }
+FORCEINLINE VOID KiOutLong(USHORT Port, ULONG v) { __asm__ volatile("outl %0, %1" ::"a"(v), "Nd"(Port) : "memory"); }
+
+FORCEINLINE ULONG64 KiReadTsc(VOID)
+{
+    ULONG Low, High;
+    __asm__ volatile("rdtsc" : "=a"(Low), "=d"(High)::"memory");
+    return ((ULONG64)High << 32) | Low;
+}
+
+FORCEINLINE ULONG64 KiReadMsr(ULONG Msr)
+{
+    ULONG Low, High;
+    __asm__ volatile("rdmsr" : "=a"(Low), "=d"(High) : "c"(Msr));
+    return ((ULONG64)High << 32) | Low;
+}
+
+FORCEINLINE VOID KiWriteMsr(ULONG Msr, ULONG64 Value)
+{
+    __asm__ volatile("wrmsr" ::"c"(Msr), "a"((ULONG)Value), "d"((ULONG)(Value >> 32)) : "memory");
+}
+
+FORCEINLINE VOID KiCpuid(ULONG Leaf, ULONG SubLeaf, ULONG Registers[4])
+{
+    __asm__ volatile("cpuid"
+                     : "=a"(Registers[0]), "=b"(Registers[1]), "=c"(Registers[2]), "=d"(Registers[3])
+                     : "a"(Leaf), "c"(SubLeaf));
+}
+
+FORCEINLINE VOID KiInvalidatePage(const VOID *Address)
+{
+    __asm__ volatile("invlpg (%0)" ::"r"(Address) : "memory");
+}
+
+FORCEINLINE VOID KiPause(VOID) { __asm__ volatile("pause" ::: "memory"); }
+FORCEINLINE VOID KiCli(VOID) { __asm__ volatile("cli" ::: "memory"); }
+FORCEINLINE VOID KiSti(VOID) { __asm__ volatile("sti" ::: "memory"); }
+// Interrupts on and sleep until one comes: sti takes effect after hlt has begun, so none is missed.
+FORCEINLINE VOID KiEnableAndHalt(VOID) { __asm__ volatile("sti; hlt" ::: "memory"); }
+
+// Returns whether interrupts were enabled, for KiRestoreInterrupts.
+FORCEINLINE BOOLEAN KiDisableInterrupts(VOID)
+{
+    BOOLEAN Enabled = (KiReadFlags() & EFLAGS_IF) != 0;
+    KiCli();
+    return Enabled;
+}
+
+FORCEINLINE VOID KiRestoreInterrupts(BOOLEAN Enabled)
+{
+    if (Enabled)
+        KiSti();
+}
+
+#define KiReturnAddress() ((ULONG_PTR)__builtin_return_address(0))

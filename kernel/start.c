@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+// KiSystemStartup: the whole start of the system, one phase a line.
+//
+// boot/ jumps here in the kernel's own address space, with interrupts off, on the boot stack, with the
+// loader block as only argument. This file stands above all components: it is the one place that may call
+// each of them, and the order below is the order in which things come to exist.
+#include "ex.h"
+#include "hal.h"
+#include "ldr.h"
+#include "mm.h"
+#include "rtl.h"
+
+#define BOOT_STACK_SIZE (4 * PAGE_SIZE)  // the lowest page becomes a guard
+
+LOADER_BLOCK KeLoaderBlockStorage;                         // filled by boot/ at its physical address
+DECLSPEC_ALIGN(PAGE_SIZE) UCHAR KiBootStack[BOOT_STACK_SIZE + PAGE_SIZE];
+
+DECLSPEC_NORETURN VOID NTAPI KiSystemStartup(PLOADER_BLOCK Block);
+
+static VOID KiReportMachine(PLOADER_BLOCK Block)
+{
+    MM_STATISTICS Statistics;
+    MmQueryStatistics(&Statistics);
+    KLOG("ke", "started by %s, interrupts by %s", Block->LoaderName, HalDescribeInterrupts());
+    KLOG("mm", "%I64u MiB of RAM, %I64u KiB in use", Statistics.TotalPages >> 8, Statistics.ActivePages << 2);
+}
+
+static VOID KiAttachScreen(const LOADER_DISPLAY *Display)
+{
+    SIZE_T Length = (SIZE_T)Display->Pitch * Display->Height;
+    if (Display->Type != LoaderDisplayFramebuffer)
+        return;
+    PVOID Mapping = MmMapPhysical(Display->Base, Length, MM_READ | MM_WRITE, MmWriteCombined);
+    if (Mapping != NULL)
+        HalAttachFramebuffer(Display, Mapping, NULL);
+}
+
+DECLSPEC_NORETURN VOID NTAPI KiSystemStartup(PLOADER_BLOCK Block)
+{
+    // Phase                                           needs -> gives
+    HalInitializeConsole(Block);                    // ports -> serial and VGA text output
+    KeInitializeProcessor(KiBootStack + PAGE_SIZE,  // nothing -> KPCR, traps that are reported
+                          KiBootStack + sizeof(KiBootStack));
+    KdInitialize();                                 // loader block -> options, log, bugcheck screen
+    MmInitialize(Block);                            // memory map -> pages, address space, protections
+    KiAttachScreen(&Block->Display);                // mappings -> framebuffer console
+    ExInitializePool();                             // pages -> pools
+    ExInitializeLookaside();                        // pools -> lookaside lists
+    HalInitializeSystem(Block);                     // HAL region -> interrupt controllers, timers
+    KeStartInterrupts();                            // HAL -> IRQLs that mask, the clock, DPCs
+    LdrInitialize(Block);                           // pools -> driver modules
+    MmFreeInitialMemory();                          // all INIT code done -> its pages
+    KiReportMachine(Block);
+    if (KdQueryOption("RUN", NULL, 0))
+        LdrRunBatch();
+    KdMonitor();
+}
