@@ -63,6 +63,10 @@ KERNEL := $(OUT)/lookaside.elf
 .PHONY: kernel
 kernel: $(KERNEL) $(OUT)/lookaside.boot
 
+# Compiles everything without linking: what a part can be checked with on its own.
+.PHONY: objects
+objects: $(objects)
+
 # Compiler flags are part of what a build depends on.
 $(OUT)/flags: FORCE
 	@mkdir -p $(@D); echo '$(CC) $(KCFLAGS) $(BCFLAGS)' | cmp -s - $@ || echo '$(CC) $(KCFLAGS) $(BCFLAGS)' > $@
