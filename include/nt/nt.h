@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: MIT
+// nt.h: all public NT definitions
+
+#pragma once
+
+#include "ntdef.h"
+#include "ntstatus.h"
+#include "bugcodes.h"
+#include "ketypes.h"
+#include "extypes.h"
+#include "mmtypes.h"
