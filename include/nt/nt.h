@@ -9,3 +9,5 @@
 #include "ketypes.h"
 #include "extypes.h"
 #include "mmtypes.h"
+#include "iotypes.h"
+#include "peimage.h"
