@@ -10,6 +10,7 @@
 struct _KTRAP_FRAME;
 
 // ---- log ------------------------------------------------------------------------------------------
+// Formats are checked as printf: ll and z for sizes, not NT's I64 and I.
 // A line of the kernel's own: "[    0.012345] mm: text\n". IRQL: any; never allocates, never waits.
 VOID KdLog(const char *Component, const char *Format, ...) __attribute__((format(printf, 2, 3)));
 #define KLOG(Component, ...) KdLog(Component, __VA_ARGS__)

@@ -395,8 +395,8 @@ static VOID KdpDescribePool(const VOID *Address)
 
     if (!ExQueryPoolBlock(Address, &Block))
         return;
-    KdPrintf("pool    %s block 0x%p, %Iu bytes, tag '%.4s'%s\n", Block.Allocated ? "allocated" : "free",
-             (PVOID)Block.Address, Block.Size, (const char *)&Block.Tag,
+    KdPrintf("pool    %s block 0x%p, %llu bytes, tag '%.4s'%s\n", Block.Allocated ? "allocated" : "free",
+             (PVOID)Block.Address, (ULONG64)Block.Size, (const char *)&Block.Tag,
              (Block.PoolType & 1) != 0 ? ", paged" : ", nonpaged");
     if (Block.Caller != 0 && KdSymbolize(Block.Caller, Caller, sizeof(Caller)))
         KdPrintf("        %s by %s\n", Block.Allocated ? "allocated" : "freed", Caller);

@@ -23,10 +23,10 @@ BOOLEAN KdpStepDriverFrame(KD_FRAME *Frame)
 
 VOID KdpPrintRegisters(const KTRAP_FRAME *f)
 {
-    KdPrintf("rax=%016I64x rbx=%016I64x rcx=%016I64x rdx=%016I64x\n", f->Rax, f->Rbx, f->Rcx, f->Rdx);
-    KdPrintf("rsi=%016I64x rdi=%016I64x rbp=%016I64x rsp=%016I64x\n", f->Rsi, f->Rdi, f->Rbp, f->Rsp);
-    KdPrintf(" r8=%016I64x  r9=%016I64x r10=%016I64x r11=%016I64x\n", f->R8, f->R9, f->R10, f->R11);
-    KdPrintf("r12=%016I64x r13=%016I64x r14=%016I64x r15=%016I64x\n", f->R12, f->R13, f->R14, f->R15);
-    KdPrintf("rip=%016I64x efl=%08x cs=%04x ss=%04x cr2=%016I64x trap %02x error %x\n", f->Rip,
+    KdPrintf("rax=%016llx rbx=%016llx rcx=%016llx rdx=%016llx\n", f->Rax, f->Rbx, f->Rcx, f->Rdx);
+    KdPrintf("rsi=%016llx rdi=%016llx rbp=%016llx rsp=%016llx\n", f->Rsi, f->Rdi, f->Rbp, f->Rsp);
+    KdPrintf(" r8=%016llx  r9=%016llx r10=%016llx r11=%016llx\n", f->R8, f->R9, f->R10, f->R11);
+    KdPrintf("r12=%016llx r13=%016llx r14=%016llx r15=%016llx\n", f->R12, f->R13, f->R14, f->R15);
+    KdPrintf("rip=%016llx efl=%08x cs=%04x ss=%04x cr2=%016llx trap %02x error %x\n", f->Rip,
              (ULONG)f->EFlags, (ULONG)f->SegCs, (ULONG)f->SegSs, f->Cr2, (ULONG)f->Vector, (ULONG)f->ErrorCode);
 }
