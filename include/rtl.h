@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT
 // rtl: memory, strings, formatting, version, structured exceptions. The lowest layer.
 //
-// Text: the kernel's 8-bit code page is UTF-8, whatever the routine's name calls it (ANSI, OEM), so that
-// no conversion loses anything and the log is what a terminal expects. Wide text is UTF-16.
+// Text: the kernel's 8-bit code page is UTF-8, whatever the routine's name calls it (ANSI, OEM),
+// so that no conversion loses anything and the log is what a terminal expects. Wide text is
+// UTF-16.
 #pragma once
 
 #include <stdarg.h>
 #include "nt/nt.h"
 
-// ---- C library names, cdecl as drivers import them -------------------------------------------------
+// ---- C library names, cdecl as drivers import them --------------------------------------------
 void *memcpy(void *Destination, const void *Source, size_t Length);  // copes with overlap: memmove
 void *memmove(void *Destination, const void *Source, size_t Length);
 void *memset(void *Destination, int Value, size_t Length);
@@ -24,9 +25,9 @@ char *strstr(const char *String, const char *Part);
 int _stricmp(const char *First, const char *Second);
 int _strnicmp(const char *First, const char *Second, size_t Length);
 
-// ---- formatting ------------------------------------------------------------------------------------
-// NT's formats (%wZ %Z %ws %S %I64x %Iu %p %hs ...), bounded: always NUL terminates when Size > 0 and
-// returns the number of characters the whole text has (C99's vsnprintf). IRQL: any.
+// ---- formatting -------------------------------------------------------------------------------
+// NT's formats (%wZ %Z %ws %S %I64x %Iu %p %hs ...), bounded: always NUL terminates when Size > 0
+// and returns the number of characters the whole text has (C99's vsnprintf). IRQL: any.
 int RtlFormatV(char *Buffer, SIZE_T Size, const char *Format, va_list Arguments);
 int RtlFormat(char *Buffer, SIZE_T Size, const char *Format, ...);
 // The same text, piecewise to a sink, with no length limit. Returns the number of characters.

@@ -6,23 +6,31 @@
 //   size    h hh l ll w I (pointer sized) I32 I64 z t j; L is accepted and means nothing
 //   type    d i u o x X p   numbers; p is all digits of a pointer, capital, without 0x
 //           c C s S         text; S and C have the other width than the format itself
-//           Z               counted strings: %Z an ANSI_STRING, %wZ %lZ a UNICODE_STRING, by pointer
+//           Z               counted, by pointer: %Z an ANSI_STRING, %wZ and %lZ a UNICODE_STRING
 //           n               takes its argument and stores nothing
 //           a e f g A E F G the kernel has no floating point: the letter itself, eight bytes taken
 //
 // hs and ws name a width outright, ls is wide. A NULL string, or a counted one without buffer, is
-// "(null)". An unknown type prints itself. Precision limits text in its own units (bytes or WCHARs) and
-// text without terminator is fine when a precision ends it.
+// "(null)". An unknown type prints itself. Precision limits text in its own units (bytes or
+// WCHARs) and text without terminator is fine when a precision ends it.
 //
-// The engine never allocates, keeps all state on the stack and runs at any IRQL: it walks the format once
-// and hands pieces to a target (RTLP_FORMAT_TARGET) which knows the width of what it collects. What a
-// driver passes as arguments is read as NT reads it, without a check: a bad pointer faults in here.
+// The engine never allocates, keeps all state on the stack and runs at any IRQL: it walks the
+// format once and hands pieces to a target (RTLP_FORMAT_TARGET) which knows the width of what it
+// collects. What a driver passes as arguments is read as NT reads it, without a check: a bad
+// pointer faults in here.
 #include "rtl.h"
 #include "rtlp.h"
 
 #define WIDTH_LIMIT 0x7FFF  // no field or precision is longer
 
-typedef enum _RTLP_SIZE { SizeInt, SizeChar, SizeShort, SizeLong, SizeWide, SizeLongLong } RTLP_SIZE;
+typedef enum _RTLP_SIZE {
+    SizeInt,
+    SizeChar,
+    SizeShort,
+    SizeLong,
+    SizeWide,
+    SizeLongLong
+} RTLP_SIZE;
 
 typedef struct _RTLP_FORMATTER {
     PRTLP_FORMAT_TARGET Target;
@@ -57,7 +65,7 @@ static BOOLEAN RtlpAcceptUnit(PRTLP_FORMATTER Formatter, CHAR Unit)
     return TRUE;
 }
 
-// ---- output ----------------------------------------------------------------------------------------
+// ---- output -----------------------------------------------------------------------------------
 
 static VOID RtlpPutFill(PRTLP_FORMATTER Formatter, CHAR Fill, SIZE_T Count)
 {
@@ -86,7 +94,7 @@ static VOID RtlpPutText(PRTLP_FORMATTER Formatter, const VOID *Text, SIZE_T Leng
         RtlpPutFill(Formatter, ' ', Fill);
 }
 
-// ---- numbers ---------------------------------------------------------------------------------------
+// ---- numbers ----------------------------------------------------------------------------------
 
 // Digits of Value, right aligned before End. Returns the first. 64-bit division is left to the few
 // numbers that need it: on i386 it is a routine.
@@ -133,7 +141,9 @@ static ULONG64 RtlpTakeUnsigned(PRTLP_FORMATTER Formatter)
     if (Formatter->Size == SizeLongLong)
         return va_arg(Formatter->Arguments, ULONG64);
     ULONG Value = va_arg(Formatter->Arguments, ULONG);
-    return Formatter->Size == SizeShort ? (USHORT)Value : Formatter->Size == SizeChar ? (UCHAR)Value : Value;
+    if (Formatter->Size == SizeShort)
+        return (USHORT)Value;
+    return Formatter->Size == SizeChar ? (UCHAR)Value : Value;
 }
 
 static LONG64 RtlpTakeSigned(PRTLP_FORMATTER Formatter)
@@ -141,7 +151,9 @@ static LONG64 RtlpTakeSigned(PRTLP_FORMATTER Formatter)
     if (Formatter->Size == SizeLongLong)
         return va_arg(Formatter->Arguments, LONG64);
     LONG Value = va_arg(Formatter->Arguments, LONG);
-    return Formatter->Size == SizeShort ? (SHORT)Value : Formatter->Size == SizeChar ? (SCHAR)Value : Value;
+    if (Formatter->Size == SizeShort)
+        return (SHORT)Value;
+    return Formatter->Size == SizeChar ? (SCHAR)Value : Value;
 }
 
 static VOID RtlpFormatSigned(PRTLP_FORMATTER Formatter)
@@ -166,7 +178,7 @@ static VOID RtlpFormatPointer(PRTLP_FORMATTER Formatter)
     RtlpPutNumber(Formatter, Formatter->Alternate ? "0X" : "", Value, 16, TRUE);
 }
 
-// ---- text ------------------------------------------------------------------------------------------
+// ---- text -------------------------------------------------------------------------------------
 
 // Whether %s or %c (Other: %S or %C) means wide text here.
 static BOOLEAN RtlpMeansWide(const RTLP_FORMATTER *Formatter, BOOLEAN Other)
@@ -228,7 +240,7 @@ static VOID RtlpFormatCounted(PRTLP_FORMATTER Formatter)
     RtlpPutText(Formatter, Text == NULL ? "(null)" : Text, Length, Wide);
 }
 
-// ---- the format ------------------------------------------------------------------------------------
+// ---- the format -------------------------------------------------------------------------------
 
 static VOID RtlpReadFlags(PRTLP_FORMATTER Formatter)
 {
@@ -384,15 +396,16 @@ static VOID RtlpFormatType(PRTLP_FORMATTER Formatter, ULONG Type)
 // Hands over the text before the next '%' or the end.
 static VOID RtlpPutLiteral(PRTLP_FORMATTER Formatter)
 {
+    PRTLP_FORMAT_TARGET Target = Formatter->Target;
     const CHAR *Narrow = Formatter->Narrow;
     const WCHAR *Wide = Formatter->Wide;
 
     while (RtlpPeekUnit(Formatter) != 0 && RtlpPeekUnit(Formatter) != '%')
         RtlpSkipUnits(Formatter, 1);
-    if (Wide != NULL && Formatter->Wide != Wide)
-        Formatter->Target->PutWide(Formatter->Target, Wide, (SIZE_T)(Formatter->Wide - Wide));
-    else if (Wide == NULL && Formatter->Narrow != Narrow)
-        Formatter->Target->PutNarrow(Formatter->Target, Narrow, (SIZE_T)(Formatter->Narrow - Narrow));
+    if (Wide != NULL)
+        Target->PutWide(Target, Wide, (SIZE_T)(Formatter->Wide - Wide));
+    else
+        Target->PutNarrow(Target, Narrow, (SIZE_T)(Formatter->Narrow - Narrow));
 }
 
 static VOID RtlpConvert(PRTLP_FORMATTER Formatter)
@@ -413,7 +426,8 @@ static VOID RtlpConvert(PRTLP_FORMATTER Formatter)
     RtlpFormatType(Formatter, Type);
 }
 
-VOID RtlpFormat(PRTLP_FORMAT_TARGET Target, const VOID *Format, BOOLEAN WideFormat, va_list Arguments)
+VOID RtlpFormat(PRTLP_FORMAT_TARGET Target, const VOID *Format, BOOLEAN WideFormat,
+                va_list Arguments)
 {
     RTLP_FORMATTER Formatter = {.Target = Target};
 
@@ -429,7 +443,7 @@ VOID RtlpFormat(PRTLP_FORMAT_TARGET Target, const VOID *Format, BOOLEAN WideForm
     va_end(Formatter.Arguments);
 }
 
-// ---- 8-bit targets ---------------------------------------------------------------------------------
+// ---- 8-bit targets ----------------------------------------------------------------------------
 
 typedef struct _RTLP_SINK_TARGET {
     RTLP_FORMAT_TARGET Header;
@@ -487,10 +501,12 @@ static void RtlpPutBounded(void *Context, const char *Text, SIZE_T Length)
 int RtlFormatV(char *Buffer, SIZE_T Size, const char *Format, va_list Arguments)
 {
     char None;
-    RTLP_BOUNDED Bounded = {Buffer, Buffer + Size - 1};
+    RTLP_BOUNDED Bounded = {&None, &None};
 
-    if (Size == 0)
-        Bounded.At = Bounded.Last = &None;
+    if (Size != 0) {
+        Bounded.At = Buffer;
+        Bounded.Last = Buffer + Size - 1;
+    }
     int Length = RtlFormatToSink(RtlpPutBounded, &Bounded, Format, Arguments);
     *Bounded.At = 0;
     return Length;

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 // Memory: copy, fill, compare, search.
 //
-// GCC turns structure assignments into calls of memcpy and memset, and drivers import them by these
-// names, so they exist exactly so, in C's convention. NT's memcpy copes with overlap (it is memmove there)
-// and drivers rely on it; so does ours.
+// GCC turns structure assignments into calls of memcpy and memset, and drivers import them by
+// these names, so they exist exactly so, in C's convention. NT's memcpy copes with overlap (it is
+// memmove there) and drivers rely on it; so does ours.
 //
-// Only general registers may be used. Up to BLOCK bytes, words are moved in a loop and the odd rest is one
-// more, overlapping, word; above it the string instructions win. A copy that has to run downwards always
-// moves words: string instructions with the direction flag set are slow, and a fault in the middle would
-// leave the flag set for the handler.
+// Only general registers may be used. Up to BLOCK bytes, words are moved in a loop and the odd
+// rest is one more, overlapping, word; above it the string instructions win. A copy that has to
+// run downwards always moves words: string instructions with the direction flag set are slow, and
+// a fault in the middle would leave the flag set for the handler.
 #include "export.h"
 #include "rtl.h"
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // C's string routines for 8-bit text, under the names drivers import.
 //
-// Case and classes are ASCII's: the code page is UTF-8, where a byte above 0x7F is never a character of its
-// own.
+// Case and classes are ASCII's: the code page is UTF-8, where a byte above 0x7F is never a
+// character of its own.
 #include "export.h"
 #include "rtl.h"
 #include "rtlp.h"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // One character at a time between UTF-8 and UTF-16.
 //
-// Both readers accept any input and always advance: an ill-formed unit reads as U+FFFD, so a loop over
-// them ends and what they return can always be written in the other form.
+// Both readers accept any input and always advance: an ill-formed unit reads as U+FFFD, so a loop
+// over them ends and what they return can always be written in the other form.
 #include "rtl.h"
 #include "rtlp.h"
 
@@ -29,17 +29,20 @@ ULONG RtlpReadUtf8(const UCHAR *Text, SIZE_T Length, SIZE_T *Position)
 {
     SIZE_T Start = (*Position)++;
     ULONG Lead = Text[Start];
-    ULONG Bytes = Lead < 0x80 ? 1 : Lead < 0xC2 ? 0 : Lead < 0xE0 ? 2 : Lead < 0xF0 ? 3 : Lead < 0xF5 ? 4 : 0;
-    ULONG Character = Bytes == 0 ? 0 : Lead & (0xFF >> (Bytes + (Bytes != 1)));
+    ULONG Bytes = Lead < 0xE0 ? 2 : Lead < 0xF0 ? 3 : 4;
+    ULONG Character = Lead & (0x7F >> Bytes);
 
-    if (Bytes == 0 || Length - Start < Bytes)
+    if (Lead < 0x80)
+        return Lead;
+    if (Lead < 0xC2 || Lead > 0xF4 || Length - Start < Bytes)
         return REPLACEMENT;
     for (ULONG i = 1; i < Bytes; i++) {
         if ((Text[Start + i] & 0xC0) != 0x80)
             return REPLACEMENT;
         Character = Character << 6 | (Text[Start + i] & 0x3F);
     }
-    if (RtlpUtf8Length(Character) != Bytes || Character > 0x10FFFF || (Character & ~0x7FFu) == 0xD800)
+    if (RtlpUtf8Length(Character) != Bytes || Character > 0x10FFFF ||
+        (Character & ~0x7FFu) == 0xD800)
         return REPLACEMENT;
     *Position = Start + Bytes;
     return Character;
