@@ -46,7 +46,8 @@ checked_1  := -DDBG=1 -fsanitize=undefined -fno-sanitize=alignment,null,pointer-
 checked_0  := -DDBG=0
 
 KCFLAGS := $(COMMON) -fno-omit-frame-pointer -fno-optimize-sibling-calls $(arch_$(ARCH)) $(checked_$(CHECKED))
-BCFLAGS := $(COMMON) -fomit-frame-pointer -m32 -march=i686 -malign-double -mms-bitfields -mpreferred-stack-boundary=2 -DBOOT32 -DDBG=0
+# Boot code has to tell a 386 that it is too old.
+BCFLAGS := $(COMMON) -Iboot -fomit-frame-pointer -m32 -march=i386 -malign-double -mms-bitfields -mpreferred-stack-boundary=2 -DBOOT32 -DDBG=0
 
 kernel_c := $(wildcard kernel/*.c kernel/*/*.c kernel/*/$(ARCH)/*.c mm/*.c mm/$(ARCH)/*.c)
 kernel_s := $(wildcard kernel/*/$(ARCH)/*.S mm/$(ARCH)/*.S)
@@ -55,7 +56,7 @@ boot_s   := $(wildcard boot/$(ARCH)/*.S)
 
 kernel_o := $(kernel_c:%.c=$(OUT)/%.o) $(kernel_s:%.S=$(OUT)/%.o)
 boot_o   := $(boot_c:%.c=$(OUT)/%.o) $(boot_s:%.S=$(OUT)/%.o)
-objects  := $(boot_o) $(kernel_o) $(OUT)/font.o
+objects  := $(OUT)/boot/boot.o $(kernel_o) $(OUT)/font.o
 
 KERNEL := $(OUT)/lookaside.elf
 
@@ -88,12 +89,21 @@ $(OUT)/boot/%.o: boot/%.S $(OUT)/flags
 	@mkdir -p $(@D)
 	$(CC) $(KCFLAGS) -D__ASSEMBLER__ -c $< -o $@
 # boot/'s C is 32-bit code in both images: compiled to 32-bit assembly, then assembled in .code32 into
-# an object of the image's own format.
+# an object of the image's own format (which has no place for 32-bit unwind records).
 $(OUT)/boot/%.o: boot/%.c $(OUT)/flags
 	@mkdir -p $(@D)
 	$(CC) $(BCFLAGS) -MT $@ -MF $(OUT)/boot/$*.d -S $< -o $(OUT)/boot/$*.s32
-	@{ echo '.code32'; cat $(OUT)/boot/$*.s32; } > $(OUT)/boot/$*.s
+	@{ echo '.code32'; grep -v '\.cfi_' $(OUT)/boot/$*.s32; } > $(OUT)/boot/$*.s
 	$(AS) $(if $(filter amd64,$(ARCH)),--64,--32) $(OUT)/boot/$*.s -o $@
+
+# Boot code may reach into the kernel only by the names that linker.ld makes for it, the block it fills
+# and the routine it ends in: any other reference, a helper of GCC's included, would be a call to high
+# addresses before paging is on. Its own memcpy and the like stay its own.
+boot_may_use := Physical|BootImageStart|KeLoaderBlockStorage|KiBootStack|KiSystemStartup
+$(OUT)/boot/boot.o: $(boot_o)
+	$(LD) -r $(boot_o) -o $@.all
+	$(OBJCOPY) $(foreach s,memcpy memmove memset memcmp,--localize-symbol=$s) $@.all $@
+	@if $(NM) -u $@ | grep -Ev '($(boot_may_use))$$'; then echo 'boot/ uses kernel code'; rm $@; exit 1; fi
 
 $(OUT)/linker.ld: linker.ld $(OUT)/flags
 	$(CC) -E -P -undef -x c $(filter -D%,$(arch_$(ARCH))) $< -o $@
@@ -128,7 +138,7 @@ $(OUT)/lookaside.boot: $(KERNEL)
 	$(if $(filter amd64,$(ARCH)),$(OBJCOPY) --strip-debug -O elf32-i386 $< $@,$(OBJCOPY) --strip-debug $< $@)
 
 .SECONDARY:
--include $(objects:.o=.d)
+-include $(objects:.o=.d) $(boot_o:.o=.d)
 include $(wildcard tools/*.mk)
 
 .PHONY: clean

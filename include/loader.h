@@ -15,6 +15,7 @@
 #define LOADER_MAX_MODULES   64u
 #define LOADER_COMMAND_LINE  2048u
 #define LOADER_NAME          64u
+#define LOADER_RSDP          36u    // bytes of an ACPI RSDP of revision 2
 
 // What a physical range is. Numerically higher wins where ranges of the firmware's map overlap.
 typedef enum _LOADER_MEMORY_TYPE {
@@ -70,6 +71,7 @@ typedef struct _LOADER_BLOCK {
     ULONG64 EfiSystemTable;                   // 0 on a BIOS machine
     ULONG MemoryCount;
     ULONG ModuleCount;
+    UCHAR Rsdp[40];                           // a loader's copy; RsdpAddress then points here
     LOADER_DISPLAY Display;
     LOADER_MEMORY Memory[LOADER_MAX_MEMORY];  // sorted by Base, never overlapping
     LOADER_MODULE Module[LOADER_MAX_MODULES];
