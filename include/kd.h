@@ -10,6 +10,7 @@
 struct _KTRAP_FRAME;
 
 // ---- log ------------------------------------------------------------------------------------------
+// Formats are checked as printf: ll and z for sizes, not NT's I64 and I.
 // A line of the kernel's own: "[    0.012345] mm: text\n". IRQL: any; never allocates, never waits.
 VOID KdLog(const char *Component, const char *Format, ...) __attribute__((format(printf, 2, 3)));
 #define KLOG(Component, ...) KdLog(Component, __VA_ARGS__)
@@ -76,6 +77,9 @@ BOOLEAN KdParseNumber(const char **Text, ULONG64 *Value);
 // Runs one line of monitor input. IRQL: any when InBugCheck, else PASSIVE_LEVEL.
 VOID KdRunCommandLine(const char *Line, BOOLEAN InBugCheck);
 
+// Runs the commands of /MONITOR="command; command", if there are any. IRQL: PASSIVE_LEVEL.
+VOID KdRunOptionCommands(VOID);
+
 // The prompt: reads lines from the consoles for ever. IRQL: PASSIVE_LEVEL.
 DECLSPEC_NORETURN VOID KdMonitor(VOID);
 
@@ -89,7 +93,8 @@ ULONG64 KdQueryOptionNumber(const char *Name, ULONG64 Default);  // "16M", "0x10
 // ---- end of the run --------------------------------------------------------------------------------
 // Prints the verdict line and ends the machine: QEMU's exit port when /EXITPORT names one, else power
 // off (batch) or halt. Status as in docs: 0 clean, 1 failed, 2 usage, 3 bugcheck, 4 leak, 5 internal.
-DECLSPEC_NORETURN VOID KdEndRun(ULONG Status);
+// Words follow the number in the verdict line.
+DECLSPEC_NORETURN VOID KdEndRun(ULONG Status, const char *Words);
 
 // ---- leaks -----------------------------------------------------------------------------------------
 // At unload the loader asks every registered table what was acquired by code in [Start, End) and is still

@@ -16,7 +16,7 @@ typedef struct _LDR_DRIVER {
     ULONG_PTR EntryPoint;
     ULONG64 PreferredBase;
     PDRIVER_OBJECT DriverObject;
-    const RUNTIME_FUNCTION *FunctionTable;  // .pdata, amd64
+    const struct _RUNTIME_FUNCTION *FunctionTable;  // .pdata, amd64
     ULONG FunctionCount;
     BOOLEAN Initialized;            // DriverEntry succeeded
     NTSTATUS EntryStatus;

@@ -93,5 +93,8 @@ typedef struct _MM_STATISTICS {
 } MM_STATISTICS;
 VOID MmQueryStatistics(MM_STATISTICS *Statistics);
 
+// For the monitor: region, page table chain and frame of an address, by KdPrintf. IRQL: any.
+VOID MmDescribeAddress(const VOID *Address);
+
 PVOID NTAPI MmMapIoSpace(PHYSICAL_ADDRESS PhysicalAddress, SIZE_T NumberOfBytes, MEMORY_CACHING_TYPE CacheType);
 VOID NTAPI MmUnmapIoSpace(PVOID BaseAddress, SIZE_T NumberOfBytes);

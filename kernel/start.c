@@ -22,7 +22,7 @@ static VOID KiReportMachine(PLOADER_BLOCK Block)
     MM_STATISTICS Statistics;
     MmQueryStatistics(&Statistics);
     KLOG("ke", "started by %s, interrupts by %s", Block->LoaderName, HalDescribeInterrupts());
-    KLOG("mm", "%I64u MiB of RAM, %I64u KiB in use", Statistics.TotalPages >> 8, Statistics.ActivePages << 2);
+    KLOG("mm", "%llu MiB of RAM, %llu KiB in use", Statistics.TotalPages >> 8, Statistics.ActivePages << 2);
 }
 
 static VOID KiAttachScreen(const LOADER_DISPLAY *Display)

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The parts of the ./lookaside command: see main.py for the commands."""

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: MIT
+"""The options of `lookaside run`: parsing, checking, and refusing what this version cannot do.
+
+Everything here ends in a plain RunPlan; nothing here touches QEMU.
+"""
+import argparse
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import List, Optional
+
+from . import pe
+from .progress import warn
+from .status import ROOT, UsageError
+
+BOOTS = ("kernel", "bios", "uefi", "uefi32", "usb", "usb-uefi")
+DEFAULT_DRIVERS = ("edu", "rtc")
+DEFAULT_TIMEOUT = 120
+DEFAULT_GDB_PORT = 1234
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line for people."""
+
+    def error(self, message: str):
+        raise UsageError("%s (try ./lookaside %s --help)" % (message, self.prog.split()[-1]))
+
+
+@dataclass
+class RunPlan:
+    """What `lookaside run` was asked to do, checked and with its defaults filled in."""
+    drivers: List[Path]
+    arch: str
+    boot: str = "kernel"
+    smp: int = 1
+    memory: str = "512M"
+    options: str = ""
+    imports: str = "refuse"
+    verifier: Optional[str] = None
+    devices: List[str] = field(default_factory=list)
+    timeout: Optional[float] = None
+    checked: bool = False
+    accel: str = "auto"
+    gdb: Optional[int] = None
+    display: bool = False
+    interactive: bool = False
+    run_for: Optional[float] = None
+    junit: Optional[Path] = None
+    log: Optional[Path] = None
+    json: Optional[Path] = None
+    build: bool = True
+    qemu_arguments: List[str] = field(default_factory=list)
+
+    @property
+    def flavour(self) -> str:
+        """Which build: free is fast, checked asserts."""
+        return "checked" if self.checked else "free"
+
+    @property
+    def batch(self) -> bool:
+        """Run the drivers and end with a verdict, rather than sit at the prompt."""
+        return not self.interactive
+
+    @property
+    def kernel(self) -> Path:
+        """The kernel's ELF file, with its symbols."""
+        return ROOT / "build" / self.arch / self.flavour / "lookaside.elf"
+
+
+def run_parser() -> Parser:
+    """The parser of `lookaside run`."""
+    parser = Parser(
+        prog="lookaside run", allow_abbrev=False,
+        usage="./lookaside run [DRIVER.sys ...] [options] [-- MORE-QEMU-ARGUMENTS]",
+        description="Boots the kernel in QEMU. With drivers: loads them in order, calls DriverEntry, "
+                    "lets them run, unloads them in reverse and ends with a verdict. Without: runs "
+                    "the sample drivers and stays at the kernel's prompt (Ctrl-A X ends QEMU).",
+        epilog="Exit status: 0 clean; 1 a driver did not load or its DriverEntry failed; 2 the command "
+               "line or a file was wrong; 3 bugcheck; 4 something was left behind at unload; 5 QEMU "
+               "or this tool failed; 124 time ran out.")
+    add = parser.add_argument
+    add("drivers", nargs="*", metavar="DRIVER.sys", help="drivers to load, in this order")
+    add("--arch", choices=("amd64", "i386"), help="default: what the drivers were built for, else amd64")
+    add("--boot", choices=BOOTS, default="kernel",
+        help="kernel: QEMU loads it (fastest); the others boot a medium through GRUB")
+    add("--smp", type=int, default=1, metavar="N", help="processors of the machine")
+    add("--memory", default="512M", metavar="SIZE", help="RAM of the machine, such as 16M or 64G")
+    add("--options", default="", metavar="'/3GB ...'", help="boot.ini switches for the kernel")
+    add("--imports", choices=("refuse", "trap"), default="refuse",
+        help="missing imports: refuse the driver, or load it and stop at the first call of one")
+    add("--pagefile", metavar="SIZE|none", default="none", help="paging file")
+    add("--verifier", metavar="FLAGS", help="check the drivers more strictly; FLAGS as for /VERIFIER=")
+    add("--device", action="append", default=[], metavar="QEMU-DEVICE", dest="devices",
+        help="add a device to the machine, as for qemu -device; may repeat")
+    add("--timeout", type=float, metavar="SECONDS",
+        help="give up after this time; 0: never; default %d when headless" % DEFAULT_TIMEOUT)
+    add("--checked", action="store_true", help="run the checked build: asserts, invariants, UBSan")
+    add("--accel", choices=("auto", "kvm", "tcg"), default="auto", help="how QEMU runs the guest")
+    add("--gdb", type=int, metavar="PORT",
+        help="start stopped, waiting for gdb on PORT (default %d)" % DEFAULT_GDB_PORT)
+    add("--display", action="store_true", help="open a window with the machine's screen")
+    add("--interactive", action="store_true", help="stay at the kernel's prompt, in this terminal")
+    add("--run-for", type=float, metavar="SECONDS", help="let the drivers run this long before unloading")
+    add("--junit", type=Path, metavar="FILE", help="write the result as JUnit XML")
+    add("--log", type=Path, metavar="FILE", help="write the debug log to FILE as well")
+    add("--json", type=Path, metavar="FILE", help="write the result as JSON")
+    add("--no-build", action="store_false", dest="build", help="do not bring the kernel up to date first")
+    return parser
+
+
+def split_arguments(argv: List[str]) -> tuple:
+    """Separates our arguments from QEMU's, and completes options whose value may be left out.
+
+    argparse would take a driver's name after a bare --gdb or --verifier for its value.
+    """
+    ours, qemu = argv, []
+    if "--" in argv:
+        at = argv.index("--")
+        ours, qemu = argv[:at], argv[at + 1:]
+    bare = {"--gdb": "--gdb=%d" % DEFAULT_GDB_PORT, "--verifier": "--verifier="}
+    return [bare.get(argument, argument) for argument in ours], qemu
+
+
+def check_drivers(names: List[str]) -> List[Path]:
+    """The drivers as paths; each must be a file that can be read."""
+    drivers = [Path(name) for name in names]
+    for driver in drivers:
+        if driver.is_dir():
+            raise UsageError("%s is a directory, not a driver" % driver)
+        try:
+            with open(driver, "rb") as stream:
+                empty = not stream.read(1)
+        except OSError as error:
+            raise UsageError("cannot read %s: %s" % (driver, error.strerror.lower())) from None
+        if empty:
+            raise UsageError("%s is empty" % driver)
+    seen = {}
+    for driver in drivers:
+        other = seen.setdefault(driver.name.lower(), driver)
+        if other is not driver:
+            raise UsageError("%s and %s have the same name; the kernel loads a driver once"
+                             % (other, driver))
+    return drivers
+
+
+def choose_arch(asked: Optional[str], drivers: List[Path]) -> str:
+    """The architecture asked for, else the one the drivers were built for, else amd64."""
+    if asked:
+        return asked
+    machines = {arch: driver for driver in drivers for arch in [pe.architecture(driver)] if arch}
+    if len(machines) > 1:
+        raise UsageError("%s is an amd64 driver and %s an i386 one; run them separately"
+                         % (machines["amd64"], machines["i386"]))
+    return next(iter(machines), "amd64")
+
+
+def check_values(given: argparse.Namespace) -> None:
+    """Refuses values that make no sense and features this version does not have."""
+    if not re.fullmatch(r"[1-9]\d*[KMGTkmgt]?", given.memory):
+        raise UsageError("--memory %s: give a size such as 16M, 512M or 64G" % given.memory)
+    if not 1 <= given.smp <= 255:
+        raise UsageError("--smp %d: give 1 to 255 processors" % given.smp)
+    if given.pagefile.lower() != "none":
+        raise UsageError("--pagefile %s: this version has no paging to disk; all memory stays resident"
+                         % given.pagefile)
+    for name in ("timeout", "run_for"):
+        value = getattr(given, name)
+        if value is not None and value < 0:
+            raise UsageError("--%s %g: time does not run backwards" % (name.replace("_", "-"), value))
+    if given.gdb is not None and not 1 <= given.gdb <= 65535:
+        raise UsageError("--gdb=%d: give a port from 1 to 65535" % given.gdb)
+    for target in (given.junit, given.log, given.json):
+        if target is not None and not target.absolute().parent.is_dir():
+            raise UsageError("cannot write %s: there is no such directory" % target)
+    if given.smp > 1:
+        warn("--smp %d: the kernel runs one processor for now; the others stay parked" % given.smp)
+
+
+def run_plan(argv: List[str]) -> RunPlan:
+    """Parses the arguments of `lookaside run`."""
+    ours, qemu = split_arguments(argv)
+    given = run_parser().parse_intermixed_args(ours)
+    check_values(given)
+    drivers = check_drivers(given.drivers)
+    arch = choose_arch(given.arch, drivers)
+    values = {key: value for key, value in vars(given).items() if key not in ("pagefile",)}
+    values.update(drivers=drivers, arch=arch, qemu_arguments=qemu)
+    plan = RunPlan(**values)
+    if not drivers:
+        plan.interactive = True
+        plan.drivers = [ROOT / "build" / "drivers" / arch / (name + ".sys") for name in DEFAULT_DRIVERS]
+        plan.devices = ["edu"] + plan.devices
+    return plan

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: MIT
+"""The commands of ./lookaside, and how errors end it."""
+import sys
+from typing import List
+
+from . import exports, run
+from .progress import progress_done
+from .status import INTERRUPTED, LookasideError, UsageError
+
+COMMANDS = {
+    "run": (run.run_command, "boot the kernel, run drivers, print a verdict"),
+    "exports": (exports.exports_command, "list every routine that drivers may import"),
+}
+
+HELP = """\
+usage: ./lookaside COMMAND [arguments]
+
+Runs Windows kernel drivers (.sys, WDM) on Lookaside, a kernel that holds them to every memory and
+IRQL rule, inside QEMU.
+
+%s
+
+./lookaside COMMAND --help explains one. First steps: README.md.
+"""
+
+
+def help_text() -> str:
+    """The list of commands."""
+    return HELP % "\n".join("    %-9s %s" % (name, words) for name, (_, words) in COMMANDS.items())
+
+
+def dispatch(argv: List[str]) -> int:
+    """Runs the command that argv names."""
+    if not argv:
+        raise UsageError("which command? %s (--help explains them)" % ", ".join(COMMANDS))
+    if argv[0] in ("-h", "--help", "help"):
+        print(help_text(), end="")
+        return 0
+    if argv[0] not in COMMANDS:
+        raise UsageError("there is no command '%s'; there are %s" % (argv[0], ", ".join(COMMANDS)))
+    return COMMANDS[argv[0]][0](argv[1:])
+
+
+def main(argv: List[str]) -> int:
+    """Entry point. Every error becomes one sentence on stderr and an exit status."""
+    try:
+        return dispatch(argv)
+    except LookasideError as error:
+        progress_done()
+        print("lookaside: %s" % error, file=sys.stderr)
+        return error.status
+    except KeyboardInterrupt:
+        progress_done()
+        print("lookaside: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output went away; say nothing more to it.
+        sys.stdout = None
+        return 141

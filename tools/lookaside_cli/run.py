@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: MIT
+"""`lookaside run`: from the arguments to the exit status."""
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import List
+
+from .arguments import RunPlan, run_plan
+from .build import bring_up_to_date
+from .progress import warn
+from .report import Outcome, write_json, write_junit
+from .session import run_session
+from .status import ROOT, ToolError
+from .symbols import Symbols
+
+
+def prepare(plan: RunPlan) -> None:
+    """Makes sure that what the run boots is there."""
+    shipped = [driver for driver in plan.drivers if ROOT / "build" in driver.parents]
+    if plan.build:
+        targets = ["kernel"] + [str(driver.relative_to(ROOT)) for driver in shipped]
+        bring_up_to_date(plan.arch, plan.checked, targets)
+    for needed in [plan.kernel] + shipped:
+        if not needed.is_file():
+            raise ToolError("%s is not built: run make" % needed.relative_to(ROOT))
+
+
+def say_how_to_attach(plan: RunPlan) -> None:
+    """gdb's command line, for whoever asked for --gdb."""
+    kernel = plan.kernel.relative_to(ROOT)
+    warn("the machine waits for gdb: gdb %s -ex 'target remote :%d'" % (kernel, plan.gdb))
+
+
+def finish(plan: RunPlan, outcome: Outcome, outputs: List) -> int:
+    """Writes the reports and the verdict."""
+    if plan.batch:
+        outcome.judge_tests()
+        outcome.name_bugcheck()
+    if plan.junit:
+        write_junit(plan.junit, plan, outcome)
+    if plan.json:
+        write_json(plan.json, plan, outcome)
+    if plan.batch or outcome.status:
+        for output in outputs:
+            output.write((outcome.verdict + "\n").encode("utf-8", "replace"))
+            output.flush()
+    return outcome.status
+
+
+def open_log(plan: RunPlan):
+    """The file that --log names; QEMU itself writes it while the user sits at the prompt."""
+    if not plan.log or plan.interactive:
+        return None
+    try:
+        return open(plan.log, "wb")
+    except OSError as error:
+        raise ToolError("cannot write %s: %s" % (plan.log, error.strerror.lower())) from None
+
+
+def run_command(argv: List[str]) -> int:
+    """Runs drivers, or the sample drivers and the prompt."""
+    plan = run_plan(argv)
+    prepare(plan)
+    if plan.gdb is not None:
+        say_how_to_attach(plan)
+    folder = Path(tempfile.mkdtemp(prefix="lookaside-"))
+    log = open_log(plan)
+    try:
+        outputs = [sys.stdout.buffer] + ([log] if log else [])
+        symbols = Symbols(plan.arch, plan.kernel, plan.drivers)
+        return finish(plan, run_session(plan, folder, outputs, symbols), outputs)
+    finally:
+        if log:
+            log.close()
+        shutil.rmtree(folder, ignore_errors=True)
