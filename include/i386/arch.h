@@ -8,6 +8,7 @@
 #define KERNEL_BASE      0xC0E00000u
 #define HAL_REGION_BASE  0xFFC00000u
 #define HAL_REGION_SIZE  0x400000u
+#define MM_TRANSIENT_ADDRESS 0xFFFFE000u  // one page of the HAL region that is mm's own
 #define SHARED_USER_DATA_ADDRESS 0xFFDF0000u
 #define PTE_BASE         0xC0000000u
 #define PAGING_LEVELS    3u
