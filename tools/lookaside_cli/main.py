@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The commands of ./lookaside, and how errors end it."""
+import signal
 import sys
 from typing import List
 
@@ -43,6 +44,7 @@ def dispatch(argv: List[str]) -> int:
 
 def main(argv: List[str]) -> int:
     """Entry point. Every error becomes one sentence on stderr and an exit status."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # QEMU must not outlive us
     try:
         return dispatch(argv)
     except LookasideError as error:

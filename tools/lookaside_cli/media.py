@@ -3,13 +3,12 @@
 
 grub-mkrescue does the work; what it puts on the medium is cut down to the GRUB modules that we use.
 """
-import os
 import re
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Dict, List
+from typing import Dict, List, Optional
 
 from .status import ToolError
 
@@ -17,7 +16,6 @@ from .status import ToolError
 GRUB_MODULES = ("multiboot2 normal configfile echo test cpuid serial terminal all_video gfxterm font "
                 "gfxmenu gfxterm_background png iso9660 fat part_msdos part_gpt search reboot halt sleep")
 GRUB_PLATFORMS = ("i386-pc", "x86_64-efi", "i386-efi")
-MTIME = "315619200"  # 1980-01-02: FAT cannot say anything older
 
 
 def check_platforms(platforms=GRUB_PLATFORMS) -> None:
@@ -29,27 +27,26 @@ def check_platforms(platforms=GRUB_PLATFORMS) -> None:
         raise ToolError("GRUB's files for %s are not installed: run tools/setup iso" % ", ".join(missing))
 
 
-def write_iso(target: Path, files: Dict[str, Path], grub_cfg: str) -> None:
-    """Writes a bootable image holding `files` (path on the medium to file here) and grub.cfg.
-
-    The same input gives the same bytes, so that two people can compare their images.
-    """
+def write_iso(target: Path, files: Dict[str, Path], grub_cfg: str,
+              texts: Optional[Dict[str, str]] = None) -> None:
+    """Writes a bootable image: `files` and `texts` by their place on the medium, and grub.cfg."""
     check_platforms()
     with tempfile.TemporaryDirectory(prefix="lookaside-iso-") as folder:
         root = Path(folder)
-        (root / "boot" / "grub").mkdir(parents=True)
-        (root / "boot" / "grub" / "grub.cfg").write_text(grub_cfg)
+        for name, text in dict(texts or {}, **{"boot/grub/grub.cfg": grub_cfg}).items():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text(text)
         for name, source in files.items():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, root / name)
-        command = ["grub-mkrescue", "-o", str(target), "--install-modules=" + GRUB_MODULES,
-                   "--locales=", "--themes=", "--fonts=unicode", str(root),
-                   "--", "-volid", "LOOKASIDE"]
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
-                              stderr=subprocess.STDOUT, errors="replace", check=False,
-                              env=dict(os.environ, SOURCE_DATE_EPOCH=MTIME))
+        done = subprocess.run(
+            ["grub-mkrescue", "-o", str(target), "--install-modules=" + GRUB_MODULES, "--locales=",
+             "--themes=", "--fonts=", str(root), "--", "-volid", "LOOKASIDE"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            errors="replace", check=False)
     if done.returncode:
-        raise ToolError("grub-mkrescue failed:\n" + "\n".join(done.stdout.strip().splitlines()[-6:]))
+        words = "\n".join(done.stdout.strip().splitlines()[-6:])
+        raise ToolError("grub-mkrescue failed:\n" + words)
 
 
 def split_options(options: str) -> List[str]:
