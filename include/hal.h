@@ -12,7 +12,9 @@
 // ---- start -----------------------------------------------------------------------------------------
 VOID HalInitializeConsole(PLOADER_BLOCK Block);  // COM1 and VGA text; needs no memory manager
 VOID HalInitializeSystem(PLOADER_BLOCK Block);   // ACPI, interrupt controllers, timers. IF is off.
-// The framebuffer, mapped by mm (write-combining where the CPU can), and RAM for its shadow.
+// The framebuffer, mapped by mm (write-combining where the CPU can), and zeroed or unzeroed RAM of
+// HalFramebufferShadowSize bytes for the cells it shows; NULL: text uses 80 x 25 cells of it only.
+SIZE_T HalFramebufferShadowSize(const LOADER_DISPLAY *Display);  // 0: a display we cannot use
 VOID HalAttachFramebuffer(const LOADER_DISPLAY *Display, PVOID Mapping, PVOID Shadow);
 
 // Maps Length bytes at Address into the HAL region for good. Returns NULL when the region is full.

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT
+// console.c: all consoles as one.
+//
+// Text goes to the serial port and to the screen, whichever exist; characters come from the serial port or the
+// keyboard. None of them is required.
+//
+// One lock guards output. It is taken with interrupts off, so that any IRQL may print. Whoever holds it may
+// stop half way (a fault while it drew, a bugcheck on another processor): the bugcheck screen breaks it
+// open once for all, and everyone else waits for a bounded time only. Garbled text beats none.
+#include "halp.h"
+
+#define WAIT_LIMIT 10000000u  // pauses: far longer than any write takes
+
+static HALP_LOCK HalpConsoleLock;
+static HALP_LOCK HalpInputLock;
+static BOOLEAN HalpConsoleBroken;  // a bugcheck prints: the lock no longer counts
+
+static BOOLEAN HalpConsoleEnter(VOID)
+{
+    BOOLEAN Enabled = KiDisableInterrupts();
+    for (ULONG i = 0; i < WAIT_LIMIT && !HalpConsoleBroken; i++) {
+        if (__sync_lock_test_and_set(&HalpConsoleLock, 1) == 0)
+            break;
+        KiPause();
+    }
+    return Enabled;
+}
+
+static VOID HalpConsoleLeave(BOOLEAN Enabled)
+{
+    HalpReleaseLock(&HalpConsoleLock, Enabled);
+}
+
+// A framebuffer machine has no VGA text; a loader that says nothing found the machine in its BIOS's text mode.
+VOID HalInitializeConsole(PLOADER_BLOCK Block)
+{
+    HalpSerialInitialize(Block);
+    if (Block->Display.Type != LoaderDisplayFramebuffer)
+        HalpVgaTextInitialize();
+    HalpKeyboardInitialize();
+}
+
+VOID HalAttachFramebuffer(const LOADER_DISPLAY *Display, PVOID Mapping, PVOID Shadow)
+{
+    BOOLEAN Enabled = HalpConsoleEnter();
+    HalpFramebufferInitialize(Display, Mapping, Shadow);
+    HalpConsoleLeave(Enabled);
+}
+
+VOID HalDisplayString(const char *Text, SIZE_T Length)
+{
+    BOOLEAN Enabled = HalpConsoleEnter();
+    HalpSerialWrite(Text, Length);
+    HalpScreenWrite(Text, Length);
+    HalpConsoleLeave(Enabled);
+}
+
+int HalPollInput(VOID)
+{
+    BOOLEAN Enabled = HalpAcquireLock(&HalpInputLock);
+    int Character = HalpSerialRead();
+    if (Character < 0)
+        Character = HalpKeyboardRead();
+    HalpReleaseLock(&HalpInputLock, Enabled);
+    return Character;
+}
+
+BOOLEAN HalHasConsole(VOID)
+{
+    ULONG Rows, Columns;
+    return HalpSerialName() != NULL || HalpScreenName(&Rows, &Columns) != NULL;
+}
+
+VOID HalBeginBugCheckScreen(VOID)
+{
+    HalpConsoleBroken = TRUE;
+    __sync_lock_release(&HalpInputLock);
+    HalpScreenClear(HALP_ATTRIBUTE_BUGCHECK);
+}
