@@ -11,25 +11,26 @@ struct _KTHREAD;
 struct _KTRAP_FRAME;
 
 #define KPRCB_BODY                                                                                 \
+    /* ke: what trap.S addresses; offsets asserted in the architecture's pcr.h */                  \
+    PVOID DpcStack;                /* top of the stack that DPCs run on */                         \
+    volatile BOOLEAN DpcActive;    /* DPC routines are being run, on DpcStack */                   \
+    volatile BOOLEAN DpcRequested; /* somebody has asked for the queue to be drained */            \
     /* ke: identity */                                                                             \
     ULONG ProcessorNumber;                                                                         \
     ULONG ApicId;                                                                                  \
     KAFFINITY ProcessorMask; /* 1 << ProcessorNumber */                                            \
-    /* ke: DPCs */                                                                                 \
+    /* ke: DPCs; under DpcLock unless only this processor writes them */                           \
     LIST_ENTRY DpcListHead;                                                                        \
     KSPIN_LOCK DpcLock;                                                                            \
     volatile ULONG DpcQueueDepth;                                                                  \
+    volatile ULONG DpcCount;     /* DPCs run since start */                                        \
     ULONG DpcLastCount;          /* DpcCount at the last clock tick */                             \
     ULONG DpcRequestRate;        /* DPCs per tick, running average */                              \
-    volatile ULONG DpcCount;     /* DPCs run since start */                                        \
-    volatile BOOLEAN DpcActive;  /* a DPC routine is running */                                    \
-    volatile BOOLEAN DpcRequested; /* a DISPATCH_LEVEL interrupt has been asked for */             \
-    PVOID DpcStack;              /* top of the stack DPCs run on */                                \
+    PVOID DpcRoutine;            /* the routine that runs now, for reports; NULL: none */          \
     /* ke: interrupts and time */                                                                  \
     ULONG64 InterruptCount;                                                                        \
     ULONG64 ClockTicks;                                                                            \
     ULONG InterruptDepth;        /* nesting of interrupt service */                                \
-    struct _KTRAP_FRAME *InterruptedFrame;                                                         \
     /* bugcheck */                                                                                 \
     KIRQL BugCheckIrql;          /* the IRQL before KeBugCheckEx raised it */                      \
     struct _KTRAP_FRAME *BugCheckFrame;                                                            \

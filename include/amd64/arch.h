@@ -17,6 +17,7 @@
 // Vectors; the upper nibble is the IRQL.
 #define APC_VECTOR       0x1Fu
 #define DPC_VECTOR       0x2Fu
+#define LEGACY_VECTOR_BASE 0xC0u  // where the 8259s deliver; no device has IRQL 12, and 8259s ignore CR8
 #define CLOCK_VECTOR     0xD1u
 #define IPI_VECTOR       0xE1u
 #define APIC_ERROR_VECTOR 0xE3u
@@ -25,7 +26,9 @@
 #define DIRQL_LAST       11u
 
 // What every trap and interrupt entry leaves on the stack, from low to high addresses. The volatile XMM
-// registers are kept because drivers may use them; the kernel itself never does.
+// registers are kept because drivers may use them; the kernel itself never does. Rbp and ReturnAddress
+// look like a function's frame, so that a walk along the frame pointers passes through the trap.
+// ke/amd64/trap.S builds it; its offsets are asserted there.
 typedef struct DECLSPEC_ALIGN(16) _KTRAP_FRAME {
     ULONG64 HomeSpace[4];       // shadow space for the C handler
     M128A Xmm[6];               // xmm0 to xmm5
@@ -33,7 +36,10 @@ typedef struct DECLSPEC_ALIGN(16) _KTRAP_FRAME {
     ULONG PreviousIrql;         // CR8 on entry
     ULONG64 Cr2;                // fault address (page faults)
     ULONG64 R15, R14, R13, R12, R11, R10, R9, R8;
-    ULONG64 Rbp, Rdi, Rsi, Rbx, Rdx, Rcx, Rax;
+    ULONG64 Rdi, Rsi, Rbx, Rdx, Rcx, Rax;
+    ULONG64 Fill;
+    ULONG64 Rbp;
+    ULONG64 ReturnAddress;      // a copy of Rip
     ULONG64 Vector;
     ULONG64 ErrorCode;
     ULONG64 Rip, SegCs, EFlags, Rsp, SegSs;  // pushed by the processor
@@ -49,14 +55,14 @@ typedef struct DECLSPEC_ALIGN(16) _KTRAP_FRAME {
 FORCEINLINE PKPCR KeGetPcr(VOID)
 {
     PKPCR Pcr;
-    __asm__("movq %%gs:0x18, %0" : "=r"(Pcr));
+    __asm__ volatile("movq %%gs:0x18, %0" : "=r"(Pcr));
     return Pcr;
 }
 
 FORCEINLINE PKPRCB KeGetCurrentPrcb(VOID)
 {
     PKPRCB Prcb;
-    __asm__("movq %%gs:0x20, %0" : "=r"(Prcb));
+    __asm__ volatile("movq %%gs:0x20, %0" : "=r"(Prcb));
     return Prcb;
 }
 

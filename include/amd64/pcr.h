@@ -57,3 +57,6 @@ C_ASSERT(FIELD_OFFSET(KPCR, KdVersionBlock) == 0x108);
 C_ASSERT(FIELD_OFFSET(KPCR, Prcb) == 0x180);
 C_ASSERT(FIELD_OFFSET(KPCR, Prcb.Number) == 0x184);
 C_ASSERT(FIELD_OFFSET(KPCR, Prcb.CurrentThread) == 0x188);
+// Addressed by ke/amd64/*.S.
+C_ASSERT(FIELD_OFFSET(KPCR, Prcb.DpcStack) == 0x1A0);
+C_ASSERT(FIELD_OFFSET(KPCR, Prcb.DpcActive) == 0x1A8);

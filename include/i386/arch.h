@@ -14,25 +14,31 @@
 #define PAGING_LEVELS    3u
 #define SYSTEM_RANGE_START 0x80000000u
 
-// Vectors. Device IRQLs 3 to 26 take eight vectors each, from 0x30; the IRQL is (vector - 0x18) / 8.
-#define LEGACY_VECTOR_BASE 0x20u  // where the 8259s deliver; forwarded to the line's own vector
-#define DIRQL_VECTOR_BASE  0x30u
+// Vectors. Device IRQLs 5 to 26 take eight vectors each, from 0x40; the IRQL is (vector - 0x18) / 8. What
+// would be IRQL 3 and 4 belongs to the 8259s, because the 0x20s hold NT's software interrupts (int 29h,
+// 2Ch, 2Dh, 2Eh).
+#define LEGACY_VECTOR_BASE 0x30u  // where the 8259s deliver; forwarded to the line's own vector
+#define DIRQL_VECTOR_BASE  0x40u
 #define CLOCK_VECTOR     0xF0u
 #define IPI_VECTOR       0xF8u
 #define APIC_ERROR_VECTOR 0xFAu
 #define SPURIOUS_VECTOR  0xFFu
-#define DIRQL_FIRST      3u
+#define DIRQL_FIRST      5u
 #define DIRQL_LAST       26u
 
 // What every trap and interrupt entry leaves on the stack, from low to high addresses. Esp and SegSs are
-// pushed by the processor only when it came from user mode; HardwareEsp says where the stack was.
+// pushed by the processor only when it came from user mode; HardwareEsp says where the stack was. Ebp and
+// ReturnAddress look like a function's frame, so that a walk along the frame pointers passes through the
+// trap. ke/i386/trap.S builds it; its offsets are asserted there.
 typedef struct _KTRAP_FRAME {
     ULONG PreviousIrql;         // KPCR.Irql on entry
     ULONG Cr2;                  // fault address (page faults)
     PVOID ExceptionList;        // fs:[0] on entry
     ULONG HardwareEsp;          // the interrupted stack pointer, whatever the mode
     ULONG SegGs, SegFs, SegEs, SegDs;
-    ULONG Edi, Esi, Ebp, Temp, Ebx, Edx, Ecx, Eax;  // pushal order; Temp is pushal's ESP
+    ULONG Edi, Esi, Ebx, Edx, Ecx, Eax;
+    ULONG Ebp;
+    ULONG ReturnAddress;        // a copy of Eip
     ULONG Vector;
     ULONG ErrorCode;
     ULONG Eip, SegCs, EFlags;   // pushed by the processor
@@ -49,14 +55,14 @@ typedef struct _KTRAP_FRAME {
 FORCEINLINE PKPCR KeGetPcr(VOID)
 {
     PKPCR Pcr;
-    __asm__("movl %%fs:0x1c, %0" : "=r"(Pcr));
+    __asm__ volatile("movl %%fs:0x1c, %0" : "=r"(Pcr));
     return Pcr;
 }
 
 FORCEINLINE PKPRCB KeGetCurrentPrcb(VOID)
 {
     PKPRCB Prcb;
-    __asm__("movl %%fs:0x20, %0" : "=r"(Prcb));
+    __asm__ volatile("movl %%fs:0x20, %0" : "=r"(Prcb));
     return Prcb;
 }
 
@@ -88,7 +94,7 @@ FORCEINLINE VOID KiLowerIrql(KIRQL NewIrql)
     ULONG Irr;
     KiSetIrql(NewIrql);
     __asm__ volatile("movl %%fs:0x28, %0" : "=r"(Irr)::"memory");
-    if (__builtin_expect((Irr >> NewIrql) > 1, 0))
+    if (__builtin_expect(Irr != 0, 0))
         KiReplayInterrupts(NewIrql);
 }
 

@@ -13,8 +13,9 @@ typedef struct DECLSPEC_ALIGN(32) _KPRCB {
     UCHAR Number;                   // 0x10
     UCHAR Reserved[3];
     KPRCB_BODY
-    // The soft IRQL: vectors that arrived masked, one bit each, and waiting to be replayed.
-    ULONG HeldVectors[256 / 32];
+    // The soft IRQL: vectors that arrived masked and wait to be replayed, one bit each. Device IRQLs have
+    // eight vectors each, so every byte belongs to one IRQL.
+    UCHAR HeldVectors[256 / 8];
 } KPRCB, *PKPRCB;
 
 typedef struct DECLSPEC_ALIGN(32) _KPCR {
@@ -62,3 +63,7 @@ C_ASSERT(FIELD_OFFSET(KPCR, Irql) == 0x24);
 C_ASSERT(FIELD_OFFSET(KPCR, Number) == 0x51);
 C_ASSERT(FIELD_OFFSET(KPCR, PrcbData) == 0x120);
 C_ASSERT(FIELD_OFFSET(KPCR, PrcbData.CurrentThread) == 0x124);
+// Addressed by ke/i386/*.S.
+C_ASSERT(FIELD_OFFSET(KPCR, IRR) == 0x28);
+C_ASSERT(FIELD_OFFSET(KPCR, PrcbData.DpcStack) == 0x134);
+C_ASSERT(FIELD_OFFSET(KPCR, PrcbData.DpcActive) == 0x138);
