@@ -59,9 +59,8 @@ const CHAR *BootCheckModules(const LOADER_BLOCK *Block);
 
 // display.c
 struct _MULTIBOOT_FRAMEBUFFER;
-struct _MULTIBOOT_COLOR;
 void BootSetFramebuffer(PLOADER_BLOCK Block, const struct _MULTIBOOT_FRAMEBUFFER *Given,
-                        const struct _MULTIBOOT_COLOR *Color);
+                        ULONG Length);
 void BootSetDefaultDisplay(PLOADER_BLOCK Block);
 
 // acpi.c

@@ -82,7 +82,7 @@ const CHAR *BootCheckProcessor(void)
     BootNoExecute = HasFeature(0x80000001, 3, 20);
     for (Feature = BootRequiredFeatures; Feature->Name; Feature++)
         if (!HasFeature(Feature->Leaf, Feature->Register, Feature->Bit))
-            return BootFailure("This processor has no %s.", Feature->Name);
+            return BootFailure("This processor lacks %s.", Feature->Name);
     return NULL;
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Which display the machine was left with.
+// Which display the machine was left with: VGA text, a direct-colour framebuffer, or none.
 
 #include "boot.h"
 #include "multiboot.h"
@@ -20,35 +20,58 @@ static BOOLEAN IsFieldSane(ULONG Position, ULONG Size, ULONG BitsPerPixel)
     return Size >= 1 && Size <= 16 && Position + Size <= BitsPerPixel;
 }
 
-// TRUE if Display describes a picture that can be drawn.
-static BOOLEAN IsFramebufferSane(const LOADER_DISPLAY *Display)
+static BOOLEAN AreColorsSane(const LOADER_DISPLAY *Display)
 {
-    ULONG Bits = Display->BitsPerPixel, Bytes = (Bits + 7) / 8;
-
-    return Display->Base != 0 && Bytes >= 2 && Bytes <= 4 && Display->Width >= 8 &&
-           Display->Height >= 16 && Display->Width <= 32768 && Display->Height <= 32768 &&
-           Display->Pitch >= Display->Width * Bytes && Display->Pitch <= 0x100000 &&
-           IsFieldSane(Display->RedPosition, Display->RedSize, Bits) &&
-           IsFieldSane(Display->GreenPosition, Display->GreenSize, Bits) &&
-           IsFieldSane(Display->BluePosition, Display->BlueSize, Bits);
+    return IsFieldSane(Display->RedPosition, Display->RedSize, Display->BitsPerPixel) &&
+           IsFieldSane(Display->GreenPosition, Display->GreenSize, Display->BitsPerPixel) &&
+           IsFieldSane(Display->BluePosition, Display->BlueSize, Display->BitsPerPixel);
 }
 
-// Takes what the loader said about the display; what makes no sense counts as no display. Text mode
-// is taken only as the 80 by 25 cells at 0xB8000 that every VGA starts with.
-void BootSetFramebuffer(PLOADER_BLOCK Block, const MULTIBOOT_FRAMEBUFFER *Given,
-                        const MULTIBOOT_COLOR *Color)
+// What nearly every display has. Swapped colours are better than a dark screen.
+static void SetUsualColors(LOADER_DISPLAY *Display)
 {
-    LOADER_DISPLAY Display = {
+    BOOLEAN True = Display->BitsPerPixel >= 24;
+
+    Display->RedPosition = True ? 16 : 11;
+    Display->GreenPosition = True ? 8 : 5;
+    Display->BluePosition = 0;
+    Display->RedSize = Display->BlueSize = True ? 8 : 5;
+    Display->GreenSize = True ? 8 : 6;
+}
+
+// TRUE if Display describes a picture that can be drawn.
+static BOOLEAN IsPictureSane(const LOADER_DISPLAY *Display)
+{
+    ULONG Bytes = (Display->BitsPerPixel + 7) / 8;
+
+    return Display->Base != 0 && Display->Base < BOOT_MAX_PHYSICAL && Bytes >= 2 && Bytes <= 4 &&
+           Display->Width >= 8 && Display->Width <= 32768 && Display->Height >= 16 &&
+           Display->Height <= 32768 && Display->Pitch >= Display->Width * Bytes &&
+           Display->Pitch <= 0x100000;
+}
+
+static void SetPicture(LOADER_DISPLAY *Display, const MULTIBOOT_FRAMEBUFFER *Given)
+{
+    *Display = (LOADER_DISPLAY){
         .Base = Given->Address, .Type = LoaderDisplayFramebuffer, .Pitch = Given->Pitch,
         .Width = Given->Width, .Height = Given->Height, .BitsPerPixel = Given->BitsPerPixel,
-        .RedPosition = Color->RedPosition, .RedSize = Color->RedSize,
-        .GreenPosition = Color->GreenPosition, .GreenSize = Color->GreenSize,
-        .BluePosition = Color->BluePosition, .BlueSize = Color->BlueSize,
+        .RedPosition = Given->RedPosition, .RedSize = Given->RedSize,
+        .GreenPosition = Given->GreenPosition, .GreenSize = Given->GreenSize,
+        .BluePosition = Given->BluePosition, .BlueSize = Given->BlueSize,
     };
+    if (!AreColorsSane(Display))
+        SetUsualColors(Display);
+    if (!IsPictureSane(Display))
+        *Display = (LOADER_DISPLAY){ .Type = LoaderDisplayNone };
+}
 
-    Block->Display = (LOADER_DISPLAY){ .Type = LoaderDisplayNone };
-    if (Given->Type == MULTIBOOT_FRAMEBUFFER_RGB && IsFramebufferSane(&Display))
-        Block->Display = Display;
+// Takes what the loader said about the display, Length bytes of it; what makes no sense counts as no
+// display. Text mode is taken only as the 80 by 25 cells at 0xB8000 that every VGA starts with, indexed
+// colours not at all.
+void BootSetFramebuffer(PLOADER_BLOCK Block, const MULTIBOOT_FRAMEBUFFER *Given, ULONG Length)
+{
+    if (Given->Type == MULTIBOOT_FRAMEBUFFER_RGB && Length >= sizeof(*Given))
+        SetPicture(&Block->Display, Given);
     if (Given->Type == MULTIBOOT_FRAMEBUFFER_TEXT && Given->Address == VGA_TEXT)
         SetText(&Block->Display);
 }

@@ -55,19 +55,30 @@ void BootMain(ULONG Magic, ULONG Info)
     BootBuildPageTables((ULONG)Block->KernelEnd);       // needs BootNoExecute
 }
 
-// Shows Message and halts; under `lookaside run` it ends QEMU instead.
+static void __attribute__((noreturn)) Halt(void)
+{
+    for (;;)
+        __asm__ volatile("cli; hlt");
+}
+
+// Shows Message and halts; under `lookaside run` it ends QEMU instead. An exception on the way leads
+// here again, and then to the halt alone.
 void BootStop(const CHAR *Message)
 {
     static CHAR Text[1024];
+    static BOOLEAN Stopping;
     PLOADER_BLOCK Block = &LoaderBlockPhysical;
     ULONG Port;
     BOOLEAN Exit = BootOptionNumber(Block->CommandLine, "/EXITPORT=", &Port);
 
+    if (Stopping)
+        Halt();
+    Stopping = TRUE;
     BootFormat(Text, sizeof(Text), "Lookaside cannot start.\n%s\n%s", Message,
-               Exit ? "verdict: 5 the machine cannot run the kernel\n" : "");
+               Exit ? "verdict: 5 the machine cannot run the kernel\n"
+                    : "The machine is halted and may be switched off.\n");
     BootPrint(&Block->Display, Text);
     if (Exit)
         BootOut32((USHORT)Port, EXIT_STATUS);
-    for (;;)
-        __asm__ volatile("cli; hlt");
+    Halt();
 }

@@ -30,11 +30,14 @@ static const CHAR *SplitName(const CHAR *Line, CHAR *Name)
     return Line;
 }
 
-static void SetModuleLine(PLOADER_MODULE Module, const CHAR *Line)
+// GRUB passes an empty line where its configuration repeats no name after the file.
+static void SetModuleLine(PLOADER_MODULE Module, const CHAR *Line, ULONG Number)
 {
     ULONG Count = 0;
 
     Line = SplitName(Line, Module->Name);
+    if (Module->Name[0] == 0)
+        BootFormat(Module->Name, sizeof(Module->Name), "module%u", Number);
     for (; Line[Count] && Count < sizeof(Module->Arguments) - 1; Count++)
         Module->Arguments[Count] = Line[Count];
     Module->Arguments[Count] = 0;
@@ -47,8 +50,7 @@ const CHAR *BootAddModule(PLOADER_BLOCK Block, ULONG64 Start, ULONG64 End, const
 
     if (Block->ModuleCount == LOADER_MAX_MODULES)
         return BootFailure("There are more than %u boot modules.", LOADER_MAX_MODULES);
-    SetModuleLine(Module, Line);
-    Block->ModuleCount++;
+    SetModuleLine(Module, Line, ++Block->ModuleCount);
     if (Start & (BOOT_PAGE - 1))
         return BootFailure("Module %u (%s) does not begin on a page, but at 0x%llx.",
                            Block->ModuleCount, Module->Name, Start);

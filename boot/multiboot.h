@@ -33,21 +33,22 @@ typedef struct PACKED _MULTIBOOT1_INFO {
     UCHAR Vbe[16];
 } MULTIBOOT1_INFO;
 
-// Both multiboots describe the display alike; this follows MULTIBOOT1_INFO or a tag's head.
+// Both multiboots describe the display alike; this follows MULTIBOOT1_INFO or a tag's head. The text of
+// the first specification forgets the reserved bytes that its own header file, and GRUB, have.
 typedef struct PACKED _MULTIBOOT_FRAMEBUFFER {
     ULONG64 Address;
     ULONG Pitch, Width, Height;
     UCHAR BitsPerPixel;
     UCHAR Type;  // MULTIBOOT_FRAMEBUFFER_*
+    UCHAR Reserved[2];
+    UCHAR RedPosition, RedSize, GreenPosition, GreenSize, BluePosition, BlueSize;
 } MULTIBOOT_FRAMEBUFFER;
+
+#define MULTIBOOT_FRAMEBUFFER_HEAD 24u  // bytes without the colours, which text mode does not have
 
 #define MULTIBOOT_FRAMEBUFFER_INDEXED 0
 #define MULTIBOOT_FRAMEBUFFER_RGB     1
 #define MULTIBOOT_FRAMEBUFFER_TEXT    2
-
-typedef struct PACKED _MULTIBOOT_COLOR {
-    UCHAR RedPosition, RedSize, GreenPosition, GreenSize, BluePosition, BlueSize;
-} MULTIBOOT_COLOR;
 
 typedef struct PACKED _MULTIBOOT1_MODULE {
     ULONG Start, End;

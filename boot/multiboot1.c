@@ -47,11 +47,10 @@ static const CHAR *ReadModules(const MULTIBOOT1_INFO *Info, PLOADER_BLOCK Block)
 static void ReadDisplay(ULONG Info, const MULTIBOOT1_INFO *Head, PLOADER_BLOCK Block)
 {
     const MULTIBOOT_FRAMEBUFFER *Framebuffer;
-    ULONG64 Address = (ULONG64)Info + sizeof(*Head);
 
-    Framebuffer = BootMap(Address, sizeof(*Framebuffer) + sizeof(MULTIBOOT_COLOR));
+    Framebuffer = BootMap((ULONG64)Info + sizeof(*Head), sizeof(*Framebuffer));
     if ((Head->Flags & MULTIBOOT1_FRAMEBUFFER) && Framebuffer)
-        BootSetFramebuffer(Block, Framebuffer, (const MULTIBOOT_COLOR *)(Framebuffer + 1));
+        BootSetFramebuffer(Block, Framebuffer, sizeof(*Framebuffer));
     else
         BootSetDefaultDisplay(Block);
 }

@@ -100,14 +100,11 @@ static void ReadRsdp(const REPORT *Report)
 
 static void ReadDisplay(const REPORT *Report)
 {
-    static const MULTIBOOT_COLOR NoColor;
     const MULTIBOOT2_TAG *Tag = FindTag(Report, Multiboot2Framebuffer);
-    const MULTIBOOT_FRAMEBUFFER *Framebuffer = Payload(Tag, 0, sizeof(*Framebuffer));
-    // Two reserved bytes stand between the two.
-    const MULTIBOOT_COLOR *Color = Payload(Tag, sizeof(*Framebuffer) + 2, sizeof(*Color));
+    const MULTIBOOT_FRAMEBUFFER *Framebuffer = Payload(Tag, 0, MULTIBOOT_FRAMEBUFFER_HEAD);
 
     if (Framebuffer)
-        BootSetFramebuffer(Report->Block, Framebuffer, Color ? Color : &NoColor);
+        BootSetFramebuffer(Report->Block, Framebuffer, Tag->Size - sizeof(*Tag));
     else
         BootSetDefaultDisplay(Report->Block);
 }

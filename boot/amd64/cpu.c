@@ -4,9 +4,9 @@
 #include "boot.h"
 
 const BOOT_FEATURE BootRequiredFeatures[] = {
-    { 0x80000001, 3, 29, "64-bit mode (long mode); the i386 image may run on it" },
-    { 0x80000001, 3, 20, "no-execute pages (NX, XD), or they are switched off in the firmware" },
+    { 0x80000001, 3, 29, "64-bit mode (long mode): start the i386 kernel instead" },
+    { 0x80000001, 3, 20, "no-execute pages (NX, XD), or the firmware hides them" },
     { 1, 3, 6, "PAE (physical address extension)" },
-    { 1, 2, 13, "CMPXCHG16B instruction" },
+    { 1, 2, 13, "the CMPXCHG16B instruction" },
     { 0, 0, 0, NULL },
 };
