@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 // The kernel's command line: boot.ini's switches and a few of our own, "/NAME" or "/NAME=value".
 //
-// A value with blanks or semicolons is quoted: /MONITOR="!vm; !idt". Names are matched without regard to
-// case. The table below is the whole truth: `help boot` prints it, and a name that is not in it is
-// named in the log and otherwise ignored, as boot.ini's reader does.
+// A value with blanks or semicolons is quoted: /MONITOR="!vm; !idt"; GRUB passes such a word on as
+// "/MONITOR=!vm; !idt", which is read alike. Names are matched without regard to case. The table below
+// is the whole truth: `help boot` prints it, and a name that is not in it is named in the log and
+// otherwise ignored, as boot.ini's reader does.
 #include "kdp.h"
 
 typedef struct _KD_OPTION {
@@ -38,6 +39,7 @@ static SIZE_T KdpNextOption(const char **Cursor, const char **Name, const char *
         p++;
     if (*p == 0)
         return 0;
+    BOOLEAN WholeQuoted = p != *Cursor && p[-1] == '"';
     *Name = ++p;
     while (*p != 0 && *p != '=' && *p != ' ' && *p != '/')
         p++;
@@ -45,8 +47,8 @@ static SIZE_T KdpNextOption(const char **Cursor, const char **Name, const char *
     *Value = p;
     *ValueLength = 0;
     if (*p == '=') {
-        char End = p[1] == '"' ? '"' : ' ';
-        *Value = p += End == '"' ? 2 : 1;
+        char End = WholeQuoted || p[1] == '"' ? '"' : ' ';
+        *Value = p += p[1] == '"' ? 2 : 1;
         while (*p != 0 && *p != End)
             p++;
         *ValueLength = (SIZE_T)(p - *Value);
