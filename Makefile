@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Lookaside: build, run, test.
 #
 #   make run      install what is missing, build, boot in QEMU, end at the kernel's prompt

@@ -20,7 +20,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = {"rtl": 0, "hal": 0, "ke": 1, "mm": 2, "ex": 3, "ob": 3, "ps": 4, "io": 4, "ldr": 4}
-REPORTING = re.compile(r"^(Kd|DbgPrint|vDbgPrint|KeBugCheck|KiBugCheck|Klog|KeRegisterBugCheck|__ubsan)")
+REPORTING = re.compile(r"^(Kd|v?DbgPrint|KeBugCheck|KiBugCheck|KeRegisterBugCheck|__ubsan)")
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"')
 
 
@@ -65,14 +65,15 @@ def include_breaches():
                 if owner and owner != user and user != "kd":
                     yield "%s:%d: %s is private to %s" % (name, number, header, owner)
                 elif stem in LAYERS and not owner and not allowed(user, stem):
-                    yield "%s:%d: %s includes %s, which stands above it" % (name, number, user, header)
+                    yield "%s:%d: %s includes %s, which stands above it" % (
+                        name, number, user, header)
 
 
 def symbols(obj: Path) -> tuple:
     """(defined, undefined) global symbols of an object file."""
-    listing = subprocess.run(["nm", "-g", str(obj)], capture_output=True, text=True, check=True).stdout
+    done = subprocess.run(["nm", "-g", str(obj)], capture_output=True, text=True, check=True)
     defined, undefined = set(), set()
-    for line in listing.splitlines():
+    for line in done.stdout.splitlines():
         fields = line.split()
         (undefined if fields[-2] in "Uw" else defined).add(fields[-1])
     return defined, undefined

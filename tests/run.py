@@ -93,7 +93,7 @@ def layers() -> Iterator[Result]:
 
 def abi() -> Iterator[Result]:
     """Public structures have the layout of the DDK headers."""
-    return script("tests/abi/compare.py", "public structures have mingw-w64's layout, both architectures")
+    return script("tests/abi/compare.py", "public structures have the layout of mingw-w64's")
 
 
 def sanitizer_environment() -> dict:
@@ -174,7 +174,9 @@ def run_suite(name: str) -> List[Result]:
           % (name, len(results) - len(failed), len(failed), time.monotonic() - start), flush=True)
     for result in failed:
         print("  FAILED: %s" % result.name)
-        print("".join("      %s\n" % line for line in result.detail.splitlines()), end="", flush=True)
+        for line in result.detail.splitlines():
+            print("      " + line)
+    sys.stdout.flush()
     return results
 
 

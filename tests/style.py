@@ -12,6 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 COLUMNS = 100
+LICENCE = "SPDX-License-Identifier: MIT"
 SOURCE = re.compile(r"\.(c|h|S|ld|py|sh|mk|cfg)$|^(lookaside|Makefile|tools/setup|\.ci/run)$")
 TABS_BELONG = re.compile(r"(\.mk|Makefile)$")
 # Spelt in halves: this file is checked too.
@@ -21,7 +22,7 @@ WITHOUT_LICENCE = re.compile(r"^tests/host/seeds/|__init__\.py$")
 
 def findings(name: str, lines: list):
     """Yields what is wrong with one file."""
-    if not WITHOUT_LICENCE.search(name) and "SPDX-License-Identifier: MIT" not in "".join(lines[:2]):
+    if not WITHOUT_LICENCE.search(name) and LICENCE not in "".join(lines[:2]):
         yield 1, "no SPDX line at the top"
     for number, line in enumerate(lines, 1):
         if len(line) > COLUMNS and not TABS_BELONG.search(name):

@@ -3,7 +3,7 @@
 """Turns `nm -n` of the kernel into an assembly file with its table of function names.
 
 The kernel prints its own backtraces, on machines with no debugger near, so it carries the names of
-its functions: KiSymbolCount, then sorted offsets from the start of .text with the offset of the name.
+its functions: KiSymbolCount, then sorted offsets from the start of .text with the name's offset.
 """
 import sys
 

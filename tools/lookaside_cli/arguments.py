@@ -36,7 +36,6 @@ class RunPlan:
     memory: str = "512M"
     options: str = ""
     imports: str = "refuse"
-    verifier: Optional[str] = None
     devices: List[str] = field(default_factory=list)
     timeout: Optional[float] = None
     checked: bool = False
@@ -72,15 +71,17 @@ def run_parser() -> Parser:
     parser = Parser(
         prog="lookaside run", allow_abbrev=False,
         usage="./lookaside run [DRIVER.sys ...] [options] [-- MORE-QEMU-ARGUMENTS]",
-        description="Boots the kernel in QEMU. With drivers: loads them in order, calls DriverEntry, "
-                    "lets them run, unloads them in reverse and ends with a verdict. Without: runs "
-                    "the sample drivers and stays at the kernel's prompt (Ctrl-A X ends QEMU).",
-        epilog="Exit status: 0 clean; 1 a driver did not load or its DriverEntry failed; 2 the command "
-               "line or a file was wrong; 3 bugcheck; 4 something was left behind at unload; 5 QEMU "
-               "or this tool failed; 124 time ran out.")
+        description="Boots the kernel in QEMU. With drivers: loads them in order, calls "
+                    "DriverEntry, lets them run, unloads them in reverse and ends with a verdict. "
+                    "Without: runs the sample drivers and stays at the kernel's prompt (Ctrl-A X "
+                    "ends QEMU).",
+        epilog="Exit status: 0 clean; 1 a driver did not load or its DriverEntry failed; 2 the "
+               "command line or a file was wrong; 3 bugcheck; 4 something was left behind at "
+               "unload; 5 QEMU or this tool failed; 124 time ran out.")
     add = parser.add_argument
     add("drivers", nargs="*", metavar="DRIVER.sys", help="drivers to load, in this order")
-    add("--arch", choices=("amd64", "i386"), help="default: what the drivers were built for, else amd64")
+    add("--arch", choices=("amd64", "i386"),
+        help="default: what the drivers were built for, else amd64")
     add("--boot", choices=BOOTS, default="kernel",
         help="kernel: QEMU loads it (fastest); the others boot a medium through GRUB")
     add("--smp", type=int, default=1, metavar="N", help="processors of the machine")
@@ -88,8 +89,8 @@ def run_parser() -> Parser:
     add("--options", default="", metavar="'/3GB ...'", help="boot.ini switches for the kernel")
     add("--imports", choices=("refuse", "trap"), default="refuse",
         help="missing imports: refuse the driver, or load it and stop at the first call of one")
-    add("--pagefile", metavar="SIZE|none", default="none", help="paging file")
-    add("--verifier", metavar="FLAGS", help="check the drivers more strictly; FLAGS as for /VERIFIER=")
+    add("--pagefile", metavar="none", default="none", help="paging file: none in this version")
+    add("--verifier", metavar="FLAGS", help="not in this version; see --checked")
     add("--device", action="append", default=[], metavar="QEMU-DEVICE", dest="devices",
         help="add a device to the machine, as for qemu -device; may repeat")
     add("--timeout", type=float, metavar="SECONDS",
@@ -100,11 +101,13 @@ def run_parser() -> Parser:
         help="start stopped, waiting for gdb on PORT (default %d)" % DEFAULT_GDB_PORT)
     add("--display", action="store_true", help="open a window with the machine's screen")
     add("--interactive", action="store_true", help="stay at the kernel's prompt, in this terminal")
-    add("--run-for", type=float, metavar="SECONDS", help="let the drivers run this long before unloading")
+    add("--run-for", type=float, metavar="SECONDS",
+        help="let the drivers run this long before unloading; default: until they are idle")
     add("--junit", type=Path, metavar="FILE", help="write the result as JUnit XML")
     add("--log", type=Path, metavar="FILE", help="write the debug log to FILE as well")
     add("--json", type=Path, metavar="FILE", help="write the result as JSON")
-    add("--no-build", action="store_false", dest="build", help="do not bring the kernel up to date first")
+    add("--no-build", action="store_false", dest="build",
+        help="do not bring the kernel up to date first")
     return parser
 
 
@@ -161,12 +164,16 @@ def check_values(given: argparse.Namespace) -> None:
     if not 1 <= given.smp <= 255:
         raise UsageError("--smp %d: give 1 to 255 processors" % given.smp)
     if given.pagefile.lower() != "none":
-        raise UsageError("--pagefile %s: this version has no paging to disk; all memory stays resident"
-                         % given.pagefile)
+        raise UsageError("--pagefile %s: this version has no paging to disk; all memory stays "
+                         "resident" % given.pagefile)
+    if given.verifier is not None:
+        raise UsageError("--verifier: this version has no driver verifier; --checked runs "
+                         "the build that asserts its rules")
     for name in ("timeout", "run_for"):
         value = getattr(given, name)
         if value is not None and value < 0:
-            raise UsageError("--%s %g: time does not run backwards" % (name.replace("_", "-"), value))
+            raise UsageError("--%s %g: time does not run backwards"
+                             % (name.replace("_", "-"), value))
     if given.gdb is not None and not 1 <= given.gdb <= 65535:
         raise UsageError("--gdb=%d: give a port from 1 to 65535" % given.gdb)
     for target in (given.junit, given.log, given.json):
@@ -183,11 +190,13 @@ def run_plan(argv: List[str]) -> RunPlan:
     check_values(given)
     drivers = check_drivers(given.drivers)
     arch = choose_arch(given.arch, drivers)
-    values = {key: value for key, value in vars(given).items() if key not in ("pagefile",)}
+    values = dict(vars(given))
+    del values["pagefile"], values["verifier"]
     values.update(drivers=drivers, arch=arch, qemu_arguments=qemu)
     plan = RunPlan(**values)
     if not drivers:
         plan.interactive = True
-        plan.drivers = [ROOT / "build" / "drivers" / arch / (name + ".sys") for name in DEFAULT_DRIVERS]
+        shipped = ROOT / "build" / "drivers" / arch
+        plan.drivers = [shipped / (name + ".sys") for name in DEFAULT_DRIVERS]
         plan.devices = ["edu"] + plan.devices
     return plan

@@ -2,8 +2,8 @@
 """Where every processor was when time ran out, read from outside through QEMU's monitor.
 
 The kernel has frame pointers, so a chain of them leads through it. Drivers need not have them: from
-a driver's frame on, the stack is searched for words that point behind a call in a known image, which
-may show a caller that has long returned. Such frames are marked with a question mark.
+a driver's frame on, the stack is searched for words that point into a known image, which may show a
+caller that has long returned. Such frames are marked with a question mark.
 """
 import re
 from typing import Dict, Iterator, List, Tuple
@@ -13,7 +13,8 @@ from .symbols import Symbols
 
 MOST_FRAMES = 24
 SEARCHED_WORDS = 512
-LOADED = re.compile(r"\bldr: (\S+\.sys)\b.*?\b(?:0x)?([0-9A-Fa-f]{8,16})\b.*?(?:-\s*(?:0x)?([0-9A-Fa-f]{8,16})\b)?")
+ADDRESS = r"0x([0-9A-Fa-f]{8,16})"
+LOADED = re.compile(r"\bldr: (\S+\.sys)\b.*?" + ADDRESS + r"(?:\s*-\s*" + ADDRESS + ")?")
 DEFAULT_IMAGE_SIZE = 0x100000
 
 
@@ -24,7 +25,8 @@ def loaded_images(lines: List[str]) -> Dict[str, Tuple[int, int]]:
         match = LOADED.search(line)
         if match:
             start = int(match.group(2), 16)
-            images[match.group(1)] = (start, int(match.group(3) or "0", 16) or start + DEFAULT_IMAGE_SIZE)
+            end = int(match.group(3), 16) if match.group(3) else start + DEFAULT_IMAGE_SIZE
+            images[match.group(1)] = (start, end)
     return images
 
 
@@ -66,7 +68,8 @@ class Unwinder:
         place = registers.get("RIP", 0)
         yield self.describe(place) or "0x%0*X, in no known image" % (2 * self.width, place)
         certain = bool(self.symbols.function_of(place))
-        addresses = self.chain(registers.get("RBP", 0)) if certain else self.search(registers.get("RSP", 0))
+        walk, start = (self.chain, "RBP") if certain else (self.search, "RSP")
+        addresses = walk(registers.get(start, 0))
         for _, address in zip(range(MOST_FRAMES), addresses):
             yield self.describe(address) + ("" if certain else " ?")
 

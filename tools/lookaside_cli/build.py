@@ -19,4 +19,4 @@ def bring_up_to_date(arch: str, checked: bool, targets: List[str] = ("kernel",))
     progress_done()
     if done.returncode:
         words = "\n".join(done.stdout.strip().splitlines()[-12:])
-        raise ToolError("the kernel does not build (tools/setup installs what is missing):\n" + words)
+        raise ToolError("it does not build (tools/setup installs what is missing):\n" + words)

@@ -22,8 +22,9 @@ class Elf:
             raise UsageError("%s is not an ELF file" % path)
         self.wide = self.data[4] == 2
         self.pointer = 8 if self.wide else 4
-        header = struct.unpack_from("<QQQIHHHHHH" if self.wide else "<IIIIHHHHHH", self.data, 24)
-        _, self._phoff, self._shoff, _, _, self._phsize, self._phnum, self._shsize, self._shnum, _ = header
+        layout = "<QQQIHHHHHH" if self.wide else "<IIIIHHHHHH"
+        (_, self._phoff, self._shoff, _, _, self._phsize, self._phnum, self._shsize, self._shnum,
+         _) = struct.unpack_from(layout, self.data, 24)
         self._segments = [s for s in map(self._segment, range(self._phnum)) if s]
         self.symbols: Dict[str, int] = {}
         for index in range(self._shnum):
@@ -50,10 +51,10 @@ class Elf:
         if kind != SHT_SYMTAB:
             return
         names = self._section(link)[1]
-        step = 24 if self.wide else 16
+        step, value_at, layout = (24, 8, "<Q") if self.wide else (16, 4, "<I")
         for at in range(offset, offset + size, step):
             name = struct.unpack_from("<I", self.data, at)[0]
-            value = struct.unpack_from("<Q" if self.wide else "<I", self.data, at + (8 if self.wide else 4))[0]
+            value = struct.unpack_from(layout, self.data, at + value_at)[0]
             if name:
                 end = self.data.index(b"\0", names + name)
                 self.symbols[self.data[names + name:end].decode("ascii", "replace")] = value

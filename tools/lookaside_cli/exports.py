@@ -15,7 +15,8 @@ ANY_IRQL = 0xFF
 IS_DATA = 0x01
 # The levels a caller may name; numbers above DISPATCH_LEVEL differ between the architectures.
 LEVELS = {
-    "amd64": {0: "PASSIVE", 1: "APC", 2: "DISPATCH", 12: "SYNCH", 13: "CLOCK", 14: "IPI", 15: "HIGH"},
+    "amd64": {0: "PASSIVE", 1: "APC", 2: "DISPATCH", 12: "SYNCH", 13: "CLOCK", 14: "IPI",
+              15: "HIGH"},
     "i386": {0: "PASSIVE", 1: "APC", 2: "DISPATCH", 27: "PROFILE", 28: "CLOCK", 29: "IPI",
              30: "POWER", 31: "HIGH"},
 }
@@ -37,9 +38,10 @@ def read_exports(kernel: Elf) -> Iterator[Export]:
         raise ToolError("the kernel has no export table") from None
     layout = "<QQIIQ" if kernel.wide else "<IIIII"
     while at < end:
-        name, _, irql, flags, source = struct.unpack(layout, kernel.read(at, struct.calcsize(layout)))
+        entry = kernel.read(at, struct.calcsize(layout))
+        name, _, irql, flags, source = struct.unpack(layout, entry)
         yield Export(kernel.string(name), irql, bool(flags & IS_DATA), kernel.string(source))
-        at += struct.calcsize(layout)
+        at += len(entry)
 
 
 def level(arch: str, export: Export) -> str:
@@ -53,9 +55,10 @@ def level(arch: str, export: Export) -> str:
 
 def exports_command(argv: List[str]) -> int:
     """Prints the table: name, highest IRQL of a caller, public document."""
-    parser = Parser(prog="lookaside exports", allow_abbrev=False, usage="./lookaside exports [--arch ARCH]",
-                    description="Lists what drivers may import from ntoskrnl.exe and HAL.dll: the name, "
-                                "the highest IRQL a caller may be at, and the document it follows.")
+    parser = Parser(
+        prog="lookaside exports", allow_abbrev=False, usage="./lookaside exports [--arch ARCH]",
+        description="Lists what drivers may import from ntoskrnl.exe and HAL.dll: the name, the "
+                    "highest IRQL a caller may be at, and the document it follows.")
     parser.add_argument("--arch", choices=("amd64", "i386"), default="amd64")
     parser.add_argument("--no-build", action="store_false", dest="build")
     given = parser.parse_args(argv)

@@ -12,7 +12,7 @@ below them count. Anything else in the log is ignored: a debug log is never only
 import re
 from typing import Iterable, List, NamedTuple
 
-RESULT = re.compile(r"^(?P<indent>\s*)(?P<verdict>ok|not ok) (?P<number>\d+)\s*(?:- )?(?P<rest>.*)$")
+RESULT = re.compile(r"^(?P<indent>\s*)(?P<verdict>ok|not ok) \d+\s*(?:- )?(?P<rest>.*)$")
 PLAN = re.compile(r"^\s*1\.\.(\d+)")
 
 

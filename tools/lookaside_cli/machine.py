@@ -19,7 +19,8 @@ FIRMWARE_FOLDERS = ("/usr/share/OVMF", "/usr/share/edk2/ovmf", "/usr/share/edk2-
 FIRMWARE = {
     "uefi": (("OVMF_CODE_4M.fd", "OVMF_VARS_4M.fd"), ("OVMF_CODE.fd", "OVMF_VARS.fd"),
              ("OVMF_CODE.4m.fd", "OVMF_VARS.4m.fd"), ("edk2-x86_64-code.fd", "edk2-i386-vars.fd")),
-    "uefi32": (("OVMF32_CODE_4M.secboot.fd", "OVMF32_VARS_4M.fd"), ("OVMF32_CODE_4M.fd", "OVMF32_VARS_4M.fd"),
+    "uefi32": (("OVMF32_CODE_4M.secboot.fd", "OVMF32_VARS_4M.fd"),
+               ("OVMF32_CODE_4M.fd", "OVMF32_VARS_4M.fd"),
                ("edk2-i386-code.fd", "edk2-i386-vars.fd")),
 }
 FIRMWARE_PACKAGES = {"uefi": "ovmf", "uefi32": "ovmf-ia32"}
@@ -48,8 +49,6 @@ def kernel_options(plan: RunPlan) -> str:
         words.append("/RUNFOR=%g" % plan.run_for)
     if plan.imports == "trap":
         words.append("/IMPORTS=TRAP")
-    if plan.verifier is not None:
-        words.append("/VERIFIER=" + plan.verifier if plan.verifier else "/VERIFIER")
     options = plan.options
     if plan.interactive:
         options = merge_monitor(options, ["run " + safe_name(driver) for driver in plan.drivers])
@@ -99,7 +98,8 @@ def firmware_arguments(boot: str, folder: Path) -> List[str]:
     shutil.copyfile(variables, folder / "vars.fd")
     machine = ["-machine", "q35"]
     if "secboot" in code.name:
-        machine = ["-machine", "q35,smm=on", "-global", "driver=cfi.pflash01,property=secure,value=on"]
+        machine = ["-machine", "q35,smm=on",
+                   "-global", "driver=cfi.pflash01,property=secure,value=on"]
     return machine + ["-drive", "if=pflash,format=raw,unit=0,readonly=on,file=%s" % code,
                       "-drive", "if=pflash,format=raw,unit=1,file=%s" % (folder / "vars.fd")]
 
@@ -165,7 +165,8 @@ def qemu_command(plan: RunPlan, folder: Path) -> List[str]:
     """The whole command line; files the run needs are put into `folder`."""
     command = [qemu_binary(plan), "-nodefaults", "-no-user-config", "-vga", "std", "-cpu", "max",
                "-accel", accelerator(plan), "-smp", str(plan.smp)]
-    command += boot_arguments(plan, folder) + memory_arguments(plan.memory) + console_arguments(plan)
+    command += boot_arguments(plan, folder) + memory_arguments(plan.memory)
+    command += console_arguments(plan)
     command += ["-qmp", "unix:%s,server=on,wait=off" % escape(folder / "qmp")]
     if not plan.display:
         command += ["-display", "none"]

@@ -13,8 +13,8 @@ from typing import Dict, List, Optional
 from .status import ToolError
 
 # What grub.cfg uses, what finding the medium needs, and every way to get a framebuffer.
-GRUB_MODULES = ("multiboot2 normal configfile echo test cpuid serial terminal all_video gfxterm font "
-                "gfxmenu gfxterm_background png iso9660 fat part_msdos part_gpt search reboot halt sleep")
+GRUB_MODULES = ("multiboot2 normal configfile echo test cpuid serial terminal all_video gfxterm "
+                "font gfxmenu iso9660 fat part_msdos part_gpt search reboot halt")
 GRUB_PLATFORMS = ("i386-pc", "x86_64-efi", "i386-efi")
 
 
@@ -24,7 +24,8 @@ def check_platforms(platforms=GRUB_PLATFORMS) -> None:
         raise ToolError("grub-mkrescue is not installed: run tools/setup iso")
     missing = [name for name in platforms if not Path("/usr/lib/grub", name).is_dir()]
     if missing:
-        raise ToolError("GRUB's files for %s are not installed: run tools/setup iso" % ", ".join(missing))
+        raise ToolError("GRUB's files for %s are not installed: run tools/setup iso"
+                        % ", ".join(missing))
 
 
 def write_iso(target: Path, files: Dict[str, Path], grub_cfg: str,
@@ -50,7 +51,7 @@ def write_iso(target: Path, files: Dict[str, Path], grub_cfg: str,
 
 
 def split_options(options: str) -> List[str]:
-    """The words of a boot.ini style command line; a quoted value keeps its blanks and its quotes."""
+    """The words of a boot.ini style command line; a quoted value keeps its blanks and quotes."""
     return re.findall(r'(?:"[^"]*"|[^\s"])+', options)
 
 

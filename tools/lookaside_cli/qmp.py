@@ -9,7 +9,7 @@ from typing import Callable, Dict, List, Optional
 
 
 class Qmp:
-    """One connection. Every call returns None when QEMU is gone: the caller then has no more to ask."""
+    """One connection. Calls return nothing when QEMU is gone: there is no more to ask then."""
 
     def __init__(self, path: Path, alive: Callable[[], bool], timeout: float = 5.0):
         """Connects as soon as QEMU has made its socket; `alive` says whether it still may."""
@@ -80,7 +80,8 @@ class Qmp:
 
     def monitor(self, line: str, cpu: int = 0) -> str:
         """A command of the human monitor, as seen by one processor."""
-        return self.execute("human-monitor-command", **{"command-line": line, "cpu-index": cpu}) or ""
+        arguments = {"command-line": line, "cpu-index": cpu}
+        return self.execute("human-monitor-command", **arguments) or ""
 
     def processors(self) -> List[int]:
         """Indexes of the machine's processors."""
@@ -90,7 +91,7 @@ class Qmp:
         """General registers by name, 64-bit names on every processor: RIP, RSP, RBP ..."""
         text = self.monitor("info registers", cpu)
         found = re.findall(r"\b([RE][A-Z0-9]{1,2}|R\d+)\s*=([0-9a-f]{8,16})\b", text)
-        return {("R" + name[1:] if name[0] == "E" else name): int(value, 16) for name, value in found}
+        return {re.sub("^E", "R", name): int(value, 16) for name, value in found}
 
     def read(self, cpu: int, address: int, count: int, width: int) -> List[int]:
         """`count` pointers at a virtual address; fewer, or none, where memory is not mapped."""

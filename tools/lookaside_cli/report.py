@@ -73,6 +73,11 @@ def _write(path: Path, text: str) -> None:
         raise ToolError("cannot write %s: %s" % (path, error.strerror.lower())) from None
 
 
+def _xml_text(text: str) -> str:
+    """Text without the control characters that XML cannot carry."""
+    return NOT_XML.sub("?", text)
+
+
 def write_json(path: Path, plan: RunPlan, outcome: Outcome) -> None:
     """The result for programs."""
     cases = outcome.cases
@@ -99,16 +104,17 @@ def write_junit(path: Path, plan: RunPlan, outcome: Outcome) -> None:
     suite = xml.Element("testsuite", name="lookaside " + plan.arch, tests=str(len(cases) + 1),
                         failures=str(failures), errors="0", time="%.3f" % outcome.seconds,
                         skipped=str(sum(case.skipped for case in cases)))
-    verdict = xml.SubElement(suite, "testcase", classname=name, name="runs and leaves nothing behind",
-                             time="%.3f" % outcome.seconds)
-    log = NOT_XML.sub("?", "\n".join(outcome.lines))
+    verdict = xml.SubElement(suite, "testcase", classname=name, time="%.3f" % outcome.seconds,
+                             name="runs and leaves nothing behind")
+    log = _xml_text("\n".join(outcome.lines))
     if outcome.status != CLEAN:
-        xml.SubElement(verdict, "failure", message=NOT_XML.sub("?", outcome.words)).text = log
+        xml.SubElement(verdict, "failure", message=_xml_text(outcome.words)).text = log
     for case in cases:
-        element = xml.SubElement(suite, "testcase", classname=name, name=NOT_XML.sub("?", case.name))
+        element = xml.SubElement(suite, "testcase", classname=name, name=_xml_text(case.name))
         if not case.ok:
-            xml.SubElement(element, "failure", message=NOT_XML.sub("?", case.detail or "not ok"))
+            xml.SubElement(element, "failure", message=_xml_text(case.detail or "not ok"))
         elif case.skipped:
             xml.SubElement(element, "skipped")
     xml.SubElement(suite, "system-out").text = log
-    _write(path, '<?xml version="1.0" encoding="UTF-8"?>\n' + xml.tostring(suite, encoding="unicode") + "\n")
+    document = xml.tostring(suite, encoding="unicode")
+    _write(path, '<?xml version="1.0" encoding="UTF-8"?>\n%s\n' % document)

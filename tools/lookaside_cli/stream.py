@@ -69,7 +69,7 @@ class LogStream:
         self._written = 0
 
     def finish(self) -> None:
-        """Writes what is still held, so that the next text starts a line; drops the verdict line."""
+        """Writes what is still held but for the verdict: the next text starts a line."""
         self._verdict_line = b""
         if self._line:
             self._piece(self._return + b"\n")

@@ -17,7 +17,8 @@ from typing import Dict, List, Optional, Tuple
 from . import pe
 from .elf import Elf
 
-FRAME = re.compile(rb"^\s+#(\d+) +(?:(\S+)\+0x([0-9A-Fa-f]+)|ntoskrnl\b.*?0x([0-9A-Fa-f]{8,16}))(?:\s.*)?$")
+FRAME = re.compile(rb"^\s+#(\d+) +"
+                   rb"(?:(\S+)\+0x([0-9A-Fa-f]+)|ntoskrnl\b.*?0x([0-9A-Fa-f]{8,16}))(?:\s.*)?$")
 ADDR2LINE = {"amd64": "x86_64-w64-mingw32-addr2line", "i386": "i686-w64-mingw32-addr2line"}
 
 
@@ -44,8 +45,8 @@ class Symbols:
         tool = next((found for found in map(shutil.which, tools) if found), None)
         if not tool:
             return ""
-        done = subprocess.run([tool, "-e", str(image), "%#x" % address], text=True, errors="replace",
-                              capture_output=True, check=False, stdin=subprocess.DEVNULL)
+        done = subprocess.run([tool, "-e", str(image), "%#x" % address], text=True, check=False,
+                              errors="replace", capture_output=True, stdin=subprocess.DEVNULL)
         place = re.sub(r" \(discriminator \d+\)", "", done.stdout.strip())
         if done.returncode or place.startswith("?") or place.endswith((":0", ":?")):
             return ""
