@@ -24,6 +24,43 @@ char *strrchr(const char *String, int Character);
 char *strstr(const char *String, const char *Part);
 int _stricmp(const char *First, const char *Second);
 int _strnicmp(const char *First, const char *Second, size_t Length);
+char *strcpy(char *Destination, const char *String);
+char *strncpy(char *Destination, const char *String, size_t Length);
+char *strcat(char *Destination, const char *String);
+char *strncat(char *Destination, const char *String, size_t Length);
+char *_strset(char *String, int Character);
+char *_strrev(char *String);
+char *_strlwr(char *String);
+char *_strupr(char *String);
+size_t strspn(const char *String, const char *Set);
+char *strpbrk(const char *String, const char *Set);
+int isdigit(int Character);
+int islower(int Character);
+int isupper(int Character);
+int isspace(int Character);
+int isprint(int Character);
+int isxdigit(int Character);
+int tolower(int Character);
+int toupper(int Character);
+int atoi(const char *String);
+LONG64 _atoi64(const char *String);
+
+#ifdef LOOKASIDE_HOST  // the host's C library has these names for 32-bit characters and other types
+#define wcslen    RtlHost_wcslen
+#define wcsnlen   RtlHost_wcsnlen
+#define wcscpy    RtlHost_wcscpy
+#define wcsncpy   RtlHost_wcsncpy
+#define wcscat    RtlHost_wcscat
+#define wcsncat   RtlHost_wcsncat
+#define wcscmp    RtlHost_wcscmp
+#define wcsncmp   RtlHost_wcsncmp
+#define wcschr    RtlHost_wcschr
+#define wcsrchr   RtlHost_wcsrchr
+#define wcsstr    RtlHost_wcsstr
+#define wcsspn    RtlHost_wcsspn
+#define wcscspn   RtlHost_wcscspn
+#define swprintf  RtlHost_swprintf
+#endif
 
 // ---- formatting -------------------------------------------------------------------------------
 // NT's formats (%wZ %Z %ws %S %I64x %Iu %p %hs ...), bounded: always NUL terminates when Size > 0
@@ -37,7 +74,108 @@ int RtlFormatToSink(RTL_FORMAT_SINK *Sink, void *Context, const char *Format, va
 // Name of an NTSTATUS ("STATUS_INSUFFICIENT_RESOURCES"), or "unknown status".
 const char *RtlStatusName(NTSTATUS Status);
 
+// ---- memory for converted strings -------------------------------------------------------------
+// The pool registers these at start; the memory is paged pool. Caller is who asked rtl for the
+// string: a leak is the caller's.
+typedef PVOID RTL_ALLOCATE_ROUTINE(SIZE_T NumberOfBytes, ULONG Tag, ULONG_PTR Caller);
+typedef VOID RTL_FREE_ROUTINE(PVOID Memory, ULONG_PTR Caller);
+VOID RtlRegisterAllocator(RTL_ALLOCATE_ROUTINE *Allocate, RTL_FREE_ROUTINE *Free);
+
 #define RtlZeroMemory(Destination, Length) memset((Destination), 0, (Length))
 #define RtlCopyMemory(Destination, Source, Length) memcpy((Destination), (Source), (Length))
 #define RtlMoveMemory(Destination, Source, Length) memmove((Destination), (Source), (Length))
 #define RtlFillMemory(Destination, Length, Fill) memset((Destination), (Fill), (Length))
+
+// ==== exported to drivers, by file ====
+
+// case.c
+WCHAR NTAPI RtlUpcaseUnicodeChar(WCHAR Character);
+WCHAR NTAPI RtlDowncaseUnicodeChar(WCHAR Character);
+CHAR NTAPI RtlUpperChar(CHAR Character);
+
+// integer.c
+NTSTATUS NTAPI RtlInt64ToUnicodeString(ULONG64 Value, ULONG Base, PUNICODE_STRING String);
+NTSTATUS NTAPI RtlIntegerToUnicodeString(ULONG Value, ULONG Base, PUNICODE_STRING String);
+NTSTATUS NTAPI RtlUnicodeStringToInteger(PCUNICODE_STRING String, ULONG Base, PULONG Value);
+NTSTATUS NTAPI RtlCharToInteger(PCSZ String, ULONG Base, PULONG Value);
+
+// memory.c
+VOID NTAPI (RtlCopyMemory)(PVOID Destination, const VOID *Source, SIZE_T Length);
+VOID NTAPI RtlCopyMemoryNonTemporal(PVOID Destination, const VOID *Source, SIZE_T Length);
+VOID NTAPI (RtlMoveMemory)(PVOID Destination, const VOID *Source, SIZE_T Length);
+VOID NTAPI (RtlFillMemory)(PVOID Destination, SIZE_T Length, UCHAR Fill);
+VOID NTAPI (RtlZeroMemory)(PVOID Destination, SIZE_T Length);
+VOID NTAPI RtlFillMemoryUlong(PVOID Destination, SIZE_T Length, ULONG Pattern);
+SIZE_T NTAPI RtlCompareMemory(const VOID *First, const VOID *Second, SIZE_T Length);
+SIZE_T NTAPI RtlCompareMemoryUlong(PVOID Memory, SIZE_T Length, ULONG Pattern);
+VOID FASTCALL RtlPrefetchMemoryNonTemporal(PVOID Memory, SIZE_T Length);
+
+// nls.c
+VOID NTAPI RtlFreeUnicodeString(PUNICODE_STRING String);
+VOID NTAPI RtlFreeAnsiString(PANSI_STRING String);
+ULONG NTAPI RtlxAnsiStringToUnicodeSize(const STRING *String);
+NTSTATUS NTAPI RtlAnsiStringToUnicodeString(PUNICODE_STRING Destination, const STRING *Source,
+                                            BOOLEAN AllocateDestination);
+NTSTATUS NTAPI RtlMultiByteToUnicodeN(PWSTR Wide, ULONG Room, PULONG Used, const CHAR *Text,
+                                      ULONG Length);
+NTSTATUS NTAPI RtlMultiByteToUnicodeSize(PULONG Size, const CHAR *Text, ULONG Length);
+ULONG NTAPI RtlxUnicodeStringToAnsiSize(PCUNICODE_STRING String);
+NTSTATUS NTAPI RtlUnicodeStringToAnsiString(PANSI_STRING Destination, PCUNICODE_STRING Source,
+                                            BOOLEAN AllocateDestination);
+NTSTATUS NTAPI RtlUnicodeToMultiByteN(PCHAR Text, ULONG Room, PULONG Used, PCWSTR Wide,
+                                      ULONG Length);
+NTSTATUS NTAPI RtlUnicodeToMultiByteSize(PULONG Size, PCWSTR Wide, ULONG Length);
+BOOLEAN NTAPI RtlIsValidOemCharacter(PWSTR Character);
+
+// printf.c
+int _vsnprintf(char *Buffer, size_t Count, const char *Format, va_list Arguments);
+int _snprintf(char *Buffer, size_t Count, const char *Format, ...);
+int vsprintf(char *Buffer, const char *Format, va_list Arguments);
+int sprintf(char *Buffer, const char *Format, ...);
+int _vsnwprintf(WCHAR *Buffer, size_t Count, const WCHAR *Format, va_list Arguments);
+int _snwprintf(WCHAR *Buffer, size_t Count, const WCHAR *Format, ...);
+int swprintf(WCHAR *Buffer, const WCHAR *Format, ...);
+
+// unicode.c
+VOID NTAPI RtlInitUnicodeString(PUNICODE_STRING String, PCWSTR Source);
+NTSTATUS NTAPI RtlInitUnicodeStringEx(PUNICODE_STRING String, PCWSTR Source);
+VOID NTAPI RtlInitAnsiString(PANSI_STRING String, PCSZ Source);
+VOID NTAPI RtlInitString(PSTRING String, PCSZ Source);
+VOID NTAPI RtlCopyUnicodeString(PUNICODE_STRING Destination, PCUNICODE_STRING Source);
+VOID NTAPI RtlCopyString(PSTRING Destination, const STRING *Source);
+NTSTATUS NTAPI RtlAppendUnicodeToString(PUNICODE_STRING Destination, PCWSTR Source);
+NTSTATUS NTAPI RtlAppendUnicodeStringToString(PUNICODE_STRING Destination, PCUNICODE_STRING Source);
+LONG NTAPI RtlCompareUnicodeString(PCUNICODE_STRING First, PCUNICODE_STRING Second,
+                                   BOOLEAN CaseInSensitive);
+BOOLEAN NTAPI RtlEqualUnicodeString(PCUNICODE_STRING First, PCUNICODE_STRING Second,
+                                    BOOLEAN CaseInSensitive);
+BOOLEAN NTAPI RtlPrefixUnicodeString(PCUNICODE_STRING First, PCUNICODE_STRING Second,
+                                     BOOLEAN CaseInSensitive);
+LONG NTAPI RtlCompareString(const STRING *First, const STRING *Second, BOOLEAN CaseInSensitive);
+BOOLEAN NTAPI RtlEqualString(const STRING *First, const STRING *Second, BOOLEAN CaseInSensitive);
+NTSTATUS NTAPI RtlUpcaseUnicodeString(PUNICODE_STRING Destination, PCUNICODE_STRING Source,
+                                      BOOLEAN AllocateDestination);
+NTSTATUS NTAPI RtlDowncaseUnicodeString(PUNICODE_STRING Destination, PCUNICODE_STRING Source,
+                                        BOOLEAN AllocateDestination);
+VOID NTAPI RtlUpperString(PSTRING Destination, const STRING *Source);
+
+// wcs.c
+size_t wcslen(const WCHAR *String);
+size_t wcsnlen(const WCHAR *String, size_t Maximum);
+WCHAR *wcscpy(WCHAR *Destination, const WCHAR *String);
+WCHAR *wcsncpy(WCHAR *Destination, const WCHAR *String, size_t Length);
+WCHAR *wcscat(WCHAR *Destination, const WCHAR *String);
+WCHAR *wcsncat(WCHAR *Destination, const WCHAR *String, size_t Length);
+int wcsncmp(const WCHAR *First, const WCHAR *Second, size_t Length);
+int wcscmp(const WCHAR *First, const WCHAR *Second);
+int _wcsnicmp(const WCHAR *First, const WCHAR *Second, size_t Length);
+int _wcsicmp(const WCHAR *First, const WCHAR *Second);
+WCHAR *wcschr(const WCHAR *String, WCHAR Character);
+WCHAR *wcsrchr(const WCHAR *String, WCHAR Character);
+WCHAR *wcsstr(const WCHAR *String, const WCHAR *Part);
+size_t wcsspn(const WCHAR *String, const WCHAR *Set);
+size_t wcscspn(const WCHAR *String, const WCHAR *Set);
+WCHAR *_wcslwr(WCHAR *String);
+WCHAR *_wcsupr(WCHAR *String);
+WCHAR *_wcsset(WCHAR *String, WCHAR Character);
+WCHAR *_wcsrev(WCHAR *String);

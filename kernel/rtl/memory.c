@@ -9,8 +9,8 @@
 // rest is one more, overlapping, word; above it the string instructions win. A copy that has to
 // run downwards always moves words: string instructions with the direction flag set are slow, and
 // a fault in the middle would leave the flag set for the handler.
-#include "export.h"
 #include "rtl.h"
+#include "rtlp.h"
 
 typedef ULONG_PTR WORD_AT __attribute__((may_alias, aligned(1)));
 typedef ULONG LONG_AT __attribute__((may_alias, aligned(1)));
@@ -18,8 +18,6 @@ typedef USHORT SHORT_AT __attribute__((may_alias, aligned(1)));
 
 #define WORD  sizeof(ULONG_PTR)
 #define BLOCK 256u  // bytes from which rep movs and rep stos are faster
-
-#define ON_CRT "C standard library (ISO C), provided to drivers by ntoskrnl.exe"
 
 // Fewer bytes than two words: the first and the last piece are read before either is written.
 static inline VOID RtlpMoveFew(UCHAR *To, const UCHAR *From, size_t Length)
@@ -64,6 +62,8 @@ static inline VOID RtlpMoveDown(UCHAR *To, const UCHAR *From, size_t Length)
     *(WORD_AT *)To = First;
 }
 
+// Copies Length bytes; source and destination may overlap. IRQL: any (the memory must be resident
+// above APC_LEVEL). Returns Destination. Source: ISO C.
 void *memmove(void *Destination, const void *Source, size_t Length)
 {
     UCHAR *To = Destination;
@@ -83,12 +83,14 @@ void *memmove(void *Destination, const void *Source, size_t Length)
 }
 EXPORT(memmove, EXPORT_ANY_IRQL, ON_CRT);
 
+// The same: drivers rely on NT's memcpy coping with overlap. IRQL: any. Source: ISO C.
 void *memcpy(void *Destination, const void *Source, size_t Length)
 {
     return memmove(Destination, Source, Length);
 }
 EXPORT(memcpy, EXPORT_ANY_IRQL, ON_CRT);
 
+// Fills Length bytes with Value's low byte. Returns Destination. IRQL: any. Source: ISO C.
 void *memset(void *Destination, int Value, size_t Length)
 {
     UCHAR *To = Destination;
@@ -110,6 +112,8 @@ void *memset(void *Destination, int Value, size_t Length)
 }
 EXPORT(memset, EXPORT_ANY_IRQL, ON_CRT);
 
+// Orders two blocks of Length bytes as unsigned bytes: below, 0 or above 0. IRQL: any. Source:
+// ISO C.
 int memcmp(const void *First, const void *Second, size_t Length)
 {
     const UCHAR *A = First, *B = Second;
@@ -126,6 +130,7 @@ int memcmp(const void *First, const void *Second, size_t Length)
 }
 EXPORT(memcmp, EXPORT_ANY_IRQL, ON_CRT);
 
+// The first of Length bytes that equals Value's low byte. Fails: NULL. IRQL: any. Source: ISO C.
 void *memchr(const void *Memory, int Value, size_t Length)
 {
     for (const UCHAR *At = Memory; Length != 0; At++, Length--)
@@ -134,3 +139,93 @@ void *memchr(const void *Memory, int Value, size_t Length)
     return NULL;
 }
 EXPORT(memchr, EXPORT_ANY_IRQL, ON_CRT);
+
+// The routines by NT's names. Parenthesised: the names are also macros.
+typedef ULONG PATTERN_AT __attribute__((may_alias));
+
+// Copies Length bytes; the blocks must not overlap (when they do, this still copies right). IRQL:
+// any. Source: Windows driver documentation.
+VOID NTAPI (RtlCopyMemory)(PVOID Destination, const VOID *Source, SIZE_T Length)
+{
+    memcpy(Destination, Source, Length);
+}
+EXPORT(RtlCopyMemory, EXPORT_ANY_IRQL, ON_WDM);
+
+// Copies Length bytes of which the processor need not keep a copy in its caches; that is advice,
+// and this processor-independent form caches them all the same. IRQL: any. Source: Windows driver
+// documentation.
+VOID NTAPI RtlCopyMemoryNonTemporal(PVOID Destination, const VOID *Source, SIZE_T Length)
+{
+    memcpy(Destination, Source, Length);
+}
+EXPORT(RtlCopyMemoryNonTemporal, EXPORT_ANY_IRQL, ON_WDM);
+
+// Copies Length bytes that may overlap. IRQL: any. Source: Windows driver documentation.
+VOID NTAPI (RtlMoveMemory)(PVOID Destination, const VOID *Source, SIZE_T Length)
+{
+    memmove(Destination, Source, Length);
+}
+EXPORT(RtlMoveMemory, EXPORT_ANY_IRQL, ON_WDM);
+
+// Fills Length bytes with Fill. IRQL: any. Source: Windows driver documentation.
+VOID NTAPI (RtlFillMemory)(PVOID Destination, SIZE_T Length, UCHAR Fill)
+{
+    memset(Destination, Fill, Length);
+}
+EXPORT(RtlFillMemory, EXPORT_ANY_IRQL, ON_WDM);
+
+// Fills Length bytes with zeros. IRQL: any. Source: Windows driver documentation.
+VOID NTAPI (RtlZeroMemory)(PVOID Destination, SIZE_T Length)
+{
+    memset(Destination, 0, Length);
+}
+EXPORT(RtlZeroMemory, EXPORT_ANY_IRQL, ON_WDM);
+
+// Fills Length bytes, a multiple of four, with a 32-bit pattern. Destination is aligned to four.
+// IRQL: any. Source: Windows driver documentation.
+VOID NTAPI RtlFillMemoryUlong(PVOID Destination, SIZE_T Length, ULONG Pattern)
+{
+    PATTERN_AT *To = Destination;
+    for (SIZE_T Count = Length / sizeof(ULONG); Count != 0; Count--)
+        *To++ = Pattern;
+}
+EXPORT(RtlFillMemoryUlong, EXPORT_ANY_IRQL, ON_NTIFS);
+
+// How many bytes, of at most Length, are equal from the start. IRQL: any.
+// Source: Windows driver documentation.
+SIZE_T NTAPI RtlCompareMemory(const VOID *First, const VOID *Second, SIZE_T Length)
+{
+    const UCHAR *A = First, *B = Second;
+    SIZE_T Equal = 0;
+
+    while (Length - Equal >= WORD && *(const WORD_AT *)(A + Equal) == *(const WORD_AT *)(B + Equal))
+        Equal += WORD;
+    while (Equal < Length && A[Equal] == B[Equal])
+        Equal++;
+    return Equal;
+}
+EXPORT(RtlCompareMemory, EXPORT_ANY_IRQL, ON_WDM);
+
+// How many bytes, of at most Length, repeat a 32-bit pattern from the start: a multiple of four.
+// Memory is aligned to four; a Length that is no multiple of four is rounded down.
+// IRQL: any. Source: Windows driver documentation.
+SIZE_T NTAPI RtlCompareMemoryUlong(PVOID Memory, SIZE_T Length, ULONG Pattern)
+{
+    const PATTERN_AT *At = Memory;
+    SIZE_T Count = 0;
+
+    while (Count < Length / sizeof(ULONG) && At[Count] == Pattern)
+        Count++;
+    return Count * sizeof(ULONG);
+}
+EXPORT(RtlCompareMemoryUlong, EXPORT_ANY_IRQL, ON_NTIFS);
+
+// Brings Length bytes at Memory near the processor, if it likes. IRQL: any.
+// Source: Windows driver documentation.
+VOID FASTCALL RtlPrefetchMemoryNonTemporal(PVOID Memory, SIZE_T Length)
+{
+    const UCHAR *At = Memory;
+    for (SIZE_T Offset = 0; Offset < Length; Offset += 64)
+        __builtin_prefetch(At + Offset, 0, 0);
+}
+EXPORT(RtlPrefetchMemoryNonTemporal, EXPORT_ANY_IRQL, ON_WDM);

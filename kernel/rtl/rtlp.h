@@ -3,7 +3,15 @@
 #pragma once
 
 #include <stdarg.h>
+#include "export.h"
 #include "nt/nt.h"
+
+// ---- where an exported routine is described ---------------------------------------------------
+#define ON_CRT      "ISO C library"
+#define ON_MSCRT    "Microsoft C runtime reference"
+#define ON_WDM      "Windows driver documentation, wdm.h"
+#define ON_NTDDK    "Windows driver documentation, ntddk.h"
+#define ON_NTIFS    "Windows driver documentation, ntifs.h"
 
 // ---- characters -------------------------------------------------------------------------------
 FORCEINLINE int RtlpLowerAscii(int Character)
@@ -36,3 +44,7 @@ typedef struct _RTLP_FORMAT_TARGET {
 // Format is 8-bit or, when WideFormat, UTF-16; in a wide format %s and %c mean wide text.
 VOID RtlpFormat(PRTLP_FORMAT_TARGET Target, const VOID *Format, BOOLEAN WideFormat,
                 va_list Arguments);
+
+// ---- memory -----------------------------------------------------------------------------------
+PVOID RtlpAllocate(SIZE_T Length, PVOID Caller);  // from the registered allocator; fails: NULL
+VOID RtlpFree(PVOID Memory, PVOID Caller);
