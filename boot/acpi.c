@@ -8,8 +8,8 @@
 
 #include "boot.h"
 
-#define RSDP_OLD_LENGTH 20u  // checksummed by all revisions
-#define RSDP_REVISION   15u
+#define RSDP_OLD_LENGTH 20u  // bytes; all there is before revision 2, and summed up by all
+#define RSDP_REVISION   15u  // offsets
 #define RSDP_LENGTH     20u
 
 static BOOLEAN IsSumZero(const UCHAR *Bytes, ULONG Length)
@@ -52,10 +52,12 @@ BOOLEAN BootKeepRsdp(PLOADER_BLOCK Block, const UCHAR *Rsdp, ULONG Length)
 static BOOLEAN Search(PLOADER_BLOCK Block, ULONG64 Start, ULONG64 End)
 {
     const UCHAR *Candidate;
+    ULONG Length;
 
-    for (ULONG64 Address = Start; Address + LOADER_RSDP <= End; Address += 16) {
-        Candidate = BootMap(Address, LOADER_RSDP);
-        if (Candidate && IsRsdp(Candidate, LOADER_RSDP)) {
+    for (ULONG64 Address = Start; Address + RSDP_OLD_LENGTH <= End; Address += 16) {
+        Length = End - Address < LOADER_RSDP ? (ULONG)(End - Address) : LOADER_RSDP;
+        Candidate = BootMap(Address, Length);
+        if (Candidate && IsRsdp(Candidate, Length)) {
             Block->RsdpAddress = Address;
             return TRUE;
         }

@@ -124,9 +124,9 @@ static void ForgetOne(PLOADER_BLOCK Block)
 
 static void Append(PLOADER_BLOCK Block, ULONG64 Base, ULONG64 End, ULONG Type)
 {
-    LOADER_MEMORY *Last = &Block->Memory[Block->MemoryCount - 1];
+    LOADER_MEMORY *Last = Block->MemoryCount ? &Block->Memory[Block->MemoryCount - 1] : NULL;
 
-    if (Block->MemoryCount && Last->Type == Type && Last->Base + Last->Length == Base) {
+    if (Last && Last->Type == Type && Last->Base + Last->Length == Base) {
         Last->Length += End - Base;
         return;
     }

@@ -22,7 +22,7 @@ FUZZ_SAN  := -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined
 
 host_tests := $(patsubst tests/host/%.c,build/host/%,$(wildcard tests/host/test_*.c))
 host_fuzz  := $(patsubst tests/host/%.c,build/host/%,$(wildcard tests/host/fuzz_*.c))
-host_headers := $(wildcard include/*.h include/*/*.h mm/*.h kernel/*/*.h tests/host/*.h \
+host_headers := $(wildcard boot/*.h include/*.h include/*/*.h mm/*.h kernel/*/*.h tests/host/*.h \
                 tests/host/include/*.h tests/host/include/*/*.h)
 
 # host_rule NAME, compiler, sanitizers, libraries: what the "Links:" line names is linked in.
