@@ -41,7 +41,6 @@ static struct {
     const char *Name;
     ULONG Depth;       // characters the transmitter takes at once
     ULONG Space;       // of these, how many it takes now without asking
-    char Last;         // the previous character, to tell CR LF from LF
 } HalpSerial;
 
 // Drivers read here which port they have to leave alone; NULL when there is none.
@@ -157,14 +156,15 @@ static VOID HalpSerialPut(char Character)
         return;
     HalpSerial.Space--;
     UartWrite(UART_DATA, (UCHAR)Character);
-    HalpSerial.Last = Character;
 }
 
+// Every LF gets its CR, also one that has one: whoever reads the port undoes exactly that and has the
+// text byte for byte.
 VOID HalpSerialWrite(const char *Text, SIZE_T Length)
 {
     HalpSerial.Space = 0;
     for (SIZE_T i = 0; i < Length && HalpSerial.Port != 0; i++) {
-        if (Text[i] == '\n' && HalpSerial.Last != '\r')
+        if (Text[i] == '\n')
             HalpSerialPut('\r');
         HalpSerialPut(Text[i]);
     }

@@ -1,1 +1,75 @@
 # SPDX-License-Identifier: MIT
+"""What the system tests share: running ./lookaside as a user does, and looking at what it said."""
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import List, NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+
+ARCHES = ("amd64", "i386")
+FLAVOURS = ("free", "checked")
+# Far more than anything needs: a test never fails because the host was slow.
+PATIENCE = 240
+
+
+class Run(NamedTuple):
+    """A finished ./lookaside."""
+    status: int
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> List[str]:
+        """The lines of stdout."""
+        return self.out.splitlines()
+
+    @property
+    def verdict(self) -> str:
+        """The last line of stdout."""
+        return self.lines[-1] if self.lines else ""
+
+    def assert_clean(self, drivers: int) -> None:
+        """Fails unless this many drivers came and went without a trace."""
+        assert self.status == 0, self.tail()
+        assert re.match(r"verdict: 0 clean: %d driver" % drivers, self.verdict), self.tail()
+
+    def tail(self) -> str:
+        """What to show when a test fails."""
+        return "status %d\n%s\n%s" % (self.status, "\n".join(self.lines[-60:]), self.err)
+
+
+def lookaside(*arguments, stdin: str = "") -> Run:
+    """Runs ./lookaside; the kernel is up to date already."""
+    words = [str(argument) for argument in arguments]
+    if words and words[0] == "run":
+        words.insert(1, "--no-build")
+    done = subprocess.run([str(ROOT / "lookaside"), *words], input=stdin, capture_output=True,
+                          text=True, errors="replace", timeout=PATIENCE, check=False, cwd=ROOT)
+    return Run(done.returncode, done.stdout, done.stderr)
+
+
+def driver(arch: str, name: str, kind: str = "drivers") -> Path:
+    """A built driver: kind is drivers, tests or broken."""
+    return ROOT / "build" / kind / arch / (name + ".sys")
+
+
+def flavour_option(flavour: str) -> List[str]:
+    """The option that picks a build."""
+    return ["--checked"] if flavour == "checked" else []
+
+
+@pytest.fixture(params=ARCHES)
+def arch(request) -> str:
+    """Both architectures."""
+    return request.param
+
+
+@pytest.fixture(params=FLAVOURS)
+def flavour(request) -> str:
+    """Both builds."""
+    return request.param

@@ -13,9 +13,7 @@ from .symbols import Symbols
 
 MOST_FRAMES = 24
 SEARCHED_WORDS = 512
-ADDRESS = r"0x([0-9A-Fa-f]{8,16})"
-LOADED = re.compile(r"\bldr: (\S+\.sys)\b.*?" + ADDRESS + r"(?:\s*-\s*" + ADDRESS + ")?")
-DEFAULT_IMAGE_SIZE = 0x100000
+LOADED = re.compile(r"\] ldr: (\S+) at (?:0x)?([0-9A-Fa-f]{8,16}), (\d+) KiB")
 
 
 def loaded_images(lines: List[str]) -> Dict[str, Tuple[int, int]]:
@@ -25,8 +23,7 @@ def loaded_images(lines: List[str]) -> Dict[str, Tuple[int, int]]:
         match = LOADED.search(line)
         if match:
             start = int(match.group(2), 16)
-            end = int(match.group(3), 16) if match.group(3) else start + DEFAULT_IMAGE_SIZE
-            images[match.group(1)] = (start, end)
+            images[match.group(1)] = (start, start + (int(match.group(3)) << 10))
     return images
 
 

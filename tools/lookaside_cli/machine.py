@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """From a RunPlan to a QEMU command line: the machine, how it boots, what the kernel is told."""
+import math
 import os
 import re
 import shutil
@@ -46,7 +47,7 @@ def kernel_options(plan: RunPlan) -> str:
     """The kernel's command line."""
     words = ["/RUN", "/EXITPORT=%#x" % EXIT_PORT] if plan.batch else []
     if plan.run_for is not None:
-        words.append("/RUNFOR=%g" % plan.run_for)
+        words.append("/RUNFOR=%d" % math.ceil(plan.run_for))
     if plan.imports == "trap":
         words.append("/IMPORTS=TRAP")
     options = plan.options

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: MIT
+"""The test drivers of tests/guest, and the samples on their devices."""
+import re
+
+import pytest
+from conftest import ROOT, driver, flavour_option, lookaside
+
+GUEST = sorted(path.stem for path in (ROOT / "tests" / "guest").glob("*.c"))
+
+
+@pytest.mark.parametrize("name", GUEST)
+def test_guest(name, arch, flavour):
+    """A test driver's cases, one assert for all: the log names those that failed."""
+    run = lookaside("run", driver(arch, name, "tests"), "--device", "edu", *flavour_option(flavour))
+    failed = [line for line in run.lines if line.startswith(("not ok", "# "))]
+    assert not failed, "\n".join(failed)
+    run.assert_clean(1)
+
+
+def test_all_guest_drivers_run_in_one_machine(arch):
+    """What one of them leaves behind, another might stumble over."""
+    if not GUEST:
+        pytest.skip("no test drivers")
+    lookaside("run", *(driver(arch, name, "tests") for name in GUEST),
+              "--device", "edu").assert_clean(len(GUEST))
+
+
+def test_the_smallest_machine_passes_the_guest_tests(arch):
+    if not GUEST:
+        pytest.skip("no test drivers")
+    lookaside("run", *(driver(arch, name, "tests") for name in GUEST), "--memory", "16M",
+              "--device", "edu").assert_clean(len(GUEST))
+
+
+def test_edu_computes_by_interrupt_and_moves_data_by_dma(arch, flavour):
+    run = lookaside("run", driver(arch, "edu"), "--device", "edu", *flavour_option(flavour))
+    run.assert_clean(1)
+    assert re.search(r"3628800", run.out), run.tail()  # 10!
+    assert re.search(r"DMA", run.out, re.I), run.tail()
+
+
+def test_edu_without_its_device_says_so(arch):
+    run = lookaside("run", driver(arch, "edu"))
+    assert run.status == 1, run.tail()
+    assert re.search(r"edu\.sys.*0xC0000\w+ STATUS_\w+", run.verdict), run.tail()
+
+
+def test_drivers_unload_in_reverse(arch):
+    run = lookaside("run", driver(arch, "edu"), driver(arch, "rtc"), "--device", "edu")
+    run.assert_clean(2)
+    unloaded = re.findall(r"ldr: (\w+)\.sys unloaded", run.out)
+    assert unloaded == ["rtc", "edu"], run.tail()
+
+
+def test_a_file_that_is_no_driver_is_refused_with_a_reason(arch, tmp_path):
+    file = tmp_path / "text.sys"
+    file.write_text("this is no driver, but it is longer than a header would have to be\n" * 99)
+    run = lookaside("run", file, "--arch", arch)
+    assert run.status == 1, run.tail()
+    assert re.search(r"ldr: text\.sys refused: \w+", run.out), run.tail()
+
+
+def test_a_truncated_driver_is_refused_with_a_reason(arch, tmp_path):
+    file = tmp_path / "short.sys"
+    file.write_bytes(driver(arch, "edu").read_bytes()[:1500])
+    run = lookaside("run", file)
+    assert run.status == 1, run.tail()
+    assert re.search(r"ldr: short\.sys refused: \w+", run.out), run.tail()
+
+
+def test_a_driver_for_the_other_architecture_is_refused_with_a_reason(arch):
+    other = {"amd64": "i386", "i386": "amd64"}[arch]
+    run = lookaside("run", driver(other, "rtc"), "--arch", arch)
+    assert run.status == 1, run.tail()
+    assert re.search(r"ldr: rtc\.sys refused: .*(machine|built for)", run.out), run.tail()

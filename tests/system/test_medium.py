@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: MIT
+"""build/lookaside.iso: every entry of its menu starts what it says."""
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pexpect
+import pytest
+from conftest import PATIENCE, ROOT
+from lookaside_cli import machine
+
+ISO = ROOT / "build" / "lookaside.iso"
+ENTRIES = {
+    "n": "rtc.sys at 0x",
+    "o": "rtc.sys at 0x",
+    "s": "> ",
+    "v": "rtc.sys at 0x",
+}
+
+
+def boot(key, *arguments, emulator="qemu-system-x86_64"):
+    """Starts the medium, presses a key at the menu, returns the serial line."""
+    child = pexpect.spawn(emulator, ["-nodefaults", "-accel", "tcg", "-cpu", "max", "-m", "256",
+                                     "-vga", "std", "-display", "none", "-serial", "stdio",
+                                     "-no-reboot", *arguments],
+                          timeout=PATIENCE, encoding="utf-8", codec_errors="replace")
+    child.expect("Wait for gdb")
+    child.send(key)
+    return child
+
+
+def cdrom():
+    """The medium as a CD."""
+    return ["-drive", "media=cdrom,format=raw,readonly=on,file=%s" % ISO]
+
+
+def stick():
+    """The medium as a USB stick."""
+    return ["-drive", "if=none,id=stick,format=raw,snapshot=on,file=%s" % ISO,
+            "-device", "qemu-xhci", "-device", "usb-storage,drive=stick,bootindex=0"]
+
+
+@pytest.mark.parametrize("key", ENTRIES)
+def test_an_entry_starts(key):
+    child = boot(key, *cdrom())
+    try:
+        child.expect_exact(ENTRIES[key])
+        child.expect(r"> ")
+    finally:
+        child.close(force=True)
+
+
+def test_the_self_test_entry_ends_with_a_verdict():
+    child = boot("t", "-device", "edu", *cdrom())
+    try:
+        child.expect(r"verdict: (\d+) ")
+        assert child.match.group(1) == "0", child.before[-2000:]
+    finally:
+        child.close(force=True)
+
+
+def test_a_32_bit_processor_gets_the_32_bit_kernel():
+    child = boot("n", *cdrom(), emulator="qemu-system-i386")
+    try:
+        child.expect_exact("rtc.sys at 0x")
+    finally:
+        child.close(force=True)
+
+
+def test_the_medium_written_to_a_stick_boots_by_bios_and_uefi():
+    with tempfile.TemporaryDirectory() as folder:
+        for firmware in ([], machine.firmware_arguments("uefi", Path(folder))):
+            child = boot("n", *firmware, *stick())
+            try:
+                child.expect_exact("rtc.sys at 0x")
+            finally:
+                child.close(force=True)
+
+
+def test_the_medium_holds_no_file_of_this_machine():
+    listing = subprocess.run(["xorriso", "-indev", str(ISO), "-find", "/", "-type", "f"], text=True,
+                             capture_output=True, check=True).stdout
+    for name in ("amd64/lookaside.elf", "i386/lookaside.elf", "amd64/checked.elf", "edu.sys"):
+        assert name in listing
