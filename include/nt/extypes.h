@@ -37,29 +37,29 @@ typedef enum _POOL_TYPE {
 // Bits that callers of the older calls OR into the type.
 #define POOL_QUOTA_FAIL_INSTEAD_OF_RAISE 8
 #define POOL_RAISE_IF_ALLOCATION_FAILURE 16
-#define POOL_COLD_ALLOCATION 256
-#define POOL_NX_ALLOCATION 512
-#define POOL_ZERO_ALLOCATION 1024
+#define POOL_COLD_ALLOCATION             256
+#define POOL_NX_ALLOCATION               512
+#define POOL_ZERO_ALLOCATION             1024
 
 // ExAllocatePool2/3: the low 32 bits must be understood, the high ones may be ignored.
 typedef ULONG64 POOL_FLAGS;
 
-#define POOL_FLAG_REQUIRED_START 0x0000000000000001ULL
-#define POOL_FLAG_USE_QUOTA 0x0000000000000001ULL
-#define POOL_FLAG_UNINITIALIZED 0x0000000000000002ULL
-#define POOL_FLAG_SESSION 0x0000000000000004ULL
-#define POOL_FLAG_CACHE_ALIGNED 0x0000000000000008ULL
-#define POOL_FLAG_RESERVED1 0x0000000000000010ULL
-#define POOL_FLAG_RAISE_ON_FAILURE 0x0000000000000020ULL
-#define POOL_FLAG_NON_PAGED 0x0000000000000040ULL
+#define POOL_FLAG_REQUIRED_START    0x0000000000000001ULL
+#define POOL_FLAG_USE_QUOTA         0x0000000000000001ULL
+#define POOL_FLAG_UNINITIALIZED     0x0000000000000002ULL
+#define POOL_FLAG_SESSION           0x0000000000000004ULL
+#define POOL_FLAG_CACHE_ALIGNED     0x0000000000000008ULL
+#define POOL_FLAG_RESERVED1         0x0000000000000010ULL
+#define POOL_FLAG_RAISE_ON_FAILURE  0x0000000000000020ULL
+#define POOL_FLAG_NON_PAGED         0x0000000000000040ULL
 #define POOL_FLAG_NON_PAGED_EXECUTE 0x0000000000000080ULL
-#define POOL_FLAG_PAGED 0x0000000000000100ULL
-#define POOL_FLAG_RESERVED2 0x0000000000000200ULL
-#define POOL_FLAG_RESERVED3 0x0000000000000400ULL
-#define POOL_FLAG_REQUIRED_END 0x0000000080000000ULL
-#define POOL_FLAG_OPTIONAL_START 0x0000000100000000ULL
-#define POOL_FLAG_SPECIAL_POOL 0x0000000100000000ULL
-#define POOL_FLAG_OPTIONAL_END 0x8000000000000000ULL
+#define POOL_FLAG_PAGED             0x0000000000000100ULL
+#define POOL_FLAG_RESERVED2         0x0000000000000200ULL
+#define POOL_FLAG_RESERVED3         0x0000000000000400ULL
+#define POOL_FLAG_REQUIRED_END      0x0000000080000000ULL
+#define POOL_FLAG_OPTIONAL_START    0x0000000100000000ULL
+#define POOL_FLAG_SPECIAL_POOL      0x0000000100000000ULL
+#define POOL_FLAG_OPTIONAL_END      0x8000000000000000ULL
 
 // The low bits choose where special pool puts the block: 8 at the end of its page, 9 at the start.
 typedef enum _EX_POOL_PRIORITY {
@@ -82,9 +82,9 @@ typedef enum _POOL_EXTENDED_PARAMETER_TYPE {
     PoolExtendedParameterMax
 } POOL_EXTENDED_PARAMETER_TYPE;
 
-#define POOL_EXTENDED_PARAMETER_TYPE_BITS 8
+#define POOL_EXTENDED_PARAMETER_TYPE_BITS           8
 #define POOL_EXTENDED_PARAMETER_REQUIRED_FIELD_BITS 1
-#define POOL_EXTENDED_PARAMETER_RESERVED_BITS                                  \
+#define POOL_EXTENDED_PARAMETER_RESERVED_BITS                                                      \
     (64 - POOL_EXTENDED_PARAMETER_TYPE_BITS - POOL_EXTENDED_PARAMETER_REQUIRED_FIELD_BITS)
 
 typedef struct _POOL_EXTENDED_PARAMS_SECURE_POOL {
@@ -184,40 +184,40 @@ typedef VOID NTAPI FREE_FUNCTION_EX(PVOID Buffer, struct _LOOKASIDE_LIST_EX *Loo
 typedef FREE_FUNCTION_EX *PFREE_FUNCTION_EX;
 
 // Two structures with the same fields: a driver's list is cache aligned (amd64), an _EX list not.
-#define GENERAL_LOOKASIDE_FIELDS                                               \
-    union {                                                                    \
-        SLIST_HEADER ListHead;                                                 \
-        SINGLE_LIST_ENTRY SingleListHead;                                      \
-    };                                                                         \
-    USHORT Depth; /* wanted length, tuned once a second */                     \
-    USHORT MaximumDepth;                                                       \
-    ULONG TotalAllocates;                                                      \
-    union {                                                                    \
-        ULONG AllocateMisses;                                                  \
-        ULONG AllocateHits;                                                    \
-    };                                                                         \
-    ULONG TotalFrees;                                                          \
-    union {                                                                    \
-        ULONG FreeMisses;                                                      \
-        ULONG FreeHits;                                                        \
-    };                                                                         \
-    POOL_TYPE Type;                                                            \
-    ULONG Tag;                                                                 \
-    ULONG Size; /* bytes of an entry */                                        \
-    union {                                                                    \
-        PALLOCATE_FUNCTION_EX AllocateEx;                                      \
-        PALLOCATE_FUNCTION Allocate;                                           \
-    };                                                                         \
-    union {                                                                    \
-        PFREE_FUNCTION_EX FreeEx;                                              \
-        PFREE_FUNCTION Free;                                                   \
-    };                                                                         \
-    LIST_ENTRY ListEntry; /* on the list of all lookaside lists */             \
-    ULONG LastTotalAllocates; /* at the last tuning */                         \
-    union {                                                                    \
-        ULONG LastAllocateMisses;                                              \
-        ULONG LastAllocateHits;                                                \
-    };                                                                         \
+#define GENERAL_LOOKASIDE_FIELDS                                                                   \
+    union {                                                                                        \
+        SLIST_HEADER ListHead;                                                                     \
+        SINGLE_LIST_ENTRY SingleListHead;                                                          \
+    };                                                                                             \
+    USHORT Depth; /* wanted length, tuned once a second */                                         \
+    USHORT MaximumDepth;                                                                           \
+    ULONG TotalAllocates;                                                                          \
+    union {                                                                                        \
+        ULONG AllocateMisses;                                                                      \
+        ULONG AllocateHits;                                                                        \
+    };                                                                                             \
+    ULONG TotalFrees;                                                                              \
+    union {                                                                                        \
+        ULONG FreeMisses;                                                                          \
+        ULONG FreeHits;                                                                            \
+    };                                                                                             \
+    POOL_TYPE Type;                                                                                \
+    ULONG Tag;                                                                                     \
+    ULONG Size; /* bytes of an entry */                                                            \
+    union {                                                                                        \
+        PALLOCATE_FUNCTION_EX AllocateEx;                                                          \
+        PALLOCATE_FUNCTION Allocate;                                                               \
+    };                                                                                             \
+    union {                                                                                        \
+        PFREE_FUNCTION_EX FreeEx;                                                                  \
+        PFREE_FUNCTION Free;                                                                       \
+    };                                                                                             \
+    LIST_ENTRY ListEntry;     /* on the list of all lookaside lists */                             \
+    ULONG LastTotalAllocates; /* at the last tuning */                                             \
+    union {                                                                                        \
+        ULONG LastAllocateMisses;                                                                  \
+        ULONG LastAllocateHits;                                                                    \
+    };                                                                                             \
     ULONG Future[2]
 
 #ifdef __x86_64__
@@ -275,4 +275,4 @@ typedef struct _WORK_QUEUE_ITEM {
     PVOID volatile Parameter;
 } WORK_QUEUE_ITEM, *PWORK_QUEUE_ITEM;
 
-typedef VOID (NTAPI *PCALLBACK_FUNCTION)(PVOID CallbackContext, PVOID Argument1, PVOID Argument2);
+typedef VOID(NTAPI *PCALLBACK_FUNCTION)(PVOID CallbackContext, PVOID Argument1, PVOID Argument2);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// iotypes.h: what the I/O system shares with drivers: driver and device objects, IRPs, resources, PCI
+// iotypes.h: what the I/O system shares with drivers: driver and device objects, IRPs, resources,
+// PCI
 //
 // The layouts are those of NT 6.1. On amd64 the members of IO_STACK_LOCATION.Parameters are pointer
 // aligned one by one (POINTER_ALIGNMENT); on i386 the structure is packed to four bytes.
@@ -26,18 +27,18 @@ struct _FAST_IO_DISPATCH;
 typedef struct _IO_TIMER *PIO_TIMER;
 
 // The Type field of I/O objects.
-#define IO_TYPE_ADAPTER 1
-#define IO_TYPE_CONTROLLER 2
-#define IO_TYPE_DEVICE 3
-#define IO_TYPE_DRIVER 4
-#define IO_TYPE_FILE 5
-#define IO_TYPE_IRP 6
-#define IO_TYPE_MASTER_ADAPTER 7
-#define IO_TYPE_OPEN_PACKET 8
-#define IO_TYPE_TIMER 9
-#define IO_TYPE_VPB 10
-#define IO_TYPE_ERROR_LOG 11
-#define IO_TYPE_ERROR_MESSAGE 12
+#define IO_TYPE_ADAPTER                 1
+#define IO_TYPE_CONTROLLER              2
+#define IO_TYPE_DEVICE                  3
+#define IO_TYPE_DRIVER                  4
+#define IO_TYPE_FILE                    5
+#define IO_TYPE_IRP                     6
+#define IO_TYPE_MASTER_ADAPTER          7
+#define IO_TYPE_OPEN_PACKET             8
+#define IO_TYPE_TIMER                   9
+#define IO_TYPE_VPB                     10
+#define IO_TYPE_ERROR_LOG               11
+#define IO_TYPE_ERROR_MESSAGE           12
 #define IO_TYPE_DEVICE_OBJECT_EXTENSION 13
 
 // ---- routines a driver hands over ---------------------------------------------------------------
@@ -46,7 +47,8 @@ typedef enum _IO_ALLOCATION_ACTION {
     KeepObject = 1,
     DeallocateObject,
     DeallocateObjectKeepRegisters
-} IO_ALLOCATION_ACTION, *PIO_ALLOCATION_ACTION;
+} IO_ALLOCATION_ACTION,
+    *PIO_ALLOCATION_ACTION;
 
 typedef struct _IO_STATUS_BLOCK {
     union {
@@ -87,69 +89,69 @@ typedef IO_WORKITEM_ROUTINE *PIO_WORKITEM_ROUTINE;
 typedef VOID NTAPI DRIVER_REINITIALIZE(struct _DRIVER_OBJECT *DriverObject, PVOID Context,
                                        ULONG Count);
 typedef DRIVER_REINITIALIZE *PDRIVER_REINITIALIZE;
-typedef VOID (NTAPI *PIO_APC_ROUTINE)(PVOID ApcContext, PIO_STATUS_BLOCK IoStatusBlock,
-                                      ULONG Reserved);
+typedef VOID(NTAPI *PIO_APC_ROUTINE)(PVOID ApcContext, PIO_STATUS_BLOCK IoStatusBlock,
+                                     ULONG Reserved);
 
 // ---- major and minor functions ------------------------------------------------------------------
 
-#define IRP_MJ_CREATE 0x00
-#define IRP_MJ_CREATE_NAMED_PIPE 0x01
-#define IRP_MJ_CLOSE 0x02
-#define IRP_MJ_READ 0x03
-#define IRP_MJ_WRITE 0x04
-#define IRP_MJ_QUERY_INFORMATION 0x05
-#define IRP_MJ_SET_INFORMATION 0x06
-#define IRP_MJ_QUERY_EA 0x07
-#define IRP_MJ_SET_EA 0x08
-#define IRP_MJ_FLUSH_BUFFERS 0x09
+#define IRP_MJ_CREATE                   0x00
+#define IRP_MJ_CREATE_NAMED_PIPE        0x01
+#define IRP_MJ_CLOSE                    0x02
+#define IRP_MJ_READ                     0x03
+#define IRP_MJ_WRITE                    0x04
+#define IRP_MJ_QUERY_INFORMATION        0x05
+#define IRP_MJ_SET_INFORMATION          0x06
+#define IRP_MJ_QUERY_EA                 0x07
+#define IRP_MJ_SET_EA                   0x08
+#define IRP_MJ_FLUSH_BUFFERS            0x09
 #define IRP_MJ_QUERY_VOLUME_INFORMATION 0x0A
-#define IRP_MJ_SET_VOLUME_INFORMATION 0x0B
-#define IRP_MJ_DIRECTORY_CONTROL 0x0C
-#define IRP_MJ_FILE_SYSTEM_CONTROL 0x0D
-#define IRP_MJ_DEVICE_CONTROL 0x0E
-#define IRP_MJ_INTERNAL_DEVICE_CONTROL 0x0F
-#define IRP_MJ_SHUTDOWN 0x10
-#define IRP_MJ_LOCK_CONTROL 0x11
-#define IRP_MJ_CLEANUP 0x12
-#define IRP_MJ_CREATE_MAILSLOT 0x13
-#define IRP_MJ_QUERY_SECURITY 0x14
-#define IRP_MJ_SET_SECURITY 0x15
-#define IRP_MJ_POWER 0x16
-#define IRP_MJ_SYSTEM_CONTROL 0x17
-#define IRP_MJ_DEVICE_CHANGE 0x18
-#define IRP_MJ_QUERY_QUOTA 0x19
-#define IRP_MJ_SET_QUOTA 0x1A
-#define IRP_MJ_PNP 0x1B
-#define IRP_MJ_MAXIMUM_FUNCTION 0x1B
+#define IRP_MJ_SET_VOLUME_INFORMATION   0x0B
+#define IRP_MJ_DIRECTORY_CONTROL        0x0C
+#define IRP_MJ_FILE_SYSTEM_CONTROL      0x0D
+#define IRP_MJ_DEVICE_CONTROL           0x0E
+#define IRP_MJ_INTERNAL_DEVICE_CONTROL  0x0F
+#define IRP_MJ_SHUTDOWN                 0x10
+#define IRP_MJ_LOCK_CONTROL             0x11
+#define IRP_MJ_CLEANUP                  0x12
+#define IRP_MJ_CREATE_MAILSLOT          0x13
+#define IRP_MJ_QUERY_SECURITY           0x14
+#define IRP_MJ_SET_SECURITY             0x15
+#define IRP_MJ_POWER                    0x16
+#define IRP_MJ_SYSTEM_CONTROL           0x17
+#define IRP_MJ_DEVICE_CHANGE            0x18
+#define IRP_MJ_QUERY_QUOTA              0x19
+#define IRP_MJ_SET_QUOTA                0x1A
+#define IRP_MJ_PNP                      0x1B
+#define IRP_MJ_MAXIMUM_FUNCTION         0x1B
 
-#define IRP_MN_START_DEVICE 0x00
-#define IRP_MN_QUERY_REMOVE_DEVICE 0x01
-#define IRP_MN_REMOVE_DEVICE 0x02
-#define IRP_MN_CANCEL_REMOVE_DEVICE 0x03
-#define IRP_MN_STOP_DEVICE 0x04
-#define IRP_MN_QUERY_STOP_DEVICE 0x05
-#define IRP_MN_CANCEL_STOP_DEVICE 0x06
-#define IRP_MN_QUERY_DEVICE_RELATIONS 0x07
-#define IRP_MN_QUERY_INTERFACE 0x08
-#define IRP_MN_QUERY_CAPABILITIES 0x09
-#define IRP_MN_QUERY_RESOURCES 0x0A
-#define IRP_MN_QUERY_RESOURCE_REQUIREMENTS 0x0B
-#define IRP_MN_QUERY_DEVICE_TEXT 0x0C
+#define IRP_MN_START_DEVICE                 0x00
+#define IRP_MN_QUERY_REMOVE_DEVICE          0x01
+#define IRP_MN_REMOVE_DEVICE                0x02
+#define IRP_MN_CANCEL_REMOVE_DEVICE         0x03
+#define IRP_MN_STOP_DEVICE                  0x04
+#define IRP_MN_QUERY_STOP_DEVICE            0x05
+#define IRP_MN_CANCEL_STOP_DEVICE           0x06
+#define IRP_MN_QUERY_DEVICE_RELATIONS       0x07
+#define IRP_MN_QUERY_INTERFACE              0x08
+#define IRP_MN_QUERY_CAPABILITIES           0x09
+#define IRP_MN_QUERY_RESOURCES              0x0A
+#define IRP_MN_QUERY_RESOURCE_REQUIREMENTS  0x0B
+#define IRP_MN_QUERY_DEVICE_TEXT            0x0C
 #define IRP_MN_FILTER_RESOURCE_REQUIREMENTS 0x0D
-#define IRP_MN_READ_CONFIG 0x0F
-#define IRP_MN_WRITE_CONFIG 0x10
-#define IRP_MN_EJECT 0x11
-#define IRP_MN_SET_LOCK 0x12
-#define IRP_MN_QUERY_ID 0x13
-#define IRP_MN_QUERY_PNP_DEVICE_STATE 0x14
-#define IRP_MN_QUERY_BUS_INFORMATION 0x15
-#define IRP_MN_DEVICE_USAGE_NOTIFICATION 0x16
-#define IRP_MN_SURPRISE_REMOVAL 0x17
+#define IRP_MN_READ_CONFIG                  0x0F
+#define IRP_MN_WRITE_CONFIG                 0x10
+#define IRP_MN_EJECT                        0x11
+#define IRP_MN_SET_LOCK                     0x12
+#define IRP_MN_QUERY_ID                     0x13
+#define IRP_MN_QUERY_PNP_DEVICE_STATE       0x14
+#define IRP_MN_QUERY_BUS_INFORMATION        0x15
+#define IRP_MN_DEVICE_USAGE_NOTIFICATION    0x16
+#define IRP_MN_SURPRISE_REMOVAL             0x17
 
-#define IRP_MN_WAIT_WAKE 0x00
+#define IRP_MN_WAIT_WAKE      0x00
 #define IRP_MN_POWER_SEQUENCE 0x01
-#define IRP_MN_SET_POWER 0x02
-#define IRP_MN_QUERY_POWER 0x03
+#define IRP_MN_SET_POWER      0x02
+#define IRP_MN_QUERY_POWER    0x03
 
 // ---- kinds of requests that the parameters name -------------------------------------------------
 
@@ -174,7 +176,8 @@ typedef enum _FILE_INFORMATION_CLASS {
     FileAllInformation,
     FileAllocationInformation,
     FileEndOfFileInformation
-} FILE_INFORMATION_CLASS, *PFILE_INFORMATION_CLASS;
+} FILE_INFORMATION_CLASS,
+    *PFILE_INFORMATION_CLASS;
 
 typedef enum _FSINFOCLASS {
     FileFsVolumeInformation = 1,
@@ -184,7 +187,14 @@ typedef enum _FSINFOCLASS {
     FileFsAttributeInformation,
     FileFsControlInformation,
     FileFsFullSizeInformation
-} FS_INFORMATION_CLASS, *PFS_INFORMATION_CLASS;
+} FS_INFORMATION_CLASS,
+    *PFS_INFORMATION_CLASS;
+
+typedef enum _DIRECTORY_NOTIFY_INFORMATION_CLASS {
+    DirectoryNotifyInformation = 1,
+    DirectoryNotifyExtendedInformation
+} DIRECTORY_NOTIFY_INFORMATION_CLASS,
+    *PDIRECTORY_NOTIFY_INFORMATION_CLASS;
 
 typedef enum _DEVICE_RELATION_TYPE {
     BusRelations,
@@ -194,7 +204,8 @@ typedef enum _DEVICE_RELATION_TYPE {
     TargetDeviceRelation,
     SingleBusRelations,
     TransportRelations
-} DEVICE_RELATION_TYPE, *PDEVICE_RELATION_TYPE;
+} DEVICE_RELATION_TYPE,
+    *PDEVICE_RELATION_TYPE;
 
 typedef enum _BUS_QUERY_ID_TYPE {
     BusQueryDeviceID,
@@ -203,12 +214,14 @@ typedef enum _BUS_QUERY_ID_TYPE {
     BusQueryInstanceID,
     BusQueryDeviceSerialNumber,
     BusQueryContainerID
-} BUS_QUERY_ID_TYPE, *PBUS_QUERY_ID_TYPE;
+} BUS_QUERY_ID_TYPE,
+    *PBUS_QUERY_ID_TYPE;
 
 typedef enum _DEVICE_TEXT_TYPE {
     DeviceTextDescription,
     DeviceTextLocationInformation
-} DEVICE_TEXT_TYPE, *PDEVICE_TEXT_TYPE;
+} DEVICE_TEXT_TYPE,
+    *PDEVICE_TEXT_TYPE;
 
 typedef enum _DEVICE_USAGE_NOTIFICATION_TYPE {
     DeviceUsageTypeUndefined,
@@ -226,7 +239,8 @@ typedef enum _SYSTEM_POWER_STATE {
     PowerSystemHibernate,
     PowerSystemShutdown,
     PowerSystemMaximum
-} SYSTEM_POWER_STATE, *PSYSTEM_POWER_STATE;
+} SYSTEM_POWER_STATE,
+    *PSYSTEM_POWER_STATE;
 
 typedef enum _DEVICE_POWER_STATE {
     PowerDeviceUnspecified,
@@ -235,7 +249,8 @@ typedef enum _DEVICE_POWER_STATE {
     PowerDeviceD2,
     PowerDeviceD3,
     PowerDeviceMaximum
-} DEVICE_POWER_STATE, *PDEVICE_POWER_STATE;
+} DEVICE_POWER_STATE,
+    *PDEVICE_POWER_STATE;
 
 typedef union _POWER_STATE {
     SYSTEM_POWER_STATE SystemState;
@@ -245,7 +260,8 @@ typedef union _POWER_STATE {
 typedef enum _POWER_STATE_TYPE {
     SystemPowerState,
     DevicePowerState
-} POWER_STATE_TYPE, *PPOWER_STATE_TYPE;
+} POWER_STATE_TYPE,
+    *PPOWER_STATE_TYPE;
 
 typedef enum {
     PowerActionNone,
@@ -256,7 +272,8 @@ typedef enum {
     PowerActionShutdownReset,
     PowerActionShutdownOff,
     PowerActionWarmEject
-} POWER_ACTION, *PPOWER_ACTION;
+} POWER_ACTION,
+    *PPOWER_ACTION;
 
 typedef struct _SYSTEM_POWER_STATE_CONTEXT {
     union {
@@ -273,8 +290,8 @@ typedef struct _SYSTEM_POWER_STATE_CONTEXT {
     };
 } SYSTEM_POWER_STATE_CONTEXT, *PSYSTEM_POWER_STATE_CONTEXT;
 
-typedef VOID (NTAPI *PINTERFACE_REFERENCE)(PVOID Context);
-typedef VOID (NTAPI *PINTERFACE_DEREFERENCE)(PVOID Context);
+typedef VOID(NTAPI *PINTERFACE_REFERENCE)(PVOID Context);
+typedef VOID(NTAPI *PINTERFACE_DEREFERENCE)(PVOID Context);
 
 typedef struct _INTERFACE {
     USHORT Size;
@@ -339,7 +356,8 @@ typedef enum _INTERFACE_TYPE {
     Vmcs,
     ACPIBus,
     MaximumInterfaceType
-} INTERFACE_TYPE, *PINTERFACE_TYPE;
+} INTERFACE_TYPE,
+    *PINTERFACE_TYPE;
 
 typedef enum _BUS_DATA_TYPE {
     ConfigurationSpaceUndefined = -1,
@@ -356,28 +374,29 @@ typedef enum _BUS_DATA_TYPE {
     PNPISAConfiguration,
     SgiInternalConfiguration,
     MaximumBusDataType
-} BUS_DATA_TYPE, *PBUS_DATA_TYPE;
+} BUS_DATA_TYPE,
+    *PBUS_DATA_TYPE;
 
-#define CmResourceTypeNull 0
-#define CmResourceTypePort 1
-#define CmResourceTypeInterrupt 2
-#define CmResourceTypeMemory 3
-#define CmResourceTypeDma 4
+#define CmResourceTypeNull           0
+#define CmResourceTypePort           1
+#define CmResourceTypeInterrupt      2
+#define CmResourceTypeMemory         3
+#define CmResourceTypeDma            4
 #define CmResourceTypeDeviceSpecific 5
-#define CmResourceTypeBusNumber 6
-#define CmResourceTypeMemoryLarge 7
-#define CmResourceTypeNonArbitrated 128
-#define CmResourceTypeConfigData 128
-#define CmResourceTypeDevicePrivate 129
+#define CmResourceTypeBusNumber      6
+#define CmResourceTypeMemoryLarge    7
+#define CmResourceTypeNonArbitrated  128
+#define CmResourceTypeConfigData     128
+#define CmResourceTypeDevicePrivate  129
 
-#define CM_RESOURCE_PORT_MEMORY 0x0000
-#define CM_RESOURCE_PORT_IO 0x0001
+#define CM_RESOURCE_PORT_MEMORY               0x0000
+#define CM_RESOURCE_PORT_IO                   0x0001
 #define CM_RESOURCE_INTERRUPT_LEVEL_SENSITIVE 0x0000
-#define CM_RESOURCE_INTERRUPT_LATCHED 0x0001
-#define CM_RESOURCE_INTERRUPT_MESSAGE 0x0002
-#define CM_RESOURCE_MEMORY_READ_WRITE 0x0000
-#define CM_RESOURCE_MEMORY_READ_ONLY 0x0001
-#define CM_RESOURCE_MEMORY_PREFETCHABLE 0x0004
+#define CM_RESOURCE_INTERRUPT_LATCHED         0x0001
+#define CM_RESOURCE_INTERRUPT_MESSAGE         0x0002
+#define CM_RESOURCE_MEMORY_READ_WRITE         0x0000
+#define CM_RESOURCE_MEMORY_READ_ONLY          0x0001
+#define CM_RESOURCE_MEMORY_PREFETCHABLE       0x0004
 
 typedef enum _CM_SHARE_DISPOSITION {
     CmResourceShareUndetermined,
@@ -442,6 +461,18 @@ typedef struct _CM_PARTIAL_RESOURCE_DESCRIPTOR {
             ULONG Reserved1;
             ULONG Reserved2;
         } DeviceSpecificData;
+        struct { // CM_RESOURCE_MEMORY_LARGE_*: lengths in units of 256 bytes, 64 KB, 4 GB
+            PHYSICAL_ADDRESS Start;
+            ULONG Length40;
+        } Memory40;
+        struct {
+            PHYSICAL_ADDRESS Start;
+            ULONG Length48;
+        } Memory48;
+        struct {
+            PHYSICAL_ADDRESS Start;
+            ULONG Length64;
+        } Memory64;
     } u;
 } CM_PARTIAL_RESOURCE_DESCRIPTOR, *PCM_PARTIAL_RESOURCE_DESCRIPTOR;
 #pragma pack(pop)
@@ -545,10 +576,10 @@ typedef struct _DRIVER_OBJECT {
     CSHORT Type; // IO_TYPE_DRIVER
     CSHORT Size;
     struct _DEVICE_OBJECT *DeviceObject; // first of the driver's devices
-    ULONG Flags; // DRVO_*
-    PVOID DriverStart; // image base
-    ULONG DriverSize; // image bytes
-    PVOID DriverSection; // the loader's entry
+    ULONG Flags;                         // DRVO_*
+    PVOID DriverStart;                   // image base
+    ULONG DriverSize;                    // image bytes
+    PVOID DriverSection;                 // the loader's entry
     PDRIVER_EXTENSION DriverExtension;
     UNICODE_STRING DriverName;
     PUNICODE_STRING HardwareDatabase;
@@ -559,61 +590,61 @@ typedef struct _DRIVER_OBJECT {
     PDRIVER_DISPATCH MajorFunction[IRP_MJ_MAXIMUM_FUNCTION + 1];
 } DRIVER_OBJECT, *PDRIVER_OBJECT;
 
-#define DRVO_UNLOAD_INVOKED 0x00000001
-#define DRVO_LEGACY_DRIVER 0x00000002
-#define DRVO_BUILTIN_DRIVER 0x00000004
+#define DRVO_UNLOAD_INVOKED    0x00000001
+#define DRVO_LEGACY_DRIVER     0x00000002
+#define DRVO_BUILTIN_DRIVER    0x00000004
 #define DRVO_REINIT_REGISTERED 0x00000008
-#define DRVO_INITIALIZED 0x00000010
+#define DRVO_INITIALIZED       0x00000010
 
-#define DO_VERIFY_VOLUME 0x00000002
-#define DO_BUFFERED_IO 0x00000004
-#define DO_EXCLUSIVE 0x00000008
-#define DO_DIRECT_IO 0x00000010
-#define DO_MAP_IO_BUFFER 0x00000020
-#define DO_DEVICE_HAS_NAME 0x00000040
-#define DO_DEVICE_INITIALIZING 0x00000080
-#define DO_SHUTDOWN_REGISTERED 0x00000800
+#define DO_VERIFY_VOLUME         0x00000002
+#define DO_BUFFERED_IO           0x00000004
+#define DO_EXCLUSIVE             0x00000008
+#define DO_DIRECT_IO             0x00000010
+#define DO_MAP_IO_BUFFER         0x00000020
+#define DO_DEVICE_HAS_NAME       0x00000040
+#define DO_DEVICE_INITIALIZING   0x00000080
+#define DO_SHUTDOWN_REGISTERED   0x00000800
 #define DO_BUS_ENUMERATED_DEVICE 0x00001000
-#define DO_POWER_PAGABLE 0x00002000
-#define DO_POWER_INRUSH 0x00004000
+#define DO_POWER_PAGABLE         0x00002000
+#define DO_POWER_INRUSH          0x00004000
 
-#define FILE_REMOVABLE_MEDIA 0x00000001
-#define FILE_READ_ONLY_DEVICE 0x00000002
+#define FILE_REMOVABLE_MEDIA           0x00000001
+#define FILE_READ_ONLY_DEVICE          0x00000002
 #define FILE_AUTOGENERATED_DEVICE_NAME 0x00000080
-#define FILE_DEVICE_SECURE_OPEN 0x00000100
+#define FILE_DEVICE_SECURE_OPEN        0x00000100
 
-#define FILE_DEVICE_BEEP 0x00000001
-#define FILE_DEVICE_CD_ROM 0x00000002
-#define FILE_DEVICE_CONTROLLER 0x00000004
-#define FILE_DEVICE_DISK 0x00000007
+#define FILE_DEVICE_BEEP             0x00000001
+#define FILE_DEVICE_CD_ROM           0x00000002
+#define FILE_DEVICE_CONTROLLER       0x00000004
+#define FILE_DEVICE_DISK             0x00000007
 #define FILE_DEVICE_DISK_FILE_SYSTEM 0x00000008
-#define FILE_DEVICE_KEYBOARD 0x0000000B
-#define FILE_DEVICE_MOUSE 0x0000000F
-#define FILE_DEVICE_NULL 0x00000015
+#define FILE_DEVICE_KEYBOARD         0x0000000B
+#define FILE_DEVICE_MOUSE            0x0000000F
+#define FILE_DEVICE_NULL             0x00000015
 #define FILE_DEVICE_PHYSICAL_NETCARD 0x00000017
-#define FILE_DEVICE_SERIAL_PORT 0x0000001B
-#define FILE_DEVICE_SOUND 0x0000001D
-#define FILE_DEVICE_UNKNOWN 0x00000022
-#define FILE_DEVICE_VIDEO 0x00000023
-#define FILE_DEVICE_BUS_EXTENDER 0x0000002A
-#define FILE_DEVICE_ACPI 0x00000032
+#define FILE_DEVICE_SERIAL_PORT      0x0000001B
+#define FILE_DEVICE_SOUND            0x0000001D
+#define FILE_DEVICE_UNKNOWN          0x00000022
+#define FILE_DEVICE_VIDEO            0x00000023
+#define FILE_DEVICE_BUS_EXTENDER     0x0000002A
+#define FILE_DEVICE_ACPI             0x00000032
 
-#define METHOD_BUFFERED 0
-#define METHOD_IN_DIRECT 1
+#define METHOD_BUFFERED   0
+#define METHOD_IN_DIRECT  1
 #define METHOD_OUT_DIRECT 2
-#define METHOD_NEITHER 3
-#define FILE_ANY_ACCESS 0x00000000
-#define FILE_READ_ACCESS 0x00000001
+#define METHOD_NEITHER    3
+#define FILE_ANY_ACCESS   0x00000000
+#define FILE_READ_ACCESS  0x00000001
 #define FILE_WRITE_ACCESS 0x00000002
-#define CTL_CODE(device, function, method, access) \
+#define CTL_CODE(device, function, method, access)                                                 \
     (((device) << 16) | ((access) << 14) | ((function) << 2) | (method))
-#define METHOD_FROM_CTL_CODE(code) ((ULONG)((code) & 3))
+#define METHOD_FROM_CTL_CODE(code)      ((ULONG)((code)&3))
 #define DEVICE_TYPE_FROM_CTL_CODE(code) (((ULONG)(code)) >> 16)
 
-#define FILE_BYTE_ALIGNMENT 0x00000000
-#define FILE_WORD_ALIGNMENT 0x00000001
-#define FILE_LONG_ALIGNMENT 0x00000003
-#define FILE_QUAD_ALIGNMENT 0x00000007
+#define FILE_BYTE_ALIGNMENT     0x00000000
+#define FILE_WORD_ALIGNMENT     0x00000001
+#define FILE_LONG_ALIGNMENT     0x00000003
+#define FILE_QUAD_ALIGNMENT     0x00000007
 #define FILE_512_BYTE_ALIGNMENT 0x000001FF
 
 #define MAXIMUM_VOLUME_LABEL_LENGTH (32 * sizeof(WCHAR))
@@ -622,7 +653,7 @@ typedef struct _VPB {
     CSHORT Type;
     CSHORT Size;
     USHORT Flags;
-    USHORT VolumeLabelLength; // bytes
+    USHORT VolumeLabelLength;            // bytes
     struct _DEVICE_OBJECT *DeviceObject; // the file system's
     struct _DEVICE_OBJECT *RealDevice;
     ULONG SerialNumber;
@@ -646,16 +677,16 @@ typedef struct _WAIT_CONTEXT_BLOCK {
     PKDPC BufferChainingDpc;
 } WAIT_CONTEXT_BLOCK, *PWAIT_CONTEXT_BLOCK;
 
-typedef struct DECLSPEC_ALIGN(MEMORY_ALLOCATION_ALIGNMENT) _DEVICE_OBJECT {
+typedef struct _DEVICE_OBJECT {
     CSHORT Type; // IO_TYPE_DEVICE
     USHORT Size; // with the driver's extension
     LONG ReferenceCount;
     struct _DRIVER_OBJECT *DriverObject;
-    struct _DEVICE_OBJECT *NextDevice; // of the same driver
+    struct _DEVICE_OBJECT *NextDevice;     // of the same driver
     struct _DEVICE_OBJECT *AttachedDevice; // the one above
     struct _IRP *CurrentIrp;
     PIO_TIMER Timer;
-    ULONG Flags; // DO_*
+    ULONG Flags;           // DO_*
     ULONG Characteristics; // FILE_*
     PVPB volatile Vpb;
     PVOID DeviceExtension;
@@ -723,11 +754,11 @@ typedef struct _FILE_OBJECT {
 
 // ---- I/O request packets ------------------------------------------------------------------------
 
-typedef struct DECLSPEC_ALIGN(MEMORY_ALLOCATION_ALIGNMENT) _IRP {
-    CSHORT Type; // IO_TYPE_IRP
-    USHORT Size; // with its stack locations
+typedef struct _IRP {
+    CSHORT Type;             // IO_TYPE_IRP
+    USHORT Size;             // with its stack locations
     struct _MDL *MdlAddress; // direct I/O
-    ULONG Flags; // IRP_*
+    ULONG Flags;             // IRP_*
     union {
         struct _IRP *MasterIrp;
         volatile LONG IrpCount;
@@ -781,24 +812,24 @@ typedef struct DECLSPEC_ALIGN(MEMORY_ALLOCATION_ALIGNMENT) _IRP {
     } Tail;
 } IRP, *PIRP;
 
-#define IRP_NOCACHE 0x00000001
-#define IRP_PAGING_IO 0x00000002
-#define IRP_SYNCHRONOUS_API 0x00000004
-#define IRP_ASSOCIATED_IRP 0x00000008
-#define IRP_BUFFERED_IO 0x00000010
-#define IRP_DEALLOCATE_BUFFER 0x00000020
-#define IRP_INPUT_OPERATION 0x00000040
+#define IRP_NOCACHE               0x00000001
+#define IRP_PAGING_IO             0x00000002
+#define IRP_SYNCHRONOUS_API       0x00000004
+#define IRP_ASSOCIATED_IRP        0x00000008
+#define IRP_BUFFERED_IO           0x00000010
+#define IRP_DEALLOCATE_BUFFER     0x00000020
+#define IRP_INPUT_OPERATION       0x00000040
 #define IRP_SYNCHRONOUS_PAGING_IO 0x00000040
-#define IRP_CREATE_OPERATION 0x00000080
-#define IRP_READ_OPERATION 0x00000100
-#define IRP_WRITE_OPERATION 0x00000200
-#define IRP_CLOSE_OPERATION 0x00000400
-#define IRP_DEFER_IO_COMPLETION 0x00000800
+#define IRP_CREATE_OPERATION      0x00000080
+#define IRP_READ_OPERATION        0x00000100
+#define IRP_WRITE_OPERATION       0x00000200
+#define IRP_CLOSE_OPERATION       0x00000400
+#define IRP_DEFER_IO_COMPLETION   0x00000800
 
-#define SL_PENDING_RETURNED 0x01
-#define SL_INVOKE_ON_CANCEL 0x20
+#define SL_PENDING_RETURNED  0x01
+#define SL_INVOKE_ON_CANCEL  0x20
 #define SL_INVOKE_ON_SUCCESS 0x40
-#define SL_INVOKE_ON_ERROR 0x80
+#define SL_INVOKE_ON_ERROR   0x80
 
 #define IO_NO_INCREMENT 0
 
@@ -819,17 +850,50 @@ typedef struct _IO_STACK_LOCATION {
             ULONG POINTER_ALIGNMENT EaLength;
         } Create;
         struct {
+            struct _IO_SECURITY_CONTEXT *SecurityContext;
+            ULONG Options;
+            USHORT POINTER_ALIGNMENT Reserved;
+            USHORT ShareAccess;
+            struct _NAMED_PIPE_CREATE_PARAMETERS *Parameters;
+        } CreatePipe;
+        struct {
+            struct _IO_SECURITY_CONTEXT *SecurityContext;
+            ULONG Options;
+            USHORT POINTER_ALIGNMENT Reserved;
+            USHORT ShareAccess;
+            struct _MAILSLOT_CREATE_PARAMETERS *Parameters;
+        } CreateMailslot;
+        struct {
             ULONG Length;
             ULONG POINTER_ALIGNMENT Key;
+#ifdef __x86_64__
             ULONG Flags;
+#endif
             LARGE_INTEGER ByteOffset;
         } Read;
         struct {
             ULONG Length;
             ULONG POINTER_ALIGNMENT Key;
+#ifdef __x86_64__
             ULONG Flags;
+#endif
             LARGE_INTEGER ByteOffset;
         } Write;
+        struct {
+            ULONG Length;
+            PUNICODE_STRING FileName;
+            FILE_INFORMATION_CLASS FileInformationClass;
+            ULONG POINTER_ALIGNMENT FileIndex;
+        } QueryDirectory;
+        struct {
+            ULONG Length;
+            ULONG POINTER_ALIGNMENT CompletionFilter;
+        } NotifyDirectory;
+        struct {
+            ULONG Length;
+            ULONG POINTER_ALIGNMENT CompletionFilter;
+            DIRECTORY_NOTIFY_INFORMATION_CLASS POINTER_ALIGNMENT DirectoryNotifyInformationClass;
+        } NotifyDirectoryEx;
         struct {
             ULONG Length;
             FILE_INFORMATION_CLASS POINTER_ALIGNMENT FileInformationClass;
@@ -849,8 +913,21 @@ typedef struct _IO_STACK_LOCATION {
         } SetFile;
         struct {
             ULONG Length;
+            PVOID EaList;
+            ULONG EaListLength;
+            ULONG POINTER_ALIGNMENT EaIndex;
+        } QueryEa;
+        struct {
+            ULONG Length;
+        } SetEa;
+        struct {
+            ULONG Length;
             FS_INFORMATION_CLASS POINTER_ALIGNMENT FsInformationClass;
         } QueryVolume;
+        struct {
+            ULONG Length;
+            FS_INFORMATION_CLASS POINTER_ALIGNMENT FsInformationClass;
+        } SetVolume;
         struct {
             ULONG OutputBufferLength;
             ULONG POINTER_ALIGNMENT InputBufferLength;
@@ -887,6 +964,15 @@ typedef struct _IO_STACK_LOCATION {
         struct {
             struct _SCSI_REQUEST_BLOCK *Srb;
         } Scsi;
+        struct {
+            ULONG Length;
+            PSID StartSid;
+            struct _FILE_GET_QUOTA_INFORMATION *SidList;
+            ULONG SidListLength;
+        } QueryQuota;
+        struct {
+            ULONG Length;
+        } SetQuota;
         struct {
             DEVICE_RELATION_TYPE Type;
         } QueryDeviceRelations;
@@ -967,11 +1053,11 @@ typedef struct _IO_STACK_LOCATION {
 
 // ---- connecting interrupts ----------------------------------------------------------------------
 
-#define CONNECT_FULLY_SPECIFIED 0x1
-#define CONNECT_LINE_BASED 0x2
-#define CONNECT_MESSAGE_BASED 0x3
+#define CONNECT_FULLY_SPECIFIED       0x1
+#define CONNECT_LINE_BASED            0x2
+#define CONNECT_MESSAGE_BASED         0x3
 #define CONNECT_FULLY_SPECIFIED_GROUP 0x4
-#define CONNECT_CURRENT_VERSION 0x4
+#define CONNECT_CURRENT_VERSION       0x4
 
 typedef struct _IO_INTERRUPT_MESSAGE_INFO_ENTRY {
     PHYSICAL_ADDRESS MessageAddress;
@@ -1106,22 +1192,41 @@ typedef struct _PCI_HEADER_TYPE_1 { // PCI to PCI bridge
     USHORT BridgeControl;
 } PCI_HEADER_TYPE_1;
 
-#define PCI_COMMON_HEADER_FIELDS                                               \
-    USHORT VendorID;                                                           \
-    USHORT DeviceID;                                                           \
-    USHORT Command; /* PCI_ENABLE_* */                                         \
-    USHORT Status;  /* PCI_STATUS_* */                                         \
-    UCHAR RevisionID;                                                          \
-    UCHAR ProgIf;                                                              \
-    UCHAR SubClass;                                                            \
-    UCHAR BaseClass;                                                           \
-    UCHAR CacheLineSize;                                                       \
-    UCHAR LatencyTimer;                                                        \
-    UCHAR HeaderType; /* PCI_*_TYPE; bit 7: multifunction */                   \
-    UCHAR BIST;                                                                \
-    union {                                                                    \
-        PCI_HEADER_TYPE_0 type0;                                               \
-        PCI_HEADER_TYPE_1 type1;                                               \
+typedef struct _PCI_HEADER_TYPE_2 { // CardBus bridge
+    ULONG SocketRegistersBaseAddress;
+    UCHAR CapabilitiesPtr;
+    UCHAR Reserved;
+    USHORT SecondaryStatus;
+    UCHAR PrimaryBus;
+    UCHAR SecondaryBus;
+    UCHAR SubordinateBus;
+    UCHAR SecondaryLatency;
+    struct {
+        ULONG Base;
+        ULONG Limit;
+    } Range[PCI_TYPE2_ADDRESSES - 1];
+    UCHAR InterruptLine;
+    UCHAR InterruptPin;
+    USHORT BridgeControl;
+} PCI_HEADER_TYPE_2;
+
+#define PCI_COMMON_HEADER_FIELDS                                                                   \
+    USHORT VendorID;                                                                               \
+    USHORT DeviceID;                                                                               \
+    USHORT Command; /* PCI_ENABLE_* */                                                             \
+    USHORT Status;  /* PCI_STATUS_* */                                                             \
+    UCHAR RevisionID;                                                                              \
+    UCHAR ProgIf;                                                                                  \
+    UCHAR SubClass;                                                                                \
+    UCHAR BaseClass;                                                                               \
+    UCHAR CacheLineSize;                                                                           \
+    UCHAR LatencyTimer;                                                                            \
+    UCHAR HeaderType; /* PCI_*_TYPE; bit 7: multifunction */                                       \
+    UCHAR BIST;                                                                                    \
+    union {                                                                                        \
+        PCI_HEADER_TYPE_0 type0;                                                                   \
+        PCI_HEADER_TYPE_1 type1;                                                                   \
+        PCI_HEADER_TYPE_2 type2;                                                                   \
     } u
 
 typedef struct _PCI_COMMON_HEADER {
@@ -1135,33 +1240,33 @@ typedef struct _PCI_COMMON_CONFIG {
 
 #define PCI_COMMON_HDR_LENGTH FIELD_OFFSET(PCI_COMMON_CONFIG, DeviceSpecific)
 
-#define PCI_INVALID_VENDORID 0xFFFF
-#define PCI_MULTIFUNCTION 0x80
-#define PCI_DEVICE_TYPE 0x00
-#define PCI_BRIDGE_TYPE 0x01
+#define PCI_INVALID_VENDORID    0xFFFF
+#define PCI_MULTIFUNCTION       0x80
+#define PCI_DEVICE_TYPE         0x00
+#define PCI_BRIDGE_TYPE         0x01
 #define PCI_CARDBUS_BRIDGE_TYPE 0x02
 
-#define PCI_ENABLE_IO_SPACE 0x0001
-#define PCI_ENABLE_MEMORY_SPACE 0x0002
-#define PCI_ENABLE_BUS_MASTER 0x0004
-#define PCI_DISABLE_LEVEL_INTERRUPT 0x0400
+#define PCI_ENABLE_IO_SPACE          0x0001
+#define PCI_ENABLE_MEMORY_SPACE      0x0002
+#define PCI_ENABLE_BUS_MASTER        0x0004
+#define PCI_DISABLE_LEVEL_INTERRUPT  0x0400
 #define PCI_STATUS_CAPABILITIES_LIST 0x0010
 
-#define PCI_ADDRESS_IO_SPACE 0x00000001
-#define PCI_ADDRESS_MEMORY_TYPE_MASK 0x00000006
+#define PCI_ADDRESS_IO_SPACE            0x00000001
+#define PCI_ADDRESS_MEMORY_TYPE_MASK    0x00000006
 #define PCI_ADDRESS_MEMORY_PREFETCHABLE 0x00000008
-#define PCI_ADDRESS_IO_ADDRESS_MASK 0xFFFFFFFC
+#define PCI_ADDRESS_IO_ADDRESS_MASK     0xFFFFFFFC
 #define PCI_ADDRESS_MEMORY_ADDRESS_MASK 0xFFFFFFF0
-#define PCI_ADDRESS_ROM_ADDRESS_MASK 0xFFFFF800
-#define PCI_TYPE_32BIT 0
-#define PCI_TYPE_20BIT 2
-#define PCI_TYPE_64BIT 4
+#define PCI_ADDRESS_ROM_ADDRESS_MASK    0xFFFFF800
+#define PCI_TYPE_32BIT                  0
+#define PCI_TYPE_20BIT                  2
+#define PCI_TYPE_64BIT                  4
 
 #define PCI_CAPABILITY_ID_POWER_MANAGEMENT 0x01
-#define PCI_CAPABILITY_ID_MSI 0x05
-#define PCI_CAPABILITY_ID_VENDOR_SPECIFIC 0x09
-#define PCI_CAPABILITY_ID_PCI_EXPRESS 0x10
-#define PCI_CAPABILITY_ID_MSIX 0x11
+#define PCI_CAPABILITY_ID_MSI              0x05
+#define PCI_CAPABILITY_ID_VENDOR_SPECIFIC  0x09
+#define PCI_CAPABILITY_ID_PCI_EXPRESS      0x10
+#define PCI_CAPABILITY_ID_MSIX             0x11
 
 typedef struct _PCI_CAPABILITIES_HEADER {
     UCHAR CapabilityID;
@@ -1190,11 +1295,11 @@ typedef struct _PCI_MSI_CAPABILITY {
     };
 } PCI_MSI_CAPABILITY, *PPCI_MSI_CAPABILITY;
 
-#define PCI_MSI_ENABLE 0x0001
+#define PCI_MSI_ENABLE                    0x0001
 #define PCI_MSI_MESSAGES_CAPABLE(control) (1u << (((control) >> 1) & 7))
-#define PCI_MSI_MESSAGES_ENABLED_SHIFT 4 // log2 of the number in use
-#define PCI_MSI_64BIT 0x0080
-#define PCI_MSI_MASKABLE 0x0100
+#define PCI_MSI_MESSAGES_ENABLED_SHIFT    4 // log2 of the number in use
+#define PCI_MSI_64BIT                     0x0080
+#define PCI_MSI_MASKABLE                  0x0100
 
 // Section 6.8.2. A table or PBA register holds a BAR number in bits 2..0, an offset above.
 typedef struct _PCI_MSIX_CAPABILITY {
@@ -1211,6 +1316,6 @@ typedef struct _PCI_MSIX_TABLE_ENTRY {
     ULONG VectorControl; // bit 0: masked
 } PCI_MSIX_TABLE_ENTRY, *PPCI_MSIX_TABLE_ENTRY;
 
-#define PCI_MSIX_ENABLE 0x8000
-#define PCI_MSIX_FUNCTION_MASK 0x4000
-#define PCI_MSIX_ENTRIES(control) (((control) & 0x07FF) + 1u)
+#define PCI_MSIX_ENABLE           0x8000
+#define PCI_MSIX_FUNCTION_MASK    0x4000
+#define PCI_MSIX_ENTRIES(control) (((control)&0x07FF) + 1u)

@@ -26,28 +26,28 @@ typedef struct _KPRCB *PKPRCB;
 
 // ---- interrupt request levels -------------------------------------------------------------------
 
-#define PASSIVE_LEVEL 0
-#define LOW_LEVEL 0
-#define APC_LEVEL 1
+#define PASSIVE_LEVEL  0
+#define LOW_LEVEL      0
+#define APC_LEVEL      1
 #define DISPATCH_LEVEL 2
-#define CMCI_LEVEL 5 // corrected machine check
+#define CMCI_LEVEL     5 // corrected machine check
 
 #ifdef __x86_64__
-#define CLOCK_LEVEL 13
-#define IPI_LEVEL 14
-#define DRS_LEVEL 14
-#define POWER_LEVEL 14
-#define PROFILE_LEVEL 15
-#define HIGH_LEVEL 15
+#define CLOCK_LEVEL        13
+#define IPI_LEVEL          14
+#define DRS_LEVEL          14
+#define POWER_LEVEL        14
+#define PROFILE_LEVEL      15
+#define HIGH_LEVEL         15
 #define MAXIMUM_PROCESSORS 64
 #else
-#define PROFILE_LEVEL 27
-#define CLOCK1_LEVEL 28
-#define CLOCK2_LEVEL 28
-#define CLOCK_LEVEL CLOCK2_LEVEL
-#define IPI_LEVEL 29
-#define POWER_LEVEL 30
-#define HIGH_LEVEL 31
+#define PROFILE_LEVEL      27
+#define CLOCK1_LEVEL       28
+#define CLOCK2_LEVEL       28
+#define CLOCK_LEVEL        CLOCK2_LEVEL
+#define IPI_LEVEL          29
+#define POWER_LEVEL        30
+#define HIGH_LEVEL         31
 #define MAXIMUM_PROCESSORS 32
 #endif
 #define SYNCH_LEVEL (IPI_LEVEL - 2) // 12 on amd64, 27 on i386
@@ -88,12 +88,12 @@ typedef KSTART_ROUTINE *PKSTART_ROUTINE;
 typedef ULONG_PTR NTAPI KIPI_BROADCAST_WORKER(ULONG_PTR Argument);
 typedef KIPI_BROADCAST_WORKER *PKIPI_BROADCAST_WORKER;
 
-typedef VOID (NTAPI *PKNORMAL_ROUTINE)(PVOID NormalContext, PVOID SystemArgument1,
-                                       PVOID SystemArgument2);
-typedef VOID (NTAPI *PKKERNEL_ROUTINE)(struct _KAPC *Apc, PKNORMAL_ROUTINE *NormalRoutine,
-                                       PVOID *NormalContext, PVOID *SystemArgument1,
-                                       PVOID *SystemArgument2);
-typedef VOID (NTAPI *PKRUNDOWN_ROUTINE)(struct _KAPC *Apc);
+typedef VOID(NTAPI *PKNORMAL_ROUTINE)(PVOID NormalContext, PVOID SystemArgument1,
+                                      PVOID SystemArgument2);
+typedef VOID(NTAPI *PKKERNEL_ROUTINE)(struct _KAPC *Apc, PKNORMAL_ROUTINE *NormalRoutine,
+                                      PVOID *NormalContext, PVOID *SystemArgument1,
+                                      PVOID *SystemArgument2);
+typedef VOID(NTAPI *PKRUNDOWN_ROUTINE)(struct _KAPC *Apc);
 
 // ---- DPC and APC --------------------------------------------------------------------------------
 
@@ -173,11 +173,23 @@ typedef struct _DISPATCHER_HEADER {
             union {
                 UCHAR TimerMiscFlags;
                 struct {
+#ifdef __x86_64__
                     UCHAR Index : 6;
+#else
+                    UCHAR Index : 1;
+                    UCHAR Processor : 5;
+#endif
                     UCHAR Inserted : 1;
                     volatile UCHAR Expired : 1;
                 };
                 BOOLEAN DebugActive;
+                struct {
+                    BOOLEAN ActiveDR7 : 1;
+                    BOOLEAN Instrumented : 1;
+                    BOOLEAN Reserved2 : 4;
+                    BOOLEAN UmsScheduled : 1;
+                    BOOLEAN UmsPrimary : 1;
+                };
                 BOOLEAN DpcActive;
             };
         };
@@ -232,7 +244,7 @@ typedef struct _KWAIT_BLOCK {
     struct _KTHREAD *Thread;
     PVOID Object;
     struct _KWAIT_BLOCK *NextWaitBlock; // ring of one wait
-    USHORT WaitKey; // what the wait returns: STATUS_WAIT_0 + n
+    USHORT WaitKey;                     // what the wait returns: STATUS_WAIT_0 + n
     UCHAR WaitType;
     volatile UCHAR BlockState;
 #ifdef __x86_64__
@@ -240,7 +252,7 @@ typedef struct _KWAIT_BLOCK {
 #endif
 } KWAIT_BLOCK, *PKWAIT_BLOCK, *PRKWAIT_BLOCK;
 
-#define THREAD_WAIT_OBJECTS 3
+#define THREAD_WAIT_OBJECTS  3
 #define MAXIMUM_WAIT_OBJECTS 64
 
 typedef enum _KWAIT_REASON {
@@ -378,10 +390,7 @@ typedef struct _EX_RUNDOWN_REF {
 
 // ---- interrupts ---------------------------------------------------------------------------------
 
-typedef enum _KINTERRUPT_MODE {
-    LevelSensitive,
-    Latched
-} KINTERRUPT_MODE;
+typedef enum _KINTERRUPT_MODE { LevelSensitive, Latched } KINTERRUPT_MODE;
 
 typedef enum _KINTERRUPT_POLARITY {
     InterruptPolarityUnknown,
@@ -389,11 +398,12 @@ typedef enum _KINTERRUPT_POLARITY {
     InterruptRisingEdge = InterruptActiveHigh,
     InterruptActiveLow,
     InterruptFallingEdge = InterruptActiveLow
-} KINTERRUPT_POLARITY, *PKINTERRUPT_POLARITY;
+} KINTERRUPT_POLARITY,
+    *PKINTERRUPT_POLARITY;
 
 // ---- bugcheck callbacks -------------------------------------------------------------------------
 
-typedef VOID (NTAPI *PKBUGCHECK_CALLBACK_ROUTINE)(PVOID Buffer, ULONG Length);
+typedef VOID(NTAPI *PKBUGCHECK_CALLBACK_ROUTINE)(PVOID Buffer, ULONG Length);
 
 typedef struct _KBUGCHECK_CALLBACK_RECORD {
     LIST_ENTRY Entry;
@@ -422,7 +432,7 @@ typedef enum _KBUGCHECK_CALLBACK_REASON {
 } KBUGCHECK_CALLBACK_REASON;
 
 struct _KBUGCHECK_REASON_CALLBACK_RECORD;
-typedef VOID (NTAPI *PKBUGCHECK_REASON_CALLBACK_ROUTINE)(
+typedef VOID(NTAPI *PKBUGCHECK_REASON_CALLBACK_ROUTINE)(
     KBUGCHECK_CALLBACK_REASON Reason, struct _KBUGCHECK_REASON_CALLBACK_RECORD *Record,
     PVOID ReasonSpecificData, ULONG ReasonSpecificDataLength);
 
@@ -439,17 +449,17 @@ typedef struct _KBUGCHECK_REASON_CALLBACK_RECORD {
 
 #define EXCEPTION_MAXIMUM_PARAMETERS 15
 
-#define EXCEPTION_NONCONTINUABLE 0x1
-#define EXCEPTION_UNWINDING 0x2
-#define EXCEPTION_EXIT_UNWIND 0x4
-#define EXCEPTION_STACK_INVALID 0x8
-#define EXCEPTION_NESTED_CALL 0x10
-#define EXCEPTION_TARGET_UNWIND 0x20
+#define EXCEPTION_NONCONTINUABLE  0x1
+#define EXCEPTION_UNWINDING       0x2
+#define EXCEPTION_EXIT_UNWIND     0x4
+#define EXCEPTION_STACK_INVALID   0x8
+#define EXCEPTION_NESTED_CALL     0x10
+#define EXCEPTION_TARGET_UNWIND   0x20
 #define EXCEPTION_COLLIDED_UNWIND 0x40
-#define EXCEPTION_UNWIND 0x66 // any of the unwinding flags
+#define EXCEPTION_UNWIND          0x66 // any of the unwinding flags
 
-#define EXCEPTION_EXECUTE_HANDLER 1
-#define EXCEPTION_CONTINUE_SEARCH 0
+#define EXCEPTION_EXECUTE_HANDLER    1
+#define EXCEPTION_CONTINUE_SEARCH    0
 #define EXCEPTION_CONTINUE_EXECUTION (-1)
 
 typedef struct _EXCEPTION_RECORD {
@@ -504,14 +514,14 @@ typedef struct DECLSPEC_ALIGN(16) _XSAVE_FORMAT {
 
 typedef XSAVE_FORMAT XMM_SAVE_AREA32, *PXMM_SAVE_AREA32;
 
-#define CONTEXT_AMD64 0x100000
-#define CONTEXT_CONTROL (CONTEXT_AMD64 | 0x1)
-#define CONTEXT_INTEGER (CONTEXT_AMD64 | 0x2)
-#define CONTEXT_SEGMENTS (CONTEXT_AMD64 | 0x4)
-#define CONTEXT_FLOATING_POINT (CONTEXT_AMD64 | 0x8)
+#define CONTEXT_AMD64           0x100000
+#define CONTEXT_CONTROL         (CONTEXT_AMD64 | 0x1)
+#define CONTEXT_INTEGER         (CONTEXT_AMD64 | 0x2)
+#define CONTEXT_SEGMENTS        (CONTEXT_AMD64 | 0x4)
+#define CONTEXT_FLOATING_POINT  (CONTEXT_AMD64 | 0x8)
 #define CONTEXT_DEBUG_REGISTERS (CONTEXT_AMD64 | 0x10)
-#define CONTEXT_FULL (CONTEXT_CONTROL | CONTEXT_INTEGER | CONTEXT_FLOATING_POINT)
-#define CONTEXT_ALL (CONTEXT_FULL | CONTEXT_SEGMENTS | CONTEXT_DEBUG_REGISTERS)
+#define CONTEXT_FULL            (CONTEXT_CONTROL | CONTEXT_INTEGER | CONTEXT_FLOATING_POINT)
+#define CONTEXT_ALL             (CONTEXT_FULL | CONTEXT_SEGMENTS | CONTEXT_DEBUG_REGISTERS)
 
 typedef struct DECLSPEC_ALIGN(16) _CONTEXT {
     ULONG64 P1Home, P2Home, P3Home, P4Home, P5Home, P6Home; // room for parameters
@@ -543,7 +553,7 @@ typedef struct DECLSPEC_ALIGN(16) _CONTEXT {
 
 #else
 
-#define SIZE_OF_80387_REGISTERS 80
+#define SIZE_OF_80387_REGISTERS     80
 #define MAXIMUM_SUPPORTED_EXTENSION 512
 
 typedef struct _FLOATING_SAVE_AREA {
@@ -558,17 +568,16 @@ typedef struct _FLOATING_SAVE_AREA {
     ULONG Cr0NpxState;
 } FLOATING_SAVE_AREA, *PFLOATING_SAVE_AREA;
 
-#define CONTEXT_i386 0x10000
-#define CONTEXT_CONTROL (CONTEXT_i386 | 0x1)
-#define CONTEXT_INTEGER (CONTEXT_i386 | 0x2)
-#define CONTEXT_SEGMENTS (CONTEXT_i386 | 0x4)
-#define CONTEXT_FLOATING_POINT (CONTEXT_i386 | 0x8)
-#define CONTEXT_DEBUG_REGISTERS (CONTEXT_i386 | 0x10)
+#define CONTEXT_i386               0x10000
+#define CONTEXT_CONTROL            (CONTEXT_i386 | 0x1)
+#define CONTEXT_INTEGER            (CONTEXT_i386 | 0x2)
+#define CONTEXT_SEGMENTS           (CONTEXT_i386 | 0x4)
+#define CONTEXT_FLOATING_POINT     (CONTEXT_i386 | 0x8)
+#define CONTEXT_DEBUG_REGISTERS    (CONTEXT_i386 | 0x10)
 #define CONTEXT_EXTENDED_REGISTERS (CONTEXT_i386 | 0x20)
-#define CONTEXT_FULL (CONTEXT_CONTROL | CONTEXT_INTEGER | CONTEXT_SEGMENTS)
-#define CONTEXT_ALL                                                            \
-    (CONTEXT_FULL | CONTEXT_FLOATING_POINT | CONTEXT_DEBUG_REGISTERS |         \
-     CONTEXT_EXTENDED_REGISTERS)
+#define CONTEXT_FULL               (CONTEXT_CONTROL | CONTEXT_INTEGER | CONTEXT_SEGMENTS)
+#define CONTEXT_ALL                                                                                \
+    (CONTEXT_FULL | CONTEXT_FLOATING_POINT | CONTEXT_DEBUG_REGISTERS | CONTEXT_EXTENDED_REGISTERS)
 
 typedef struct _CONTEXT {
     ULONG ContextFlags;
@@ -582,15 +591,15 @@ typedef struct _CONTEXT {
 
 #endif
 
-typedef EXCEPTION_DISPOSITION (NTAPI *PEXCEPTION_ROUTINE)(PEXCEPTION_RECORD ExceptionRecord,
-                                                          PVOID EstablisherFrame,
-                                                          PCONTEXT ContextRecord,
-                                                          PVOID DispatcherContext);
+typedef EXCEPTION_DISPOSITION(NTAPI *PEXCEPTION_ROUTINE)(PEXCEPTION_RECORD ExceptionRecord,
+                                                         PVOID EstablisherFrame,
+                                                         PCONTEXT ContextRecord,
+                                                         PVOID DispatcherContext);
 
 // i386 keeps a chain of these from fs:[0]; on amd64 only NT_TIB mentions it. The handler of an i386
 // frame has C convention, unlike PEXCEPTION_ROUTINE elsewhere.
 struct _EXCEPTION_REGISTRATION_RECORD;
-typedef EXCEPTION_DISPOSITION (CDECL *PEXCEPTION_FRAME_HANDLER)(
+typedef EXCEPTION_DISPOSITION(CDECL *PEXCEPTION_FRAME_HANDLER)(
     PEXCEPTION_RECORD ExceptionRecord, struct _EXCEPTION_REGISTRATION_RECORD *EstablisherFrame,
     PCONTEXT ContextRecord, PVOID DispatcherContext);
 
@@ -608,7 +617,7 @@ typedef struct _EXCEPTION_POINTERS {
 
 typedef struct _NT_TIB {
     struct _EXCEPTION_REGISTRATION_RECORD *ExceptionList;
-    PVOID StackBase; // high end
+    PVOID StackBase;  // high end
     PVOID StackLimit; // low end
     PVOID SubSystemTib;
     union {
@@ -658,14 +667,14 @@ typedef struct _UNWIND_INFO {
     UCHAR Flags : 5; // UNW_FLAG_*
     UCHAR SizeOfProlog;
     UCHAR CountOfCodes;
-    UCHAR FrameRegister : 4; // 0: none
-    UCHAR FrameOffset : 4;   // in 16 bytes
+    UCHAR FrameRegister : 4;   // 0: none
+    UCHAR FrameOffset : 4;     // in 16 bytes
     UNWIND_CODE UnwindCode[1]; // then, ULONG aligned: handler and its data, or a RUNTIME_FUNCTION
 } UNWIND_INFO, *PUNWIND_INFO;
 
-#define UNW_FLAG_NHANDLER 0x0
-#define UNW_FLAG_EHANDLER 0x1
-#define UNW_FLAG_UHANDLER 0x2
+#define UNW_FLAG_NHANDLER  0x0
+#define UNW_FLAG_EHANDLER  0x1
+#define UNW_FLAG_UHANDLER  0x2
 #define UNW_FLAG_CHAININFO 0x4
 
 #define UNWIND_HISTORY_TABLE_SIZE 12
@@ -713,20 +722,8 @@ typedef struct _SCOPE_TABLE_AMD64 {
 } SCOPE_TABLE_AMD64, *PSCOPE_TABLE_AMD64;
 
 typedef struct _KNONVOLATILE_CONTEXT_POINTERS {
-    union {
-        PM128A FloatingContext[16];
-        struct {
-            PM128A Xmm0, Xmm1, Xmm2, Xmm3, Xmm4, Xmm5, Xmm6, Xmm7;
-            PM128A Xmm8, Xmm9, Xmm10, Xmm11, Xmm12, Xmm13, Xmm14, Xmm15;
-        };
-    };
-    union {
-        PULONG64 IntegerContext[16];
-        struct {
-            PULONG64 Rax, Rcx, Rdx, Rbx, Rsp, Rbp, Rsi, Rdi;
-            PULONG64 R8, R9, R10, R11, R12, R13, R14, R15;
-        };
-    };
+    PM128A FloatingContext[16]; // where each register was saved, NULL: nowhere
+    PULONG64 IntegerContext[16];
 } KNONVOLATILE_CONTEXT_POINTERS, *PKNONVOLATILE_CONTEXT_POINTERS;
 
 #endif
@@ -749,25 +746,25 @@ typedef struct _KSYSTEM_TIME {
 #define PROCESSOR_FEATURE_MAX 64
 
 #define PF_FLOATING_POINT_PRECISION_ERRATA 0
-#define PF_FLOATING_POINT_EMULATED 1
-#define PF_COMPARE_EXCHANGE_DOUBLE 2
-#define PF_MMX_INSTRUCTIONS_AVAILABLE 3
-#define PF_XMMI_INSTRUCTIONS_AVAILABLE 6
-#define PF_3DNOW_INSTRUCTIONS_AVAILABLE 7
-#define PF_RDTSC_INSTRUCTION_AVAILABLE 8
-#define PF_PAE_ENABLED 9
-#define PF_XMMI64_INSTRUCTIONS_AVAILABLE 10
-#define PF_NX_ENABLED 12
-#define PF_SSE3_INSTRUCTIONS_AVAILABLE 13
-#define PF_COMPARE_EXCHANGE128 14
-#define PF_COMPARE64_EXCHANGE128 15
-#define PF_CHANNELS_ENABLED 16
-#define PF_XSAVE_ENABLED 17
+#define PF_FLOATING_POINT_EMULATED         1
+#define PF_COMPARE_EXCHANGE_DOUBLE         2
+#define PF_MMX_INSTRUCTIONS_AVAILABLE      3
+#define PF_XMMI_INSTRUCTIONS_AVAILABLE     6
+#define PF_3DNOW_INSTRUCTIONS_AVAILABLE    7
+#define PF_RDTSC_INSTRUCTION_AVAILABLE     8
+#define PF_PAE_ENABLED                     9
+#define PF_XMMI64_INSTRUCTIONS_AVAILABLE   10
+#define PF_NX_ENABLED                      12
+#define PF_SSE3_INSTRUCTIONS_AVAILABLE     13
+#define PF_COMPARE_EXCHANGE128             14
+#define PF_COMPARE64_EXCHANGE128           15
+#define PF_CHANNELS_ENABLED                16
+#define PF_XSAVE_ENABLED                   17
 
 #define NX_SUPPORT_POLICY_ALWAYSOFF 0
-#define NX_SUPPORT_POLICY_ALWAYSON 1
-#define NX_SUPPORT_POLICY_OPTIN 2
-#define NX_SUPPORT_POLICY_OPTOUT 3
+#define NX_SUPPORT_POLICY_ALWAYSON  1
+#define NX_SUPPORT_POLICY_OPTIN     2
+#define NX_SUPPORT_POLICY_OPTOUT    3
 
 typedef enum _ALTERNATIVE_ARCHITECTURE_TYPE {
     StandardDesign,
@@ -791,9 +788,9 @@ typedef struct _XSTATE_CONFIGURATION {
 
 typedef struct _KUSER_SHARED_DATA {
     ULONG TickCountLowDeprecated;
-    ULONG TickCountMultiplier; // ms per tick, scaled by 2^24
+    ULONG TickCountMultiplier;           // ms per tick, scaled by 2^24
     volatile KSYSTEM_TIME InterruptTime; // since boot, 100 ns
-    volatile KSYSTEM_TIME SystemTime; // since 1601 UTC, 100 ns: +0x14
+    volatile KSYSTEM_TIME SystemTime;    // since 1601 UTC, 100 ns: +0x14
     volatile KSYSTEM_TIME TimeZoneBias;
     USHORT ImageNumberLow;
     USHORT ImageNumberHigh;

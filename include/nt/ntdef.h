@@ -9,27 +9,27 @@
 
 #pragma once
 
-#define NULL ((void *)0)
-#define TRUE 1
+#define NULL  ((void *)0)
+#define TRUE  1
 #define FALSE 0
-#define VOID void
+#define VOID  void
 
 // ---- calling conventions and attributes ---------------------------------------------------------
 
 #if defined(__i386__) && !defined(LOOKASIDE_HOST)
-#define NTAPI __attribute__((stdcall))
+#define NTAPI    __attribute__((stdcall))
 #define FASTCALL __attribute__((fastcall))
-#define CDECL __attribute__((cdecl))
+#define CDECL    __attribute__((cdecl))
 #else // amd64: -mabi=ms gives every function the one Windows convention; host: the host's own
 #define NTAPI
 #define FASTCALL
 #define CDECL
 #endif
 
-#define FORCEINLINE static inline __attribute__((always_inline))
-#define DECLSPEC_NORETURN __attribute__((noreturn))
-#define DECLSPEC_NOINLINE __attribute__((noinline))
-#define DECLSPEC_ALIGN(bytes) __attribute__((aligned(bytes)))
+#define FORCEINLINE               static inline __attribute__((always_inline))
+#define DECLSPEC_NORETURN         __attribute__((noreturn))
+#define DECLSPEC_NOINLINE         __attribute__((noinline))
+#define DECLSPEC_ALIGN(bytes)     __attribute__((aligned(bytes)))
 #define UNREFERENCED_PARAMETER(p) ((void)(p))
 
 #define C_ASSERT(condition) _Static_assert(condition, #condition)
@@ -69,13 +69,13 @@ typedef unsigned int ULONG_PTR, SIZE_T, *PULONG_PTR, *PSIZE_T;
 #define MEMORY_ALLOCATION_ALIGNMENT 8
 #endif
 
-#define MAXUCHAR 0xFF
-#define MAXUSHORT 0xFFFF
-#define MAXLONG 0x7FFFFFFF
-#define MAXULONG 0xFFFFFFFF
-#define MAXLONGLONG 0x7FFFFFFFFFFFFFFFLL
+#define MAXUCHAR     0xFF
+#define MAXUSHORT    0xFFFF
+#define MAXLONG      0x7FFFFFFF
+#define MAXULONG     0xFFFFFFFF
+#define MAXLONGLONG  0x7FFFFFFFFFFFFFFFLL
 #define MAXULONG_PTR (~(ULONG_PTR)0)
-#define MAXSIZE_T (~(SIZE_T)0)
+#define MAXSIZE_T    (~(SIZE_T)0)
 
 C_ASSERT(sizeof(WCHAR) == 2);
 C_ASSERT(sizeof(LONG) == 4);
@@ -87,8 +87,8 @@ C_ASSERT(sizeof(SIZE_T) == sizeof(size_t));
 typedef LONG NTSTATUS, *PNTSTATUS;
 typedef UCHAR KIRQL, *PKIRQL;
 typedef LONG KPRIORITY;
-typedef CCHAR KPROCESSOR_MODE;   // a value of enum _MODE
-typedef ULONG_PTR KAFFINITY, *PKAFFINITY; // a bit for each processor
+typedef CCHAR KPROCESSOR_MODE;              // a value of enum _MODE
+typedef ULONG_PTR KAFFINITY, *PKAFFINITY;   // a bit for each processor
 typedef ULONG_PTR PFN_NUMBER, *PPFN_NUMBER; // physical address >> PAGE_SHIFT
 typedef LONG_PTR SPFN_NUMBER, *PSPFN_NUMBER;
 typedef ULONG PFN_COUNT;
@@ -98,37 +98,28 @@ typedef ULONG DEVICE_TYPE;
 typedef ULONG SECURITY_INFORMATION, *PSECURITY_INFORMATION;
 typedef PVOID PSECURITY_DESCRIPTOR, PSID, PACCESS_TOKEN;
 
-#define NT_SUCCESS(status) ((NTSTATUS)(status) >= 0)
+#define NT_SUCCESS(status)     ((NTSTATUS)(status) >= 0)
 #define NT_INFORMATION(status) (((ULONG)(status) >> 30) == 1)
-#define NT_WARNING(status) (((ULONG)(status) >> 30) == 2)
-#define NT_ERROR(status) (((ULONG)(status) >> 30) == 3)
+#define NT_WARNING(status)     (((ULONG)(status) >> 30) == 2)
+#define NT_ERROR(status)       (((ULONG)(status) >> 30) == 3)
 
-typedef enum _MODE {
-    KernelMode,
-    UserMode,
-    MaximumMode
-} MODE;
+typedef enum _MODE { KernelMode, UserMode, MaximumMode } MODE;
 
 typedef enum _EVENT_TYPE {
     NotificationEvent,   // stays signalled until it is cleared
     SynchronizationEvent // one satisfied wait clears it
 } EVENT_TYPE;
 
-typedef enum _TIMER_TYPE {
-    NotificationTimer,
-    SynchronizationTimer
-} TIMER_TYPE;
+typedef enum _TIMER_TYPE { NotificationTimer, SynchronizationTimer } TIMER_TYPE;
 
-typedef enum _WAIT_TYPE {
-    WaitAll,
-    WaitAny
-} WAIT_TYPE;
+typedef enum _WAIT_TYPE { WaitAll, WaitAny } WAIT_TYPE;
 
 typedef enum _NT_PRODUCT_TYPE {
     NtProductWinNt = 1,
     NtProductLanManNt,
     NtProductServer
-} NT_PRODUCT_TYPE, *PNT_PRODUCT_TYPE;
+} NT_PRODUCT_TYPE,
+    *PNT_PRODUCT_TYPE;
 
 // ---- small structures ---------------------------------------------------------------------------
 
@@ -186,7 +177,10 @@ typedef const UNICODE_STRING *PCUNICODE_STRING;
 typedef const STRING *PCANSI_STRING, *PCSTRING, *PCOEM_STRING;
 
 #define UNICODE_NULL ((WCHAR)0)
-#define RTL_CONSTANT_STRING(s) {sizeof(s) - sizeof((s)[0]), sizeof(s), (PVOID)(s)}
+#define RTL_CONSTANT_STRING(s)                                                                     \
+    {                                                                                              \
+        sizeof(s) - sizeof((s)[0]), sizeof(s), (PVOID)(s)                                          \
+    }
 
 typedef struct _LIST_ENTRY {
     struct _LIST_ENTRY *Flink; // next
@@ -206,15 +200,14 @@ typedef struct _OBJECT_ATTRIBUTES {
     PVOID SecurityQualityOfService;
 } OBJECT_ATTRIBUTES, *POBJECT_ATTRIBUTES;
 
-#define OBJ_INHERIT 0x00000002L
-#define OBJ_PERMANENT 0x00000010L
-#define OBJ_EXCLUSIVE 0x00000020L
-#define OBJ_CASE_INSENSITIVE 0x00000040L
-#define OBJ_OPENIF 0x00000080L
-#define OBJ_OPENLINK 0x00000100L
-#define OBJ_KERNEL_HANDLE 0x00000200L
+#define OBJ_INHERIT            0x00000002L
+#define OBJ_PERMANENT          0x00000010L
+#define OBJ_EXCLUSIVE          0x00000020L
+#define OBJ_CASE_INSENSITIVE   0x00000040L
+#define OBJ_OPENIF             0x00000080L
+#define OBJ_OPENLINK           0x00000100L
+#define OBJ_KERNEL_HANDLE      0x00000200L
 #define OBJ_FORCE_ACCESS_CHECK 0x00000400L
-#define OBJ_VALID_ATTRIBUTES 0x000007F2L
 
 typedef struct _OSVERSIONINFOW {
     ULONG dwOSVersionInfoSize;
@@ -240,7 +233,7 @@ typedef struct _OSVERSIONINFOEXW {
 } OSVERSIONINFOEXW, *POSVERSIONINFOEXW, RTL_OSVERSIONINFOEXW, *PRTL_OSVERSIONINFOEXW;
 
 typedef struct _TIME_FIELDS {
-    CSHORT Year; // 1601...
+    CSHORT Year;  // 1601...
     CSHORT Month; // 1..12
     CSHORT Day;   // 1..31
     CSHORT Hour;
@@ -252,27 +245,26 @@ typedef struct _TIME_FIELDS {
 
 // ---- offsets, alignment, pages ------------------------------------------------------------------
 
-#define FIELD_OFFSET(type, field) ((LONG)__builtin_offsetof(type, field))
-#define UFIELD_OFFSET(type, field) ((ULONG)__builtin_offsetof(type, field))
+#define FIELD_OFFSET(type, field)   ((LONG) __builtin_offsetof(type, field))
+#define UFIELD_OFFSET(type, field)  ((ULONG) __builtin_offsetof(type, field))
 #define RTL_FIELD_SIZE(type, field) (sizeof(((type *)0)->field))
-#define RTL_SIZEOF_THROUGH_FIELD(type, field) \
+#define RTL_SIZEOF_THROUGH_FIELD(type, field)                                                      \
     (FIELD_OFFSET(type, field) + RTL_FIELD_SIZE(type, field))
-#define CONTAINING_RECORD(address, type, field) \
+#define CONTAINING_RECORD(address, type, field)                                                    \
     ((type *)((ULONG_PTR)(address) - __builtin_offsetof(type, field)))
 #define RTL_NUMBER_OF(array) (sizeof(array) / sizeof((array)[0]))
-#define ARRAYSIZE(array) RTL_NUMBER_OF(array)
+#define ARRAYSIZE(array)     RTL_NUMBER_OF(array)
 
-#define ALIGN_DOWN_BY(value, bytes) ((ULONG_PTR)(value) & ~((ULONG_PTR)(bytes) - 1))
-#define ALIGN_UP_BY(value, bytes) ALIGN_DOWN_BY((ULONG_PTR)(value) + (bytes) - 1, bytes)
+#define ALIGN_DOWN_BY(value, bytes) ((ULONG_PTR)(value) & ~((ULONG_PTR)(bytes)-1))
+#define ALIGN_UP_BY(value, bytes)   ALIGN_DOWN_BY((ULONG_PTR)(value) + (bytes)-1, bytes)
 
-#define PAGE_SHIFT 12L
-#define PAGE_SIZE 0x1000
-#define BYTE_OFFSET(va) ((ULONG)((ULONG_PTR)(va) & (PAGE_SIZE - 1)))
-#define PAGE_ALIGN(va) ((PVOID)((ULONG_PTR)(va) & ~((ULONG_PTR)PAGE_SIZE - 1)))
+#define PAGE_SHIFT            12L
+#define PAGE_SIZE             0x1000
+#define BYTE_OFFSET(va)       ((ULONG)((ULONG_PTR)(va) & (PAGE_SIZE - 1)))
+#define PAGE_ALIGN(va)        ((PVOID)((ULONG_PTR)(va) & ~((ULONG_PTR)PAGE_SIZE - 1)))
 #define ROUND_TO_PAGES(bytes) (((ULONG_PTR)(bytes) + PAGE_SIZE - 1) & ~((ULONG_PTR)PAGE_SIZE - 1))
-#define BYTES_TO_PAGES(bytes) \
-    (((bytes) >> PAGE_SHIFT) + (((bytes) & (PAGE_SIZE - 1)) != 0))
-#define ADDRESS_AND_SIZE_TO_SPAN_PAGES(va, bytes)                              \
+#define BYTES_TO_PAGES(bytes) (((bytes) >> PAGE_SHIFT) + (((bytes) & (PAGE_SIZE - 1)) != 0))
+#define ADDRESS_AND_SIZE_TO_SPAN_PAGES(va, bytes)                                                  \
     ((BYTE_OFFSET(va) + (SIZE_T)(bytes) + (PAGE_SIZE - 1)) >> PAGE_SHIFT)
 
 // ---- doubly linked circular lists ---------------------------------------------------------------
