@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Where ACPI begins: the root system description pointer (RSDP).
 //
-// A loader that knows passes a copy, which goes into the loader block, since loader memory is reused.
-// On a BIOS machine without such a loader it lies, on a multiple of 16, in the first KiB of the
-// extended BIOS data area or between 0xE0000 and 1 MiB. On UEFI it is nowhere to be searched for.
+// A loader that knows passes a copy, which goes into the loader block, since loader memory is
+// reused. On a BIOS machine without such a loader it lies, on a multiple of 16, in the first KiB of
+// the extended BIOS data area or between 0xE0000 and 1 MiB. On UEFI it is nowhere to be found.
 // Source: ACPI Specification 6.5, 5.2.5.
 
 #include "boot.h"

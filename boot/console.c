@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Shows why the machine cannot start, on every console there may be: COM1, VGA text, framebuffer.
 //
-// Each is used only if it answers or was reported, and none is read back: video memory is slow to read
-// and, on COM1, a wait that could last forever has an end.
+// Each is used only if it answers or was reported, and none is read back: video memory is slow to
+// read and, on COM1, a wait that could last forever has an end.
 
 #include "boot.h"
 
@@ -14,7 +14,7 @@
 static BOOLEAN InitializeSerial(void)
 {
     static const UCHAR Setup[][2] = {
-        { 1, 0x00 }, { 3, 0x80 }, { 0, 0x01 }, { 1, 0x00 },  // no interrupts; divisor 1: 115200 baud
+        { 1, 0x00 }, { 3, 0x80 }, { 0, 0x01 }, { 1, 0x00 },  // no interrupts; 115200 baud
         { 3, 0x03 }, { 2, 0x07 }, { 4, 0x03 },               // 8N1, FIFO on, DTR and RTS
     };
 
@@ -69,8 +69,8 @@ static void Layout(const LOADER_DISPLAY *Display, ULONG Columns, ULONG Rows, con
         for (ULONG Column = 0; Column < Columns; Column++)
             Put(Display, Column, Row, Column < Length ? Text[Column] : ' ');
         Text += Length;
-        if (*Text)
-            Text++;  // the newline or the blank
+        if (*Text == '\n' || *Text == ' ')
+            Text++;
     }
 }
 

@@ -65,9 +65,9 @@ static void SetPicture(LOADER_DISPLAY *Display, const MULTIBOOT_FRAMEBUFFER *Giv
         *Display = (LOADER_DISPLAY){ .Type = LoaderDisplayNone };
 }
 
-// Takes what the loader said about the display, Length bytes of it; what makes no sense counts as no
-// display. Text mode is taken only as the 80 by 25 cells at 0xB8000 that every VGA starts with, indexed
-// colours not at all.
+// Takes what the loader said about the display, Length bytes of it; what makes no sense counts as
+// no display. Text mode is taken only as the 80 by 25 cells at 0xB8000 that every VGA starts with,
+// indexed colours not at all.
 void BootSetFramebuffer(PLOADER_BLOCK Block, const MULTIBOOT_FRAMEBUFFER *Given, ULONG Length)
 {
     if (Given->Type == MULTIBOOT_FRAMEBUFFER_RGB && Length >= sizeof(*Given))
@@ -76,8 +76,8 @@ void BootSetFramebuffer(PLOADER_BLOCK Block, const MULTIBOOT_FRAMEBUFFER *Given,
         SetText(&Block->Display);
 }
 
-// For a loader that says nothing about the display: a BIOS keeps the video mode in its data area, and
-// zero stands there where no VGA BIOS ran.
+// For a loader that says nothing about the display: a BIOS keeps the video mode in its data area,
+// and zero stands there where no VGA BIOS ran.
 void BootSetDefaultDisplay(PLOADER_BLOCK Block)
 {
     const UCHAR *Mode = BootMap(BIOS_DATA_VIDEO_MODE, 1);

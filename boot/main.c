@@ -2,9 +2,9 @@
 // From the boot loader's jump to the kernel's.
 //
 // entry.S calls BootMain in 32-bit mode, paging off, with what the loader left in two registers.
-// BootMain fills the loader block, which lies in the kernel's own memory, and the first page tables,
-// and returns; entry.S then switches paging on and jumps to KiSystemStartup. Everything that can be
-// wrong with a machine is found before that, where it can still be told in plain words.
+// BootMain fills the loader block, which lies in the kernel's own memory, and the first page
+// tables, and returns; entry.S then switches paging on and jumps to KiSystemStartup. Everything
+// that can be wrong with a machine is found before that, where it can still be told in plain words.
 
 #include "boot.h"
 #include "multiboot.h"
@@ -26,7 +26,8 @@ static const CHAR *ParseLoader(ULONG Magic, ULONG Info, PLOADER_BLOCK Block)
     if (Magic == MULTIBOOT2_MAGIC)
         return BootParseMultiboot2(Info, Block, &Map);
     BootSetDefaultDisplay(Block);
-    return BootFailure("The boot loader is not a multiboot loader (its magic number is 0x%x).", Magic);
+    return BootFailure("The boot loader is not a multiboot loader (its magic number is 0x%x).",
+                       Magic);
 }
 
 static void StartBlock(PLOADER_BLOCK Block)
@@ -44,15 +45,16 @@ void BootMain(ULONG Magic, ULONG Info)
     PLOADER_BLOCK Block = &LoaderBlockPhysical;
     const CHAR *Failure;
 
-    StartBlock(Block);                                  // needs the zeroed image; gives the time
-    BootInstallTraps();                                 // gives messages instead of triple faults
-    if ((Failure = ParseLoader(Magic, Info, Block)) ||  // gives consoles, options, modules, claims
-        (Failure = BootCheckProcessor()) ||             // gives BootNoExecute
-        (Failure = BootCheckModules(Block)) ||          // needs modules
-        (Failure = BootBuildMemory(&Map, Block)))       // needs claims, modules; gives the memory map
+    // Step                                             needs -> gives
+    StartBlock(Block);                                  // a zeroed image -> the time
+    BootInstallTraps();                                 // -> messages, not triple faults
+    if ((Failure = ParseLoader(Magic, Info, Block)) ||  // -> consoles, options, modules, claims
+        (Failure = BootCheckProcessor()) ||             // -> BootNoExecute
+        (Failure = BootCheckModules(Block)) ||          // modules
+        (Failure = BootBuildMemory(&Map, Block)))       // claims, modules -> the memory map
         BootStop(Failure);
-    BootFindRsdp(Block);                                // needs the RSDP the loader may have passed
-    BootBuildPageTables((ULONG)Block->KernelEnd);       // needs BootNoExecute
+    BootFindRsdp(Block);                                // what the loader passed -> ACPI's root
+    BootBuildPageTables((ULONG)Block->KernelEnd);       // BootNoExecute -> page tables
 }
 
 static void __attribute__((noreturn)) Halt(void)
@@ -61,8 +63,8 @@ static void __attribute__((noreturn)) Halt(void)
         __asm__ volatile("cli; hlt");
 }
 
-// Shows Message and halts; under `lookaside run` it ends QEMU instead. An exception on the way leads
-// here again, and then to the halt alone.
+// Shows Message and halts; under `lookaside run` it ends QEMU instead. An exception on the way
+// leads here again, and then to the halt alone.
 void BootStop(const CHAR *Message)
 {
     static CHAR Text[1024];

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: MIT
 // The memory map: from what the firmware says to what the kernel can believe.
 //
-// Problem: firmware maps are unsorted, overlap, touch the same page from two sides, and now and then
-// wrap around the address space. Idea: collect every claim ("these bytes are of this type"), ours
-// included, and let the strongest claim win at each address; LOADER_MEMORY_TYPE is ordered for that.
+// Problem: firmware maps are unsorted, overlap, touch the same page from two sides, and now and
+// then wrap around the address space. Idea: collect every claim ("these bytes are of this type"),
+// ours included, and let the strongest claim win at each address; LOADER_MEMORY_TYPE is ordered for
+// that.
 //
 // Invariants of the result: sorted, disjoint, page aligned, neighbours of one type merged, at most
-// LOADER_MAX_MEMORY ranges. A page is Free only if a single claim of RAM covers all of it and no other
-// claim touches it. What no range covers is not memory, as far as anyone knows; so where room runs out,
-// forgetting a range is always safe, and the smallest of the least valuable are forgotten.
+// LOADER_MAX_MEMORY ranges. A page is Free only if a single claim of RAM covers all of it and no
+// other claim touches it. What no range covers is not memory, as far as anyone knows; so where room
+// runs out, forgetting a range is always safe, and the smallest of the least valuable are
+// forgotten.
 //
 // A sweep looks at all claims for every boundary: quadratic, but firmware reports a few dozen.
 
@@ -30,8 +32,8 @@ static ULONG64 RoundUp(ULONG64 Address)
     return RoundDown(Address + BOOT_PAGE - 1);
 }
 
-// Adds a claim on [Base, Base + Length), in bytes. Free memory shrinks to whole pages, everything else
-// grows to them.
+// Adds a claim on [Base, Base + Length), in bytes. Free memory shrinks to whole pages, everything
+// else grows to them.
 void BootAddMemory(PBOOT_MAP Map, ULONG64 Base, ULONG64 Length, ULONG Type)
 {
     ULONG64 End;
@@ -66,8 +68,9 @@ void BootAddFirmwareMemory(PBOOT_MAP Map, ULONG64 Base, ULONG64 Length, ULONG E8
     BootAddMemory(Map, Base, Length, Type);
 }
 
-// The first megabyte as every PC has it, whether the firmware remembered to say so or not. Page 0 is
-// never given out: it is the null page, and on a BIOS machine holds interrupt vectors and BIOS data.
+// The first megabyte as every PC has it, whether the firmware remembered to say so or not. Page 0
+// is never given out: it is the null page, and on a BIOS machine holds interrupt vectors and BIOS
+// data.
 void BootAddLegacyMemory(PBOOT_MAP Map, BOOLEAN Bios)
 {
     const USHORT *Segment = BootMap(BIOS_DATA_EBDA, sizeof(*Segment));
@@ -174,7 +177,7 @@ static const CHAR *CheckSize(const LOADER_BLOCK *Block)
     Megabytes = (ULONG)((Bytes + HIGH_MEMORY - 1) >> 20);
     if (Megabytes >= BOOT_MIN_MEGABYTES)
         return NULL;
-    return BootFailure("There is too little memory: %u MiB are needed, this machine reports %u KiB.",
+    return BootFailure("There is too little memory: %u MiB are needed, %u KiB are reported.",
                        BOOT_MIN_MEGABYTES, (ULONG)(Bytes >> 10));
 }
 
@@ -187,8 +190,9 @@ static const CHAR *CheckLoaded(const LOADER_BLOCK *Block)
                            Block->KernelBase, Block->KernelEnd);
     for (ULONG i = 0; i < Block->ModuleCount; i++, Module++)
         if (!IsRam(Block, Module->Base, Module->Base + Module->Length))
-            return BootFailure("Module %u (%s) was loaded at 0x%llx-0x%llx, which is not all memory.",
-                               i + 1, Module->Name, Module->Base, Module->Base + Module->Length);
+            return BootFailure("Module %u (%s) was loaded at 0x%llx-0x%llx, which is not all "
+                               "memory.", i + 1, Module->Name, Module->Base,
+                               Module->Base + Module->Length);
     return NULL;
 }
 

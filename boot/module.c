@@ -2,7 +2,8 @@
 // Boot modules: drivers and data the loader put into memory beside the kernel.
 //
 // A module's line is its file name and arguments for it ("/drivers/edu.sys verbose"). The range a
-// loader gives is believed only after it was checked: the kernel reads modules without looking again.
+// loader gives is believed only after it was checked: the kernel reads modules without looking
+// again.
 
 #include "boot.h"
 
@@ -77,8 +78,8 @@ const CHAR *BootCheckModules(const LOADER_BLOCK *Block)
             return BootFailure("Module %u (%s) was loaded over the kernel.", i + 1, Module[i].Name);
         for (ULONG j = 0; j < i; j++)
             if (Overlap(&Module[i], Module[j].Base, Module[j].Base + Module[j].Length))
-                return BootFailure("Modules %u (%s) and %u (%s) were loaded over each other.", j + 1,
-                                   Module[j].Name, i + 1, Module[i].Name);
+                return BootFailure("Modules %u (%s) and %u (%s) were loaded over each other.",
+                                   j + 1, Module[j].Name, i + 1, Module[i].Name);
     }
     return NULL;
 }

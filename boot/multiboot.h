@@ -33,8 +33,9 @@ typedef struct PACKED _MULTIBOOT1_INFO {
     UCHAR Vbe[16];
 } MULTIBOOT1_INFO;
 
-// Both multiboots describe the display alike; this follows MULTIBOOT1_INFO or a tag's head. The text of
-// the first specification forgets the reserved bytes that its own header file, and GRUB, have.
+// Both multiboots describe the display alike; this follows MULTIBOOT1_INFO or a tag's head. The
+// text of the first specification forgets the reserved bytes that its own header file, and GRUB,
+// have.
 typedef struct PACKED _MULTIBOOT_FRAMEBUFFER {
     ULONG64 Address;
     ULONG Pitch, Width, Height;

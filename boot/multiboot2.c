@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // What a multiboot 2 loader (GRUB) reports, put into the loader block.
 //
-// The report is a row of tags, each of a type and a size. Display, options and firmware are read in a
-// first walk, the memory map and modules in a second, so that a failure in the second can be shown.
+// The report is a row of tags, each of a type and a size. Display, options and firmware are read in
+// a first walk, the memory map and modules in a second, so that its failures can be shown.
 
 #include "boot.h"
 #include "multiboot.h"
@@ -109,8 +109,8 @@ static void ReadDisplay(const REPORT *Report)
         BootSetDefaultDisplay(Report->Block);
 }
 
-// Calls Add for every whole entry of a table at Offset in the tag; entries may grow in later versions,
-// so the table says how long they are.
+// Calls Add for every whole entry of a table at Offset in the tag; entries may grow in later
+// versions, so the table says how long they are.
 static void WalkTable(const REPORT *Report, const MULTIBOOT2_TAG *Tag, ULONG EntrySize, ULONG Least,
                       void (*Add)(PBOOT_MAP Map, const void *Entry))
 {
@@ -133,8 +133,10 @@ static void AddMapEntry(PBOOT_MAP Map, const void *Bytes)
 static void AddEfiEntry(PBOOT_MAP Map, const void *Bytes)
 {
     static const UCHAR Types[] = {
-        [1] = LoaderMemoryFree, LoaderMemoryFree, LoaderMemoryFree, LoaderMemoryFree,  // loader, boot
-        [7] = LoaderMemoryFree, LoaderMemoryBad, LoaderMemoryFirmware, LoaderMemoryFirmware,
+        [1] = LoaderMemoryFree, LoaderMemoryFree,  // the loader's code and data
+        [3] = LoaderMemoryFree, LoaderMemoryFree,  // boot services' code and data
+        [7] = LoaderMemoryFree, LoaderMemoryBad,
+        [9] = LoaderMemoryFirmware, LoaderMemoryFirmware,  // ACPI tables, ACPI NVS
     };
     const EFI_MEMORY *Entry = Bytes;
     ULONG Type = Entry->Type < sizeof(Types) ? Types[Entry->Type] : 0;

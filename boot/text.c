@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Strings for boot code: messages, the loader's strings, the command line.
 //
-// The kernel's own formatting lives above KERNEL_BASE and, on amd64, is 64-bit code: boot cannot call
-// it. This is the little that messages before paging need: %s %u %x %llx %%, no widths.
+// The kernel's own formatting lives above KERNEL_BASE and, on amd64, is 64-bit code: boot cannot
+// call it. This is the little that messages before paging need: %s %u %x %llx %%, no widths.
 
 #include "boot.h"
 
@@ -45,7 +45,8 @@ static void PutDecimal(SINK *Sink, ULONG Value)
         PutChar(Sink, Digits[--Count]);
 }
 
-// Formats into Buffer, which is Size bytes long and always ends up NUL terminated. Returns the length.
+// Formats into Buffer, which is Size bytes long and always ends up NUL terminated. Returns the
+// length.
 ULONG BootFormatV(CHAR *Buffer, ULONG Size, const CHAR *Format, va_list Arguments)
 {
     SINK Sink = { Buffer, Buffer + Size - 1 };
@@ -59,8 +60,8 @@ ULONG BootFormatV(CHAR *Buffer, ULONG Size, const CHAR *Format, va_list Argument
             PutDecimal(&Sink, va_arg(Arguments, ULONG));
         else if (*Format == 'x')
             PutHex(&Sink, va_arg(Arguments, ULONG));
-        else if (Format[0] == 'l' && Format[1] == 'l' && Format[2] == 'x')
-            Format += 2, PutHex(&Sink, va_arg(Arguments, unsigned long long));
+        else if (Format[0] == 'l' && Format[1] == 'l' && *(Format += 2) == 'x')
+            PutHex(&Sink, va_arg(Arguments, ULONG64));
         else
             PutChar(&Sink, *Format);
     }
@@ -166,8 +167,10 @@ static BOOLEAN ParseNumber(const CHAR *Text, ULONG *Value)
     ULONG Base = 10, Digit, Result = 0;
     const CHAR *Start;
 
-    if (Text[0] == '0' && Upper(Text[1]) == 'X')
-        Base = 16, Text += 2;
+    if (Text[0] == '0' && Upper(Text[1]) == 'X') {
+        Base = 16;
+        Text += 2;
+    }
     for (Start = Text; IsAlphanumeric(*Text); Text++) {
         Digit = *Text <= '9' ? (ULONG)(*Text - '0') : (ULONG)(Upper(*Text) - 'A' + 10);
         if (Digit >= Base)

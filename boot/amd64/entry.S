@@ -21,8 +21,8 @@ BootEnterKernel:
 
     .code64
 BootLongMode:
-    movabsq $KiBootStack + KERNEL_STACK_SIZE - 32, %rsp /* the callee's home space, then no return address */
-    pushq $0
+    movabsq $KiBootStack + KERNEL_STACK_SIZE - 32, %rsp /* the callee's home space */
+    pushq $0 /* no return address */
     xorl %ebp, %ebp
     movabsq $KeLoaderBlockStorage, %rcx
     movabsq $KiSystemStartup, %rax

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The first page tables, four levels. They stay: the kernel refines them through the self map.
+// The first page tables, long mode. They stay: the kernel refines them through the self map.
 //
 //   0                    1 GiB, itself (2 MiB pages), for the jump; the kernel clears PML4[0]
 //   0xFFFFF680_00000000  the tables themselves (PML4[0x1ED])

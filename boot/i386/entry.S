@@ -4,8 +4,8 @@
  */
 #include "../entry.inc"
 
-/* NX where there is any. LME goes: a 64-bit firmware may have left it, and with PAE paging it would mean
- * long mode. EFER exists exactly where NX or long mode does. */
+/* NX where there is any. LME goes: 64-bit firmware may have left it, and with PAE paging it would
+ * mean long mode. EFER exists exactly where NX or long mode does. */
 BootSetEfer:
     movl $0x80000000, %eax
     cpuid

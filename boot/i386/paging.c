@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The first page tables, PAE: three levels. They stay: the kernel refines them through the self map.
+// The first page tables, PAE. They stay: the kernel refines them through the self map.
 //
-//   0                1 GiB, itself (2 MiB pages), for the jump; the kernel clears the first directory
+//   0                1 GiB, itself (2 MiB pages), for the jump; the kernel clears the directory
 //   0xC0000000       the tables themselves (entries 0 to 3 of the last directory)
 //   KERNEL_BASE + x  the image at physical x, 2 MiB pages; protection is mm's work
 //   0xFFC00000       HAL region: two empty page tables, VGA text in its first pages

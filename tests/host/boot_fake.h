@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Invented physical memory for boot/'s code: a few blocks, and nothing between them.
 //
-// Each block is an allocation of exactly its size, so that the address sanitizer sees every byte read
-// beyond it.
+// Each block is an allocation of exactly its size, so that the address sanitizer sees every byte
+// read beyond it.
 #pragma once
 
 #include "boot/boot.h"

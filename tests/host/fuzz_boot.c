@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Links: boot/multiboot1.c boot/multiboot2.c boot/module.c boot/display.c boot/acpi.c boot/memory.c boot/text.c
+// Links: boot/multiboot1.c boot/multiboot2.c boot/module.c boot/display.c
+// Links: boot/acpi.c boot/memory.c boot/text.c
 //
-// Any report of a boot loader: boot/ reads nothing outside it and never gives the kernel a block that
-// breaks loader.h. The first byte chooses the multiboot, the rest is memory at REPORT.
+// Any report of a boot loader: boot/ reads nothing outside it and never gives the kernel a block
+// that breaks loader.h. The first byte chooses the multiboot, the rest is memory at REPORT.
 #include "boot_fake.h"
 
 #define REPORT 0x10000u

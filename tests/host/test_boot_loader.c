@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Links: boot/multiboot1.c boot/multiboot2.c boot/module.c boot/display.c boot/acpi.c boot/memory.c boot/text.c
+// Links: boot/multiboot1.c boot/multiboot2.c boot/module.c boot/display.c
+// Links: boot/acpi.c boot/memory.c boot/text.c
 //
-// What the two multiboot loaders report arrives in the loader block, and what makes no sense does not.
+// What the two multiboot loaders report arrives in the loader block; what makes no sense does not.
 #include "boot_fake.h"
 
 #include <cmocka.h>
@@ -30,7 +31,7 @@ static int release(void **state)
     return 0;
 }
 
-// ---- command line, options and formats ------------------------------------------------------------
+// ---- command line, options and formats ----------------------------------------------------------
 
 static void expect_command_line(const CHAR *Given, const CHAR *Kept)
 {
@@ -101,7 +102,7 @@ static void messages_are_formatted_and_cut(void **state)
     assert_string_equal(Text, "abcd");
 }
 
-// ---- modules --------------------------------------------------------------------------------------
+// ---- modules ------------------------------------------------------------------------------------
 
 static void a_modules_line_is_split_into_name_and_arguments(void **state)
 {
@@ -164,7 +165,7 @@ static void modules_over_each_other_or_the_kernel_are_refused(void **state)
     assert_string_equal(BootCheckModules(&Block), "Module 1 (a.sys) was loaded over the kernel.");
 }
 
-// ---- multiboot 1 ----------------------------------------------------------------------------------
+// ---- multiboot 1 --------------------------------------------------------------------------------
 
 typedef struct PACKED {
     MULTIBOOT1_INFO Info;
@@ -177,7 +178,8 @@ typedef struct PACKED {
 #define AT(Field) (REPORT + (ULONG)offsetof(REPORT1, Field))
 
 static const MULTIBOOT_FRAMEBUFFER Framebuffer = {
-    .Address = 0xFD000000, .Pitch = 4096, .Width = 1024, .Height = 768, .BitsPerPixel = 32, .Type = 1,
+    .Address = 0xFD000000, .Pitch = 4096, .Width = 1024, .Height = 768, .BitsPerPixel = 32,
+    .Type = MULTIBOOT_FRAMEBUFFER_RGB,
     .RedPosition = 16, .RedSize = 8, .GreenPosition = 8, .GreenSize = 8, .BlueSize = 8,
 };
 
@@ -191,8 +193,11 @@ static REPORT1 *make_report1(void)
                   .CommandLine = AT(CommandLine), .ModuleCount = 2, .Modules = AT(Module),
                   .MapLength = sizeof(Made->Map), .Map = AT(Map), .LoaderName = AT(Loader) },
         .Framebuffer = Framebuffer,
-        .Module = { { 0x400000, 0x401000, AT(Line[0]), 0 }, { 0x500000, 0x500001, AT(Line[1]), 0 } },
-        .Map = { { 20, 0, 0xA0000, 1 }, { 20, 0x100000, 0x3F00000, 1 }, { 20, 0x80000000, 0x1000, 2 } },
+        .Module = { { 0x400000, 0x401000, AT(Line[0]), 0 },
+                    { 0x500000, 0x500001, AT(Line[1]), 0 } },
+        .Map = { { 20, 0, 0xA0000, 1 },
+                 { 20, 0x100000, 0x3F00000, 1 },
+                 { 20, 0x80000000, 0x1000, 2 } },
         .CommandLine = "lookaside.boot /RUN", .Loader = "qemu", .Line = { "a.sys one", "x/b.sys" },
     };
     return Made;
@@ -254,7 +259,7 @@ static void a_module_list_outside_memory_is_refused(void **state)
     assert_non_null(parse1(sizeof(REPORT1)));
 }
 
-// ---- display --------------------------------------------------------------------------------------
+// ---- display ------------------------------------------------------------------------------------
 
 static ULONG display_type(const MULTIBOOT_FRAMEBUFFER *Given)
 {
@@ -308,7 +313,7 @@ static void a_silent_loader_on_a_bios_machine_leaves_vga_text(void **state)
     assert_int_equal(Block.Display.Width, 80);
 }
 
-// ---- multiboot 2 ----------------------------------------------------------------------------------
+// ---- multiboot 2 --------------------------------------------------------------------------------
 
 static void tag(ULONG Type, const void *Bytes, ULONG Length)
 {
@@ -449,7 +454,7 @@ static void a_report_nowhere_is_refused(void **state)
     assert_non_null(BootParseMultiboot1(0, &Block, &Map));
 }
 
-// ---- ACPI -----------------------------------------------------------------------------------------
+// ---- ACPI ---------------------------------------------------------------------------------------
 
 static void make_rsdp(UCHAR *Rsdp, UCHAR Revision)
 {

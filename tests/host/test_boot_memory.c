@@ -263,7 +263,7 @@ static void too_little_memory_is_told_with_what_is_there(void **state)
 {
     BootAddMemory(&Map, 0, 4 * MIB, LoaderMemoryFree);
     assert_string_equal(BootBuildMemory(&Map, &Block),
-                        "There is too little memory: 8 MiB are needed, this machine reports 3708 KiB.");
+                        "There is too little memory: 8 MiB are needed, 3708 KiB are reported.");
 }
 
 static void a_machine_of_8_mib_is_enough_though_it_reports_less(void **state)
