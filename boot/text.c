@@ -120,14 +120,17 @@ static BOOLEAN IsAlphanumeric(CHAR Character)
     return (Character >= 'A' && Character <= 'Z') || (Character >= '0' && Character <= '9');
 }
 
-// An option is a slash, then letters and digits up to '=', a blank or the end.
+// An option is a slash, then letters and digits up to '=', a blank, a quote or the end. GRUB quotes
+// an option with blanks in it as a whole.
 static BOOLEAN IsOption(const CHAR *Word)
 {
+    if (*Word == '"')
+        Word++;
     if (*Word++ != '/')
         return FALSE;
     while (IsAlphanumeric(*Word))
         Word++;
-    return *Word == 0 || *Word == '=' || IsBlank(*Word);
+    return *Word == 0 || *Word == '=' || *Word == '"' || IsBlank(*Word);
 }
 
 // Loaders differ in whether the line starts with the kernel's file name (QEMU: yes, GRUB 2: no). A

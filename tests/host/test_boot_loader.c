@@ -53,6 +53,8 @@ static void a_first_word_that_is_an_option_is_kept(void **state)
     expect_command_line("/3GB /RUN", "/3GB /RUN");
     expect_command_line("/EXITPORT=0xF4", "/EXITPORT=0xF4");
     expect_command_line("/MONITOR=\"!pte 1; run a/b.sys\"", "/MONITOR=\"!pte 1; run a/b.sys\"");
+    expect_command_line("\"/MONITOR=run rtc\" /RUN", "\"/MONITOR=run rtc\" /RUN");
+    expect_command_line("\"/RUN\"", "\"/RUN\"");
     expect_command_line("", "");
     expect_command_line("   ", "");
 }
