@@ -17,7 +17,7 @@ entry_i386  := _DriverEntry@8
 DDK_CFLAGS  := -std=gnu11 -O2 -g -Wall -Wextra -Wno-multichar -ffreestanding \
                -Idrivers/include -ffile-prefix-map=$(CURDIR)/= -MMD -MP
 DDK_LDFLAGS := -nostdlib -Wl,--subsystem,native,--image-base,0x10000,--no-insert-timestamp
-DDK_LIBS    := -lntoskrnl -lhal -lgcc
+DDK_LIBS    := -llkddk -lntoskrnl -lhal -lgcc
 
 driver_names := $(patsubst drivers/%/,%,$(sort $(dir $(wildcard drivers/*/*.c))))
 guest_names  := $(patsubst tests/guest/%.c,%,$(wildcard tests/guest/*.c))
@@ -25,10 +25,16 @@ broken_names := $(patsubst tests/guest/broken/%.c,%,$(wildcard tests/guest/broke
 
 # ddk_compile ARCH: compiles $< to $@;  ddk_link ARCH: links the objects among $^ to $@
 ddk_compile = @mkdir -p $(@D); $(mingw_$(1))gcc $(DDK_CFLAGS) -I/usr/$(mingw_$(1):%-=%)/include/ddk -c $< -o $@
-ddk_link = @mkdir -p $(@D); $(mingw_$(1))gcc $(DDK_LDFLAGS) -Wl,--entry,$(entry_$(1)) $(filter %.o %.a,$^) -o $@ $(DDK_LIBS)
+ddk_link = @mkdir -p $(@D); $(mingw_$(1))gcc $(DDK_LDFLAGS) -Lbuild/drivers/$(1) -Wl,--entry,$(entry_$(1)) $(filter %.o %.a,$^) -o $@ $(DDK_LIBS)
+
+# Imports that mingw-w64's libntoskrnl lacks.
+build/drivers/i386/liblkddk.a: drivers/include/lkddk.def
+	@mkdir -p $(@D); $(mingw_i386)dlltool --kill-at -d $< -l $@
+build/drivers/amd64/liblkddk.a: drivers/include/lkddk.def
+	@mkdir -p $(@D); sed 's/@[0-9]*$$//' $< > $(@D)/lkddk.def; $(mingw_amd64)dlltool -d $(@D)/lkddk.def -l $@
 
 define driver_rules
-build/drivers/$(2)/$(1).sys: $(patsubst drivers/%.c,build/drivers/$(2)/obj/%.o,$(wildcard drivers/$(1)/*.c))
+build/drivers/$(2)/$(1).sys: build/drivers/$(2)/liblkddk.a $(patsubst drivers/%.c,build/drivers/$(2)/obj/%.o,$(wildcard drivers/$(1)/*.c))
 	$$(call ddk_link,$(2))
 endef
 
@@ -37,7 +43,7 @@ build/drivers/$(1)/obj/%.o: drivers/%.c tools/drivers.mk
 	$$(call ddk_compile,$(1))
 build/tests/$(1)/obj/%.o: tests/guest/%.c tools/drivers.mk
 	$$(call ddk_compile,$(1))
-build/tests/$(1)/%.sys: build/tests/$(1)/obj/%.o
+build/tests/$(1)/%.sys: build/tests/$(1)/obj/%.o build/drivers/$(1)/liblkddk.a
 	$$(call ddk_link,$(1))
 drivers-$(1): $(driver_names:%=build/drivers/$(1)/%.sys)
 guest-$(1): $(guest_names:%=build/tests/$(1)/%.sys)

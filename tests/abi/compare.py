@@ -214,8 +214,8 @@ def driver_sides(arch: str) -> List[Side]:
     # The DDK headers include each other by bare name.
     found = output(*compiler, "-M", "-MG", "-include", "ddk/ntddk.h", "-x", "c", "/dev/null")
     compiler.append("-I%s" % Path(re.search(r"\S+/ddk/ntddk\.h", found).group()).parent)
-    return [Side("ddk-" + arch, compiler, prefix + "objcopy",
-                 ["ntifs.h", "ntddk.h", "ntimage.h", "ntstatus.h", "bugcodes.h"]),
+    return [Side("ddk-" + arch, compiler + ["-Idrivers/include"], prefix + "objcopy",
+                 ["ntifs.h", "ntddk.h", "ntimage.h", "ntstatus.h", "bugcodes.h", "lkddk.h"]),
             Side("winnt-" + arch, compiler, prefix + "objcopy", ["windows.h"])]
 
 

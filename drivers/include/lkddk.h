@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+// lkddk.h: newer pool and mapping routines, for drivers built with mingw-w64
+//
+// mingw-w64's DDK headers stop before ExAllocatePool2 and MmMapIoSpaceEx. A driver that wants them
+// includes this after <ntddk.h> (or wdm.h, ntifs.h); Microsoft's headers have all of it. The import
+// library is made from lkddk.def by tools/drivers.mk and linked to every driver of this tree.
+//
+// Sources: learn.microsoft.com/en-us/windows-hardware/drivers/kernel/pool_flags,
+//          .../ddi/wdm/nf-wdm-exallocatepool2, .../ddi/wdm/nf-wdm-mmmapiospaceex
+
+#pragma once
+
+// What the pool call must do (low half) and may do (high half). Exactly one of NON_PAGED,
+// NON_PAGED_EXECUTE and PAGED chooses the pool.
+typedef ULONG64 POOL_FLAGS;
+
+#ifndef POOL_FLAG_NON_PAGED
+#define POOL_FLAG_USE_QUOTA         0x0000000000000001ULL // charge the current process
+#define POOL_FLAG_UNINITIALIZED     0x0000000000000002ULL // do not zero
+#define POOL_FLAG_SESSION           0x0000000000000004ULL
+#define POOL_FLAG_CACHE_ALIGNED     0x0000000000000008ULL
+#define POOL_FLAG_RAISE_ON_FAILURE  0x0000000000000020ULL
+#define POOL_FLAG_NON_PAGED         0x0000000000000040ULL // no-execute
+#define POOL_FLAG_NON_PAGED_EXECUTE 0x0000000000000080ULL
+#define POOL_FLAG_PAGED             0x0000000000000100ULL
+#define POOL_FLAG_SPECIAL_POOL      0x0000000100000000ULL
+#endif
+
+// ORed into the POOL_TYPE of the older calls.
+#ifndef POOL_NX_ALLOCATION
+#define POOL_NX_ALLOCATION 512
+#endif
+#ifndef POOL_ZERO_ALLOCATION
+#define POOL_ZERO_ALLOCATION 1024
+#endif
+
+/* Zeroed pool memory, NULL when there is none. IRQL: <= DISPATCH_LEVEL, paged <= APC_LEVEL. */
+NTKERNELAPI PVOID NTAPI ExAllocatePool2(POOL_FLAGS Flags, SIZE_T NumberOfBytes, ULONG Tag);
+
+/*
+ * Maps device memory with a page protection: PAGE_READWRITE or PAGE_READONLY, with PAGE_NOCACHE or
+ * PAGE_WRITECOMBINE, never executable unless asked for. Unmapped by MmUnmapIoSpace.
+ * IRQL: <= DISPATCH_LEVEL.
+ */
+NTKERNELAPI PVOID NTAPI MmMapIoSpaceEx(PHYSICAL_ADDRESS PhysicalAddress, SIZE_T NumberOfBytes,
+                                       ULONG Protect);
