@@ -268,37 +268,43 @@ class Comparison:
                         for kind in (("bits",) if is_bits else ("offset", "width"))]
 
     def judge(self, fact: Fact, ours: dict, theirs: List[dict]):
-        """Counts one fact as agreed or not; what one side may lack is not counted."""
+        """Compares one fact, or finds that the driver's side has no opinion on it."""
         if fact.kind in ("typesize", "signed", "value"):
-            values = [known[fact] for known in theirs if fact in known]
-            if fact in ours and values and fact.owner not in self.exceptions:
-                self.count(fact, ours[fact], values[0])
-            return
-        known = next((known for side, known in zip(self.drivers, theirs)
-                      if fact.owner in side.records or Fact("size", fact.owner, "") in known), None)
-        if known is None:
-            if fact.kind == "size" and fact.owner not in self.exceptions:
+            known = next((known for known in theirs if fact in known), None)
+            name = fact.owner
+        else:
+            known = next((known for side, known in zip(self.drivers, theirs)
+                          if fact.owner in side.records
+                          or Fact("size", fact.owner, "") in known), None)
+            name = "%s.%s" % (fact.owner, fact.path)
+            if known is None and fact.kind == "size" and fact.owner not in self.exceptions:
                 self.fail("%s is not in mingw-w64's headers and has no line in exceptions.txt"
                           % fact.owner)
-        elif "%s.%s" % (fact.owner, fact.path) not in self.exceptions:
+        if known is None:
+            return
+        if name not in self.exceptions:
             self.count(fact, ours.get(fact), known.get(fact))
+        elif ours.get(fact) == known.get(fact):
+            self.fail("%s has a line in exceptions.txt, but agrees" % name)
 
-    def count(self, fact: Fact, our: int, their: int):
+    def count(self, fact: Fact, our: Optional[int], their: Optional[int]):
         """One comparison made; None is what a side lacks."""
-        if our == their:
+        if our is None and their is None:
+            self.fail("%s does not compile on either side" % fact)
+        elif our == their:
             self.passed.append("%s: %s is %s" % (self.arch, fact, show(fact, our)))
         elif our is not None and their is not None:
             self.fail("%s: ours %s, the driver's %s" % (fact, show(fact, our), show(fact, their)))
         elif self.outermost(fact):
-            self.fail("%s.%s: only the %s's headers have it"
-                      % (fact.owner, fact.path, "driver" if our is None else "kernel"))
+            self.fail("%s: only the %s's headers have it"
+                      % (".".join(filter(None, fact[1:])), "driver" if our is None else "kernel"))
 
     def outermost(self, fact: Fact) -> bool:
         """Whether a missing field is worth a line: one for a field, none for what is inside it."""
         outside = re.sub(r"(\[0\])?\.[^.]*$", "", fact.path)
         missing = (fact.owner, outside) in self.missing
         self.missing.add((fact.owner, fact.path))
-        return not missing and fact.kind in ("offset", "bits")
+        return not missing and fact.kind != "width"
 
     def check_exceptions(self, kernel: Side, ours: dict, theirs: List[dict]):
         """An exception has the documented size, and is needed."""
