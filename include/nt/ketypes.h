@@ -95,6 +95,27 @@ typedef VOID(NTAPI *PKKERNEL_ROUTINE)(struct _KAPC *Apc, PKNORMAL_ROUTINE *Norma
                                       PVOID *SystemArgument2);
 typedef VOID(NTAPI *PKRUNDOWN_ROUTINE)(struct _KAPC *Apc);
 
+// The Type field of kernel objects. Drivers see some of them as IO_TYPE_DPC and the like.
+typedef enum _KOBJECTS {
+    EventNotificationObject = 0,
+    EventSynchronizationObject = 1,
+    MutantObject = 2,
+    ProcessObject = 3,
+    QueueObject = 4,
+    SemaphoreObject = 5,
+    ThreadObject = 6,
+    GateObject = 7,
+    TimerNotificationObject = 8,
+    TimerSynchronizationObject = 9,
+    ApcObject = 18,
+    DpcObject = 19,
+    DeviceQueueObject = 20,
+    EventPairObject = 21,
+    InterruptObject = 22,
+    ProfileObject = 23,
+    ThreadedDpcObject = 24
+} KOBJECTS;
+
 // ---- DPC and APC --------------------------------------------------------------------------------
 
 typedef enum _KDPC_IMPORTANCE {
