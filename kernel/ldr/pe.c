@@ -190,8 +190,8 @@ static BOOLEAN PepRelocateBlock(PPE_IMAGE Image, UCHAR *Memory, const IMAGE_BASE
             continue;
         if (Type != RELOCATION_NATIVE)
             return REFUSE(Image, "it holds a relocation of type %u", Type);
-        if (Offset + sizeof(Value) > Image->Size)
-            return REFUSE(Image, "a relocation lies outside the image");
+        if (Offset < Image->Header->SizeOfHeaders || Offset + sizeof(Value) > Image->Size)
+            return REFUSE(Image, "a relocation lies outside the image's sections");
         memcpy(&Value, Memory + Offset, sizeof(Value));
         Value += Delta;
         memcpy(Memory + Offset, &Value, sizeof(Value));
@@ -245,7 +245,7 @@ static BOOLEAN PepWalkLibrary(PPE_IMAGE Image, UCHAR *Memory, const IMAGE_IMPORT
     for (;; Names += sizeof(ULONG_PTR), Slots += sizeof(ULONG_PTR)) {
         ULONG_PTR Thunk;
         if (Names + sizeof(Thunk) > Image->Size || Slots + sizeof(Thunk) > Image->Size ||
-            (Slots & (sizeof(Thunk) - 1)) != 0)
+            Slots < Image->Header->SizeOfHeaders || (Slots & (sizeof(Thunk) - 1)) != 0)
             return REFUSE(Image, "its imports from %.32s leave the image", Library);
         memcpy(&Thunk, Memory + Names, sizeof(Thunk));
         if (Thunk == 0)
