@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
 // hal: the machine below NT. Interrupt controllers, timers, consoles' hardware, buses, reset.
 //
-// hal is the lowest layer beside rtl: it includes nothing of ke or mm. It maps what it needs (local APIC,
-// I/O APIC, ACPI tables, HPET) into its own 4 MiB region at the top of the address space, whose page
-// tables boot/ provides.
+// hal is the lowest layer beside rtl: it includes nothing of ke or mm. It maps what it needs (local
+// APIC, I/O APIC, ACPI tables, HPET) into its own 4 MiB region at the top of the address space,
+// whose page tables boot/ provides.
 #pragma once
 
 #include "loader.h"
 #include "nt/nt.h"
 
-// ---- start -----------------------------------------------------------------------------------------
+// ---- start --------------------------------------------------------------------------------------
 VOID HalInitializeConsole(PLOADER_BLOCK Block);  // COM1 and VGA text; needs no memory manager
 VOID HalInitializeSystem(PLOADER_BLOCK Block);   // ACPI, interrupt controllers, timers. IF is off.
 // The framebuffer, mapped by mm (write-combining where the CPU can), and zeroed or unzeroed RAM of
@@ -21,21 +21,21 @@ VOID HalAttachFramebuffer(const LOADER_DISPLAY *Display, PVOID Mapping, PVOID Sh
 PVOID HalMapPhysical(ULONG64 Address, SIZE_T Length, BOOLEAN Cached);
 VOID HalUnmapPhysical(PVOID Mapping, SIZE_T Length);  // transient mappings only
 
-// ---- consoles --------------------------------------------------------------------------------------
+// ---- consoles -----------------------------------------------------------------------------------
 VOID HalDisplayString(const char *Text, SIZE_T Length);  // all consoles; any IRQL; polled
-int HalPollInput(VOID);                                  // a character from serial or keyboard, -1: none
+int HalPollInput(VOID);  // a character from serial or keyboard, -1: none
 BOOLEAN HalHasConsole(VOID);
 // Paints the screen anew for the bugcheck text (background colour) where there is a screen.
 VOID HalBeginBugCheckScreen(VOID);
 
-// ---- interrupts ------------------------------------------------------------------------------------
+// ---- interrupts ---------------------------------------------------------------------------------
 // Vectors: on amd64 vector >> 4 is the IRQL. On i386 HalVectorToIrql tells.
 #define HAL_VECTOR_COUNT 256
 
 KIRQL HalVectorToIrql(ULONG Vector);
 
-// A vector for a line (GSI or 8259 input, by bus interrupt level) or for a message-signalled interrupt.
-// Fails: 0 when there is none.
+// A vector for a line (GSI or 8259 input, by bus interrupt level) or for a message-signalled
+// interrupt. Fails: 0 when there is none.
 ULONG HalAllocateLineVector(ULONG BusInterruptLevel, PKIRQL Irql);
 ULONG HalAllocateMessageVector(PKIRQL Irql, PULONG64 MessageAddress, PULONG MessageData);
 VOID HalFreeMessageVector(ULONG Vector);
@@ -45,16 +45,19 @@ BOOLEAN HalEnableSystemInterrupt(ULONG Vector, KIRQL Irql, KINTERRUPT_MODE Mode)
 VOID HalDisableSystemInterrupt(ULONG Vector, KIRQL Irql);
 
 // Called by ke around the service routines of Vector, interrupts disabled.
-// Begin returns FALSE for a spurious interrupt: nothing is to be run and nothing to be ended.
+// Begin comes first, whatever is to become of the vector; FALSE means that it was spurious or hal's
+// own business: nothing is to be run and nothing to be ended. After TRUE comes End or (i386) Hold.
 BOOLEAN HalBeginSystemInterrupt(ULONG Vector);
 VOID HalEndSystemInterrupt(ULONG Vector);
 
-// i386: Vector arrived at or below the current IRQL. The line is masked and acknowledged; ke keeps it
-// pending, and calls Resume after it has been replayed.
+// i386: Vector arrived at or below the current IRQL. The line is masked and acknowledged; ke keeps
+// it pending. When it is replayed, ke runs the routines without Begin and End, then calls Resume.
 VOID HalHoldInterrupt(ULONG Vector);
 VOID HalResumeInterrupt(ULONG Vector);
 
-// amd64: a self-interrupt of class Irql (APC_LEVEL, DISPATCH_LEVEL) through the local APIC.
+// amd64: a self-interrupt of class Irql (APC_LEVEL, DISPATCH_LEVEL) through the local APIC. It is
+// on its way when this returns; that it has been taken, where CR8 and IF permit it, is for the
+// caller to see to.
 VOID HalRequestSoftwareInterrupt(KIRQL Irql);
 
 // 8259 input Irq arrived through its own vector (0x20.. on i386, HAL's choice on amd64): masks and
@@ -63,28 +66,29 @@ VOID HalRequestSoftwareInterrupt(KIRQL Irql);
 ULONG HalAcknowledgeLegacyInterrupt(ULONG Irq);
 VOID HalRequestVector(ULONG Vector);
 
-const char *HalDescribeInterrupts(VOID);               // "local and I/O APIC", "8259", for the log
+const char *HalDescribeInterrupts(VOID);  // "local and I/O APIC", "8259", for the log
 VOID HalDescribeVector(ULONG Vector, char *Buffer, SIZE_T Size);  // "GSI 11 level low", for !idt
 
-// ---- time ------------------------------------------------------------------------------------------
+// ---- time ---------------------------------------------------------------------------------------
 #define HAL_CLOCK_INCREMENT 156250u  // 100 ns units between clock interrupts: 64 a second
 
 // The vector at which the periodic clock arrives once started.
 extern ULONG HalClockVector;
 VOID HalStartClock(VOID);
-VOID HalAcknowledgeClock(VOID);                         // the timer's own acknowledgement, if it has one
+VOID HalAcknowledgeClock(VOID);  // the timer's own acknowledgement, if it has one
 
-ULONG64 HalQueryCounter(VOID);                          // monotonic; TSC where usable
-extern ULONG64 HalCounterFrequency;                     // Hz
-VOID HalStallExecution(ULONG Microseconds);             // any IRQL
-ULONG64 HalQueryRealTime(VOID);                         // CMOS clock as NT time (100 ns since 1601), 0: none
+ULONG64 HalQueryCounter(VOID);               // monotonic; TSC where usable
+extern ULONG64 HalCounterFrequency;          // Hz
+VOID HalStallExecution(ULONG Microseconds);  // any IRQL
+ULONG64 HalQueryRealTime(VOID);              // CMOS clock as NT time (100 ns since 1601), 0: none
 
-// ---- end -------------------------------------------------------------------------------------------
+// ---- end ----------------------------------------------------------------------------------------
 DECLSPEC_NORETURN VOID HalReboot(VOID);
-VOID HalPowerOff(VOID);                                 // returns when nothing worked
-VOID HalExitEmulator(ULONG Port, ULONG Value);          // QEMU's isa-debug-exit
-DECLSPEC_NORETURN VOID HalHalt(VOID);                   // interrupts off, for ever
+VOID HalPowerOff(VOID);                         // returns when nothing worked
+VOID HalExitEmulator(ULONG Port, ULONG Value);  // QEMU's isa-debug-exit
+DECLSPEC_NORETURN VOID HalHalt(VOID);           // interrupts off, for ever
 
-// ---- PCI -------------------------------------------------------------------------------------------
+// ---- PCI ----------------------------------------------------------------------------------------
 ULONG HalReadPci(ULONG Bus, ULONG Device, ULONG Function, ULONG Offset, PVOID Buffer, ULONG Length);
-ULONG HalWritePci(ULONG Bus, ULONG Device, ULONG Function, ULONG Offset, const VOID *Buffer, ULONG Length);
+ULONG HalWritePci(ULONG Bus, ULONG Device, ULONG Function, ULONG Offset, const VOID *Buffer,
+                  ULONG Length);

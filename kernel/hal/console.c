@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 // console.c: all consoles as one.
 //
-// Text goes to the serial port and to the screen, whichever exist; characters come from the serial port or the
-// keyboard. None of them is required.
+// Text goes to the serial port and to the screen, whichever exist; characters come from the serial
+// port or the keyboard. None of them is required.
 //
-// One lock guards output. It is taken with interrupts off, so that any IRQL may print. Whoever holds it may
-// stop half way (a fault while it drew, a bugcheck on another processor): the bugcheck screen breaks it
-// open once for all, and everyone else waits for a bounded time only. Garbled text beats none.
+// One lock guards output. It is taken with interrupts off, so that any IRQL may print. Whoever
+// holds it may stop half way (a fault while it drew, a bugcheck on another processor): the bugcheck
+// screen breaks it open once for all, and everyone else waits for a bounded time only. Garbled text
+// beats none.
 #include "halp.h"
 
 #define WAIT_LIMIT 10000000u  // pauses: far longer than any write takes
@@ -31,9 +32,11 @@ static VOID HalpConsoleLeave(BOOLEAN Enabled)
     HalpReleaseLock(&HalpConsoleLock, Enabled);
 }
 
-// A framebuffer machine has no VGA text; a loader that says nothing found the machine in its BIOS's text mode.
+// A framebuffer machine has no VGA text; a loader that says nothing found the machine in its BIOS's
+// text mode.
 VOID HalInitializeConsole(PLOADER_BLOCK Block)
 {
+    HalpEarlyCounter();
     HalpSerialInitialize(Block);
     if (Block->Display.Type != LoaderDisplayFramebuffer)
         HalpVgaTextInitialize();

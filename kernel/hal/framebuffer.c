@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // framebuffer.c: a linear framebuffer as a display for the screen's cells.
 //
-// Direct colour of 16, 24 or 32 bits a pixel with any channel masks and any pitch. The font is a PSF file
-// (version 1 or 2) that is linked into the image. The memory is only ever written, from left to right, one
-// store a pixel, which is what a write-combining mapping wants. On screens with a great many pixels each
-// one of the font is doubled, so that text stays readable.
+// Direct colour of 16, 24 or 32 bits a pixel with any channel masks and any pitch. The font is a
+// PSF file (version 1 or 2) that is linked into the image. The memory is only ever written, from
+// left to right, one store a pixel, which is what a write-combining mapping wants. On screens with
+// a great many pixels each one of the font is doubled, so that text stays readable.
 #include "halp.h"
 
 #define PSF1_MAGIC      0x0436u
@@ -28,16 +28,16 @@ extern const UCHAR _binary_font_psf_start[];
 
 static struct {
     const UCHAR *Glyphs;
-    ULONG Count;            // glyphs
-    ULONG Bytes;            // of one glyph
-    ULONG Width, Height;    // pixels
+    ULONG Count;          // glyphs
+    ULONG Bytes;          // of one glyph
+    ULONG Width, Height;  // pixels
 } HalpFont;
 
 static struct {
     LOADER_DISPLAY Display;
     PUCHAR Base;
     ULONG Scale;
-    ULONG Colour[16];       // the VGA palette as pixels
+    ULONG Colour[16];  // the VGA palette as pixels
 } HalpFramebuffer;
 
 static const UCHAR HalpPalette[16][3] = {
@@ -69,7 +69,8 @@ static BOOLEAN HalpLoadFont(const UCHAR *Data)
 
 static const UCHAR *HalpGlyph(UCHAR Character)
 {
-    return HalpFont.Glyphs + (SIZE_T)(Character < HalpFont.Count ? Character : '?') * HalpFont.Bytes;
+    return HalpFont.Glyphs +
+           (SIZE_T)(Character < HalpFont.Count ? Character : '?') * HalpFont.Bytes;
 }
 
 // The eight bits of a channel, cut or widened to the size that the display has for it.
@@ -85,9 +86,10 @@ static VOID HalpMakePalette(VOID)
 {
     const LOADER_DISPLAY *Display = &HalpFramebuffer.Display;
     for (ULONG i = 0; i < RTL_NUMBER_OF(HalpPalette); i++)
-        HalpFramebuffer.Colour[i] = HalpChannel(HalpPalette[i][0], Display->RedPosition, Display->RedSize) |
-                                    HalpChannel(HalpPalette[i][1], Display->GreenPosition, Display->GreenSize) |
-                                    HalpChannel(HalpPalette[i][2], Display->BluePosition, Display->BlueSize);
+        HalpFramebuffer.Colour[i] =
+            HalpChannel(HalpPalette[i][0], Display->RedPosition, Display->RedSize) |
+            HalpChannel(HalpPalette[i][1], Display->GreenPosition, Display->GreenSize) |
+            HalpChannel(HalpPalette[i][2], Display->BluePosition, Display->BlueSize);
 }
 
 // Scale pixels of one colour. Returns where the next one goes.
@@ -131,7 +133,8 @@ static VOID HalpFramebufferDraw(ULONG Row, ULONG Column, const HALP_CELL *Cells,
     const LOADER_DISPLAY *Display = &HalpFramebuffer.Display;
     ULONG Scale = HalpFramebuffer.Scale;
     SIZE_T Across = (SIZE_T)Column * HalpFont.Width * Scale * ((Display->BitsPerPixel + 7) / 8);
-    PUCHAR To = HalpFramebuffer.Base + (SIZE_T)Row * HalpFont.Height * Scale * Display->Pitch + Across;
+    PUCHAR To =
+        HalpFramebuffer.Base + (SIZE_T)Row * HalpFont.Height * Scale * Display->Pitch + Across;
     for (ULONG y = 0; y < HalpFont.Height * Scale; y++, To += Display->Pitch)
         HalpDrawLine(To, Cells, Count, y / Scale);
 }
@@ -155,11 +158,13 @@ static BOOLEAN HalpDisplayUsable(const LOADER_DISPLAY *Display)
 {
     ULONG Bits = Display->BitsPerPixel;
     BOOLEAN Known = Bits == 15 || Bits == 16 || Bits == 24 || Bits == 32;
-    return Known && Display->Pitch >= Display->Width * ((Bits + 7) / 8) && Display->Width <= 16384 &&
-           Display->Height <= 16384 && HalpLoadFont(_binary_font_psf_start);
+    return Known && Display->Pitch >= Display->Width * ((Bits + 7) / 8) &&
+           Display->Width <= 16384 && Display->Height <= 16384 &&
+           HalpLoadFont(_binary_font_psf_start);
 }
 
-static VOID HalpFramebufferGrid(const LOADER_DISPLAY *Display, PULONG Rows, PULONG Columns, PULONG Scale)
+static VOID HalpFramebufferGrid(const LOADER_DISPLAY *Display, PULONG Rows, PULONG Columns,
+                                PULONG Scale)
 {
     *Scale = Display->Width >= LARGE_WIDTH ? 2 : 1;
     *Rows = Display->Height / (HalpFont.Height * *Scale);

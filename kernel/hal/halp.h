@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: MIT
 // halp.h: what hal's own files share.
 //
-// Lock order: console, screen's user of it (none); lines -> I/O APIC or 8259; PCI; CMOS; map; counter.
-// Every lock is a leaf but `lines`. All are taken with interrupts off, so that any IRQL may hold them.
+// Lock order: console, screen's user of it (none); lines -> I/O APIC or 8259; PCI; CMOS; map;
+// counter. Every lock is a leaf but `lines`. All are taken with interrupts off, so that any IRQL
+// may hold them.
 #pragma once
 
+#include "acpi.h"
 #include "arch.h"
 #include "export.h"
 #include "hal.h"
 #include "kd.h"
 #include "rtl.h"
 
-// ---- locks: interrupts off, then spin ---------------------------------------------------------------
+// ---- locks: interrupts off, then spin -----------------------------------------------------------
 typedef volatile ULONG HALP_LOCK;
 
 FORCEINLINE BOOLEAN HalpAcquireLock(HALP_LOCK *Lock)
@@ -28,16 +30,16 @@ FORCEINLINE VOID HalpReleaseLock(HALP_LOCK *Lock, BOOLEAN Enabled)
     KiRestoreInterrupts(Enabled);
 }
 
-// ---- options (option.c) -----------------------------------------------------------------------------
+// ---- options (option.c) -------------------------------------------------------------------------
 // "/NAME" or "/NAME=value" on the command line; Value may be NULL.
 BOOLEAN HalpQueryOption(const LOADER_BLOCK *Block, const char *Name, char *Value, SIZE_T Size);
 ULONG HalpParseNumber(const char *Text);  // decimal, or hexadecimal with 0x
 
-// ---- consoles ---------------------------------------------------------------------------------------
+// ---- consoles -----------------------------------------------------------------------------------
 typedef USHORT HALP_CELL;  // character in the low byte, VGA attribute in the high one
 
-#define HALP_ATTRIBUTE_NORMAL   0x07u  // light grey on black
-#define HALP_ATTRIBUTE_BUGCHECK 0x1Fu  // white on blue
+#define HALP_ATTRIBUTE_NORMAL              0x07u  // light grey on black
+#define HALP_ATTRIBUTE_BUGCHECK            0x1Fu  // white on blue
 #define HALP_CELL_OF(Character, Attribute) ((HALP_CELL)((UCHAR)(Character) | ((Attribute) << 8)))
 
 #define HALP_TEXT_COLUMNS 80u
@@ -48,11 +50,12 @@ typedef VOID HALP_DRAW_ROUTINE(ULONG Row, ULONG Column, const HALP_CELL *Cells, 
 
 BOOLEAN HalpSerialInitialize(const LOADER_BLOCK *Block);
 VOID HalpSerialWrite(const char *Text, SIZE_T Length);
-int HalpSerialRead(VOID);                        // -1: nothing there
-const char *HalpSerialName(VOID);                // "COM1", NULL: no serial port
+int HalpSerialRead(VOID);          // -1: nothing there
+const char *HalpSerialName(VOID);  // "COM1", NULL: no serial port
 ULONG HalpSerialPort(VOID);
 
-VOID HalpScreenAttach(const char *Name, ULONG Rows, ULONG Columns, HALP_CELL *Cells, HALP_DRAW_ROUTINE *Draw);
+VOID HalpScreenAttach(const char *Name, ULONG Rows, ULONG Columns, HALP_CELL *Cells,
+                      HALP_DRAW_ROUTINE *Draw);
 VOID HalpScreenDetach(VOID);
 VOID HalpScreenWrite(const char *Text, SIZE_T Length);
 VOID HalpScreenClear(UCHAR Attribute);
@@ -64,9 +67,139 @@ BOOLEAN HalpVgaTextInitialize(VOID);
 VOID HalpFramebufferInitialize(const LOADER_DISPLAY *Display, PVOID Mapping, PVOID Shadow);
 
 VOID HalpKeyboardInitialize(VOID);
-int HalpKeyboardRead(VOID);                      // -1: nothing there
+int HalpKeyboardRead(VOID);  // -1: nothing there
 BOOLEAN HalpKeyboardPresent(VOID);
-BOOLEAN HalpKeyboardController(UCHAR Command);   // sends a command to the i8042; FALSE: none there
+BOOLEAN HalpKeyboardController(UCHAR Command);  // sends a command to the i8042; FALSE: none there
 
-// Firmware says what the machine lacks (ACPI's boot architecture flags).
-VOID HalpConsoleForgetKeyboard(VOID);
+// ---- firmware (acpi.c) --------------------------------------------------------------------------
+extern HALP_ACPI HalpAcpi;  // all zero where there is no ACPI, or /SAFE
+
+// ---- local APIC (apic.c) ------------------------------------------------------------------------
+#define APIC_ID            0x020u
+#define APIC_VERSION       0x030u
+#define APIC_TASK_PRIORITY 0x080u
+#define APIC_EOI           0x0B0u
+#define APIC_SPURIOUS      0x0F0u
+#define APIC_IN_SERVICE    0x100u
+#define APIC_ERROR_STATUS  0x280u
+#define APIC_COMMAND       0x300u
+#define APIC_COMMAND_HIGH  0x310u
+#define APIC_TIMER         0x320u
+#define APIC_LINT0         0x350u
+#define APIC_LINT1         0x360u
+#define APIC_ERROR         0x370u
+#define APIC_TIMER_INITIAL 0x380u
+#define APIC_TIMER_CURRENT 0x390u
+#define APIC_TIMER_DIVIDE  0x3E0u
+
+#define APIC_MASKED         0x10000u
+#define APIC_MODE_NMI       0x00400u
+#define APIC_MODE_EXTINT    0x00700u
+#define APIC_TIMER_PERIODIC 0x20000u
+
+extern volatile UCHAR *HalpApic;  // its registers; NULL: this machine has none, or we do not use it
+
+FORCEINLINE ULONG HalpApicRead(ULONG Register)
+{
+    return *(volatile ULONG *)(HalpApic + Register);
+}
+
+FORCEINLINE VOID HalpApicWrite(ULONG Register, ULONG Value)
+{
+    *(volatile ULONG *)(HalpApic + Register) = Value;
+}
+
+BOOLEAN HalpApicExists(VOID);  // in the processor
+BOOLEAN
+HalpApicInitialize(BOOLEAN LegacyThrough);  // LegacyThrough: the 8259s interrupt through LINT0
+VOID HalpApicHandleError(VOID);
+VOID HalpApicSendSelf(ULONG Vector);
+ULONG HalpApicId(VOID);
+ULONG HalpApicErrors(VOID);
+
+// ---- controllers of lines (ioapic.c, pic.c) -----------------------------------------------------
+typedef struct _HALP_CONTROLLER {
+    const char *Name;
+    // The line that stands for a bus interrupt level. FALSE: no controller has it.
+    BOOLEAN (*Resolve)(ULONG Level, PULONG Line);
+    // Sets the line up for Vector, masked. FALSE: it cannot have that mode. Level tells what it
+    // became.
+    BOOLEAN (*Program)(ULONG Line, ULONG Vector, KINTERRUPT_MODE Mode, BOOLEAN *Level);
+    VOID (*SetMask)(ULONG Line, BOOLEAN Masked);
+    VOID (*Describe)(ULONG Line, char *Buffer, SIZE_T Size);
+} HALP_CONTROLLER;
+
+extern const HALP_CONTROLLER HalpIoApicController, HalpPicController;
+
+ULONG HalpIoApicInitialize(VOID);  // number of I/O APICs in use; all inputs masked
+VOID HalpIoApicReport(VOID);
+
+#define PIC_LINES 16u
+VOID HalpPicInitialize(VOID);  // vectors from LEGACY_VECTOR_BASE on, all inputs masked
+BOOLEAN HalpPicIsSpurious(ULONG Irq);
+VOID HalpPicEnd(ULONG Irq);
+VOID HalpPicReport(VOID);
+
+// ---- vectors (interrupt.c and its architecture's part) ------------------------------------------
+typedef enum _HALP_VECTOR_KIND {
+    HalpVectorFree,
+    HalpVectorLine,
+    HalpVectorMessage,
+    HalpVectorFixed,  // the clock, the local APIC's own
+} HALP_VECTOR_KIND;
+
+typedef struct _HALP_VECTOR {
+    UCHAR Kind;        // HALP_VECTOR_KIND
+    BOOLEAN Enabled;   // Line: open at its controller, or to be opened when the service has run
+    BOOLEAN Level;     // Line: level-triggered
+    ULONG Line;        // as the controller counts
+    const char *Name;  // Fixed
+} HALP_VECTOR;
+
+extern HALP_VECTOR HalpVectors[HAL_VECTOR_COUNT];
+extern const HALP_CONTROLLER *HalpController;  // of this machine's lines
+extern BOOLEAN HalpApicDelivers;  // vectors arrive through the local APIC and end there
+
+VOID HalpInitializeInterrupts(const LOADER_BLOCK *Block);
+VOID HalpNameVector(ULONG Vector, const char *Name);
+VOID HalpWireLegacyClock(ULONG Irq);  // the 8259 input Irq is the clock
+VOID HalpInterruptReport(VOID);
+
+// The architecture's part: device vectors of an IRQL, the IRQL that suits a line, may it do without
+// an APIC.
+ULONG HalpFirstVector(KIRQL Irql);
+#define HALP_VECTORS_PER_IRQL_MAX 16u
+ULONG HalpVectorsPerIrql(VOID);
+KIRQL HalpPreferredIrql(ULONG Line);
+BOOLEAN HalpApicRequired(VOID);
+VOID HalpAcceptAllPriorities(VOID);
+
+// ---- time ---------------------------------------------------------------------------------------
+// A timer of known frequency that something else is measured against.
+typedef struct _HALP_REFERENCE {
+    const char *Name;
+    ULONG64 Frequency;      // Hz
+    ULONG64 Mask;           // how far it counts
+    ULONG64 (*Read)(VOID);  // counts up; bits outside Mask mean nothing
+} HALP_REFERENCE;
+
+// The same time in both: ticks of the reference, counts of HalQueryCounter.
+typedef struct _HALP_SPAN {
+    ULONG64 Ticks, Counts;
+} HALP_SPAN;
+
+VOID HalpEarlyCounter(VOID);
+VOID HalpInitializeCounter(VOID);  // gives the counter its frequency
+VOID HalpCounterTick(VOID);        // at every clock interrupt
+// Measures until it is exact, or as long as Longest allows. FALSE: the reference does not count.
+BOOLEAN HalpMeasure(const HALP_REFERENCE *Reference, HALP_SPAN Longest, HALP_SPAN *Result);
+VOID HalpInitializeClock(VOID);
+VOID HalpCounterReport(VOID);
+VOID HalpClockReport(VOID);
+UCHAR HalpReadCmos(ULONG Register);
+VOID HalpWriteCmos(ULONG Register, UCHAR Value);
+
+// ---- PCI ----------------------------------------------------------------------------------------
+BOOLEAN HalpPciExists(VOID);
+BOOLEAN HalpPciBusExists(ULONG Bus);
+VOID HalpPciReport(VOID);

@@ -1,27 +1,28 @@
 // SPDX-License-Identifier: MIT
 // keyboard.c: a PS/2 keyboard, polled.
 //
-// The i8042 translates to scan code set 1, as firmware leaves it. Keys become the characters that a serial
-// terminal would send: the arrows and their neighbours are escape sequences, so that the monitor's line
-// editor needs to know one language only. US layout, which is what firmware speaks too.
+// The i8042 translates to scan code set 1, as firmware leaves it. Keys become the characters that a
+// serial terminal would send: the arrows and their neighbours are escape sequences, so that the
+// monitor's line editor needs to know one language only. US layout, which is what firmware speaks
+// too.
 //
-// A machine without the controller answers 0xFF on its ports or nothing at all. Every wait is bounded, and the
-// controller counts as absent as soon as one runs out.
+// A machine without the controller answers 0xFF on its ports or nothing at all. Every wait is
+// bounded, and the controller counts as absent as soon as one runs out.
 #include "halp.h"
 
-#define I8042_DATA       0x60u
-#define I8042_STATUS     0x64u  // read
-#define I8042_COMMAND    0x64u  // write
-#define STATUS_OUTPUT    0x01u  // a byte for us
-#define STATUS_INPUT     0x02u  // the controller has not taken our last byte yet
-#define STATUS_AUXILIARY 0x20u  // the byte is the mouse's
+#define I8042_DATA                  0x60u
+#define I8042_STATUS                0x64u  // read
+#define I8042_COMMAND               0x64u  // write
+#define STATUS_OUTPUT               0x01u  // a byte for us
+#define STATUS_INPUT                0x02u  // the controller has not taken our last byte yet
+#define STATUS_AUXILIARY            0x20u  // the byte is the mouse's
 #define COMMAND_READ_CONFIGURATION  0x20u
 #define COMMAND_WRITE_CONFIGURATION 0x60u
 #define COMMAND_ENABLE_KEYBOARD     0xAEu
 #define CONFIGURATION_KEYBOARD_OFF  0x10u
 #define CONFIGURATION_TRANSLATE     0x40u
-#define WAIT_LIMIT       20000u  // status reads, each about a microsecond on hardware
-#define FLUSH_LIMIT      64u
+#define WAIT_LIMIT                  20000u  // status reads, each about a microsecond on hardware
+#define FLUSH_LIMIT                 64u
 
 #define SCAN_EXTENDED    0xE0u
 #define SCAN_PAUSE       0xE1u
@@ -41,16 +42,16 @@ static const struct {
     UCHAR Scan;
     const char *Text;
 } HalpSequences[] = {
-    {0x47, "\033[H"}, {0x48, "\033[A"}, {0x49, "\033[5~"}, {0x4B, "\033[D"}, {0x4D, "\033[C"},
+    {0x47, "\033[H"}, {0x48, "\033[A"}, {0x49, "\033[5~"}, {0x4B, "\033[D"},  {0x4D, "\033[C"},
     {0x4F, "\033[F"}, {0x50, "\033[B"}, {0x51, "\033[6~"}, {0x52, "\033[2~"}, {0x53, "\033[3~"},
 };
 
 static struct {
     BOOLEAN Present;
     BOOLEAN Shift, Control, CapsLock;
-    BOOLEAN Extended;      // the last byte was the prefix
-    UCHAR Ignore;          // bytes of the pause key still to come
-    const char *Pending;   // the rest of an escape sequence
+    BOOLEAN Extended;     // the last byte was the prefix
+    UCHAR Ignore;         // bytes of the pause key still to come
+    const char *Pending;  // the rest of an escape sequence
 } HalpKeyboard;
 
 static BOOLEAN I8042Wait(UCHAR Mask, UCHAR Value)
@@ -87,10 +88,12 @@ static BOOLEAN I8042Flush(VOID)
     return FALSE;
 }
 
-// Firmware has set the controller up; only what would keep a key from arriving translated is put right.
+// Firmware has set the controller up; only what would keep a key from arriving translated is put
+// right.
 static BOOLEAN I8042Configure(VOID)
 {
-    if (!HalpKeyboardController(COMMAND_READ_CONFIGURATION) || !I8042Wait(STATUS_OUTPUT, STATUS_OUTPUT))
+    if (!HalpKeyboardController(COMMAND_READ_CONFIGURATION) ||
+        !I8042Wait(STATUS_OUTPUT, STATUS_OUTPUT))
         return FALSE;
     UCHAR Old = KiInByte(I8042_DATA);
     UCHAR New = (UCHAR)((Old | CONFIGURATION_TRANSLATE) & ~CONFIGURATION_KEYBOARD_OFF);
@@ -112,12 +115,7 @@ BOOLEAN HalpKeyboardPresent(VOID)
     return HalpKeyboard.Present;
 }
 
-VOID HalpConsoleForgetKeyboard(VOID)
-{
-    HalpKeyboard.Present = FALSE;
-}
-
-// ---- scan codes -------------------------------------------------------------------------------------
+// ---- scan codes ---------------------------------------------------------------------------------
 static int HalpStartSequence(UCHAR Scan)
 {
     for (ULONG i = 0; i < RTL_NUMBER_OF(HalpSequences); i++) {
@@ -157,7 +155,8 @@ static BOOLEAN HalpTrackShift(UCHAR Scan, BOOLEAN Pressed, BOOLEAN Extended)
     if (Scan == SCAN_CONTROL)
         HalpKeyboard.Control = Pressed;
     else if (Scan == SCAN_LEFT_SHIFT || Scan == SCAN_RIGHT_SHIFT)
-        HalpKeyboard.Shift = Extended ? HalpKeyboard.Shift : Pressed;  // extended: a fake shift around an arrow
+        HalpKeyboard.Shift =
+            Extended ? HalpKeyboard.Shift : Pressed;  // extended: a fake shift around an arrow
     else if (Scan == SCAN_CAPS_LOCK)
         HalpKeyboard.CapsLock ^= Pressed;
     else

@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: MIT
 // screen.c: a grid of character cells, whatever displays them.
 //
-// Problem. Reading video memory is slow beyond belief on real machines (it is uncached, and each access
-// crosses the bus), and drawing a glyph costs a hundred times what storing a character does. So nothing here
-// ever looks at the display. Two grids live in RAM: what the text says now (Wanted) and what the display shows
-// (Shown). Writing text changes Wanted only; at the end of each write the two are compared and the cells
-// that differ are drawn. Scrolling is a memmove of Wanted.
+// Problem. Reading video memory is slow beyond belief on real machines (it is uncached, and each
+// access crosses the bus), and drawing a glyph costs a hundred times what storing a character does.
+// So nothing here ever looks at the display. Two grids live in RAM: what the text says now (Wanted)
+// and what the display shows (Shown). Writing text changes Wanted only; at the end of each write
+// the two are compared and the cells that differ are drawn. Scrolling is a memmove of Wanted.
 //
 // A scroll redraws most cells of a text screen, so a tall screen scrolls by several rows at once.
 //
 // The grid exists before any display: text that comes early is kept and appears when the display is
 // attached. The cursor is a cell with foreground and background exchanged.
 //
-// Escape sequences: the subset the monitor's line editor and a log use. CSI A B C D (move), G (column),
-// H (position), J and K (erase), m (colours 30-37, 40-47, 90-97, bold, reverse, reset). Others are read and ignored.
+// Escape sequences: the subset the monitor's line editor and a log use. CSI A B C D (move), G
+// (column), H (position), J and K (erase), m (colours 30-37, 40-47, 90-97, bold, reverse, reset).
+// Others are read and ignored.
 //
 // Everything is called with the console lock held.
 #include "halp.h"
@@ -28,15 +29,15 @@ typedef enum _HALP_ESCAPE_STATE { EscapeNone, EscapeSeen, EscapeParameters } HAL
 static HALP_CELL HalpEarlyCells[2 * HALP_TEXT_ROWS * HALP_TEXT_COLUMNS];
 
 static struct {
-    const char *Name;          // of the display; NULL: none attached
+    const char *Name;  // of the display; NULL: none attached
     ULONG Rows, Columns;
-    HALP_CELL *Wanted, *Shown; // NULL before the first use
+    HALP_CELL *Wanted, *Shown;  // NULL before the first use
     HALP_DRAW_ROUTINE *Draw;
-    ULONG Row, Column;         // where the next character goes; Column == Columns: wraps first
-    UCHAR Attribute, Base;     // the current one, and the one that "reset" means
+    ULONG Row, Column;            // where the next character goes; Column == Columns: wraps first
+    UCHAR Attribute, Base;        // the current one, and the one that "reset" means
     ULONG DirtyFirst, DirtyLast;  // rows of Wanted that changed
     BOOLEAN CursorShown;
-    ULONG CursorRow;           // the row it is shown in
+    ULONG CursorRow;  // the row it is shown in
     HALP_ESCAPE_STATE Escape;
     ULONG Parameter[MAX_PARAMETERS];
     ULONG ParameterCount;
@@ -77,7 +78,7 @@ static VOID HalpScreenPrepare(VOID)
     HalpUseGrid(HALP_TEXT_ROWS, HALP_TEXT_COLUMNS, HalpEarlyCells);
 }
 
-// ---- to the display ---------------------------------------------------------------------------------
+// ---- to the display -----------------------------------------------------------------------------
 static HALP_CELL HalpInverted(HALP_CELL Cell)
 {
     UCHAR Attribute = (UCHAR)(Cell >> 8);
@@ -108,7 +109,8 @@ static VOID HalpDrawRow(ULONG Row)
 
 static VOID HalpDrawCursor(VOID)
 {
-    ULONG Column = HalpScreen.Column < HalpScreen.Columns ? HalpScreen.Column : HalpScreen.Columns - 1;
+    ULONG Column =
+        HalpScreen.Column < HalpScreen.Columns ? HalpScreen.Column : HalpScreen.Columns - 1;
     HALP_CELL *Cell = &HalpScreen.Shown[(SIZE_T)HalpScreen.Row * HalpScreen.Columns + Column];
     *Cell = HalpInverted(*Cell);
     HalpScreen.Draw(HalpScreen.Row, Column, Cell, 1);
@@ -116,28 +118,31 @@ static VOID HalpDrawCursor(VOID)
     HalpScreen.CursorShown = TRUE;
 }
 
-// Brings the display up to date. The old cursor is a cell of Shown that differs from Wanted: it goes by itself.
+// Brings the display up to date. The old cursor is a cell of Shown that differs from Wanted: it
+// goes by itself.
 static VOID HalpScreenFlush(VOID)
 {
     if (HalpScreen.Draw == NULL)
         return;
     if (HalpScreen.CursorShown)
         HalpTouchRows(HalpScreen.CursorRow, HalpScreen.CursorRow);
-    for (ULONG Row = HalpScreen.DirtyFirst; Row <= HalpScreen.DirtyLast && Row < HalpScreen.Rows; Row++)
+    for (ULONG Row = HalpScreen.DirtyFirst; Row <= HalpScreen.DirtyLast && Row < HalpScreen.Rows;
+         Row++)
         HalpDrawRow(Row);
     HalpScreen.DirtyFirst = HalpScreen.Rows;
     HalpScreen.DirtyLast = 0;
     HalpDrawCursor();
 }
 
-// ---- text -------------------------------------------------------------------------------------------
+// ---- text ---------------------------------------------------------------------------------------
 static VOID HalpScroll(VOID)
 {
     ULONG Step = HalpScreen.Rows / SCROLL_FRACTION;
     if (Step == 0)
         Step = 1;
     ULONG Kept = (HalpScreen.Rows - Step) * HalpScreen.Columns;
-    memmove(HalpScreen.Wanted, HalpScreen.Wanted + Step * HalpScreen.Columns, Kept * sizeof(HALP_CELL));
+    memmove(HalpScreen.Wanted, HalpScreen.Wanted + Step * HalpScreen.Columns,
+            Kept * sizeof(HALP_CELL));
     HalpFillCells(HalpScreen.Wanted + Kept, Step * HalpScreen.Columns, HalpScreen.Base);
     HalpScreen.Row = HalpScreen.Rows - Step;
     HalpTouchRows(0, HalpScreen.Rows - 1);
@@ -185,7 +190,7 @@ static VOID HalpPutCharacter(char Character)
     }
 }
 
-// ---- escape sequences -------------------------------------------------------------------------------
+// ---- escape sequences ---------------------------------------------------------------------------
 static ULONG HalpParameterOr(ULONG Index, ULONG Default)
 {
     ULONG Value = Index < HalpScreen.ParameterCount ? HalpScreen.Parameter[Index] : 0;
@@ -206,7 +211,8 @@ static VOID HalpEraseCells(SIZE_T First, SIZE_T End)
 // 0: from the cursor to the end, 1: from the start to the cursor, 2: all of [Start, End).
 static VOID HalpErase(SIZE_T Start, SIZE_T End)
 {
-    SIZE_T Cursor = (SIZE_T)HalpScreen.Row * HalpScreen.Columns + HalpLimit(HalpScreen.Column, HalpScreen.Columns);
+    SIZE_T Cursor = (SIZE_T)HalpScreen.Row * HalpScreen.Columns +
+                    HalpLimit(HalpScreen.Column, HalpScreen.Columns);
     ULONG What = HalpParameterOr(0, 0);
     HalpEraseCells(What == 0 ? Cursor : Start, What == 1 ? Cursor + 1 : End);
 }
@@ -251,18 +257,34 @@ static VOID HalpRunEscape(char Final)
     ULONG Count = HalpLimit(HalpParameterOr(0, 1), 10000);
     SIZE_T Line = (SIZE_T)HalpScreen.Row * HalpScreen.Columns;
     switch (Final) {
-    case 'A': HalpScreen.Row = HalpScreen.Row > Count ? HalpScreen.Row - Count : 0; break;
-    case 'B': HalpScreen.Row = HalpLimit(HalpScreen.Row + Count, HalpScreen.Rows); break;
-    case 'C': HalpScreen.Column = HalpLimit(HalpScreen.Column + Count, HalpScreen.Columns); break;
-    case 'D': HalpScreen.Column = HalpScreen.Column > Count ? HalpScreen.Column - Count : 0; break;
-    case 'G': HalpScreen.Column = HalpLimit(Count - 1, HalpScreen.Columns); break;
+    case 'A':
+        HalpScreen.Row = HalpScreen.Row > Count ? HalpScreen.Row - Count : 0;
+        break;
+    case 'B':
+        HalpScreen.Row = HalpLimit(HalpScreen.Row + Count, HalpScreen.Rows);
+        break;
+    case 'C':
+        HalpScreen.Column = HalpLimit(HalpScreen.Column + Count, HalpScreen.Columns);
+        break;
+    case 'D':
+        HalpScreen.Column = HalpScreen.Column > Count ? HalpScreen.Column - Count : 0;
+        break;
+    case 'G':
+        HalpScreen.Column = HalpLimit(Count - 1, HalpScreen.Columns);
+        break;
     case 'H':
         HalpScreen.Row = HalpLimit(Count - 1, HalpScreen.Rows);
         HalpScreen.Column = HalpLimit(HalpParameterOr(1, 1) - 1, HalpScreen.Columns);
         break;
-    case 'J': HalpErase(0, (SIZE_T)HalpScreen.Rows * HalpScreen.Columns); break;
-    case 'K': HalpErase(Line, Line + HalpScreen.Columns); break;
-    case 'm': HalpSelectAttributes(); break;
+    case 'J':
+        HalpErase(0, (SIZE_T)HalpScreen.Rows * HalpScreen.Columns);
+        break;
+    case 'K':
+        HalpErase(Line, Line + HalpScreen.Columns);
+        break;
+    case 'm':
+        HalpSelectAttributes();
+        break;
     }
 }
 
@@ -311,7 +333,7 @@ VOID HalpScreenWrite(const char *Text, SIZE_T Length)
     HalpScreenFlush();
 }
 
-// ---- displays ---------------------------------------------------------------------------------------
+// ---- displays -----------------------------------------------------------------------------------
 // Everything is drawn at the next flush, because no cell can be equal to this one.
 static VOID HalpForgetShown(VOID)
 {
@@ -322,7 +344,8 @@ static VOID HalpForgetShown(VOID)
     HalpTouchRows(0, HalpScreen.Rows - 1);
 }
 
-// The text written so far moves to the new grid; what does not fit is cut off at the right and the top.
+// The text written so far moves to the new grid; what does not fit is cut off at the right and the
+// top.
 static VOID HalpMoveText(ULONG Rows, ULONG Columns, HALP_CELL *Cells)
 {
     const HALP_CELL *Old = HalpScreen.Wanted;
@@ -331,14 +354,16 @@ static VOID HalpMoveText(ULONG Rows, ULONG Columns, HALP_CELL *Cells)
     ULONG Count = OldColumns < Columns ? OldColumns : Columns;
     ULONG Skip = OldRow >= Rows ? OldRow - Rows + 1 : 0;
     for (ULONG Row = Skip; Row <= OldRow; Row++)
-        memcpy(Cells + (SIZE_T)(Row - Skip) * Columns, Old + (SIZE_T)Row * OldColumns, Count * sizeof(HALP_CELL));
+        memcpy(Cells + (SIZE_T)(Row - Skip) * Columns, Old + (SIZE_T)Row * OldColumns,
+               Count * sizeof(HALP_CELL));
     HalpScreen.Row = OldRow - Skip;
     HalpScreen.Column = OldColumn < Columns ? OldColumn : Columns;
 }
 
-// Shows the grid on a display of Rows x Columns. Cells has room for two grids; NULL: the display shows the
-// 80 x 25 cells that exist from the start.
-VOID HalpScreenAttach(const char *Name, ULONG Rows, ULONG Columns, HALP_CELL *Cells, HALP_DRAW_ROUTINE *Draw)
+// Shows the grid on a display of Rows x Columns. Cells has room for two grids; NULL: the display
+// shows the 80 x 25 cells that exist from the start.
+VOID HalpScreenAttach(const char *Name, ULONG Rows, ULONG Columns, HALP_CELL *Cells,
+                      HALP_DRAW_ROUTINE *Draw)
 {
     HalpScreenPrepare();
     if (Cells != NULL)

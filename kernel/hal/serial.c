@@ -1,35 +1,37 @@
 // SPDX-License-Identifier: MIT
 // serial.c: a 16550 as a polled console.
 //
-// The port is looked for, not assumed: a scratch register that keeps what is written to it and a byte that
-// comes back through the loopback path. A machine without one simply has no serial console. Every wait is
-// bounded, and a transmitter that stays busy for the time of a thousand characters is given up for good:
-// an unplugged adapter must not slow down a kernel that has a screen.
+// The port is looked for, not assumed: a scratch register that keeps what is written to it and a
+// byte that comes back through the loopback path. A machine without one simply has no serial
+// console. Every wait is bounded, and a transmitter that stays busy for the time of a thousand
+// characters is given up for good: an unplugged adapter must not slow down a kernel that has a
+// screen.
 //
-// A newline goes out as CR LF, for terminals. A CR LF in the text stays as it is.
+// A newline goes out as CR LF, for terminals. A CR LF in the text gets a second CR, so that taking
+// one CR away before each LF gives the text back byte for byte.
 #include "halp.h"
 
 #define UART_DATA          0u  // divisor low while DLAB is set
 #define UART_INTERRUPTS    1u  // divisor high while DLAB is set
-#define UART_FIFO          2u  // read: interrupt identification, whose high bits say that there is a FIFO
+#define UART_FIFO          2u  // read: interrupt identification; its top bits tell of a FIFO
 #define UART_LINE_CONTROL  3u
 #define UART_MODEM_CONTROL 4u
 #define UART_LINE_STATUS   5u
 #define UART_SCRATCH       7u
 
-#define LINE_8N1           0x03u
-#define LINE_DIVISOR       0x80u
-#define FIFO_ENABLE_CLEAR  0x07u
-#define FIFO_WORKS         0xC0u
-#define MODEM_DTR_RTS      0x03u
-#define MODEM_LOOPBACK     0x1Eu
-#define STATUS_DATA        0x01u
-#define STATUS_EMPTY       0x20u
-#define STATUS_ABSENT      0xFFu
+#define LINE_8N1          0x03u
+#define LINE_DIVISOR      0x80u
+#define FIFO_ENABLE_CLEAR 0x07u
+#define FIFO_WORKS        0xC0u
+#define MODEM_DTR_RTS     0x03u
+#define MODEM_LOOPBACK    0x1Eu
+#define STATUS_DATA       0x01u
+#define STATUS_EMPTY      0x20u
+#define STATUS_ABSENT     0xFFu
 
-#define UART_CLOCK         115200u
-#define FIFO_DEPTH         16u
-#define BUSY_LIMIT         100000u  // status reads, each about a microsecond on hardware
+#define UART_CLOCK 115200u
+#define FIFO_DEPTH 16u
+#define BUSY_LIMIT 100000u  // status reads, each about a microsecond on hardware
 
 static const struct {
     const char *Name;
@@ -37,10 +39,10 @@ static const struct {
 } HalpSerialPorts[] = {{"COM1", 0x3F8}, {"COM2", 0x2F8}, {"COM3", 0x3E8}, {"COM4", 0x2E8}};
 
 static struct {
-    USHORT Port;       // 0: no port
+    USHORT Port;  // 0: no port
     const char *Name;
-    ULONG Depth;       // characters the transmitter takes at once
-    ULONG Space;       // of these, how many it takes now without asking
+    ULONG Depth;  // characters the transmitter takes at once
+    ULONG Space;  // of these, how many it takes now without asking
 } HalpSerial;
 
 // Drivers read here which port they have to leave alone; NULL when there is none.
@@ -158,8 +160,8 @@ static VOID HalpSerialPut(char Character)
     UartWrite(UART_DATA, (UCHAR)Character);
 }
 
-// Every LF gets its CR, also one that has one: whoever reads the port undoes exactly that and has the
-// text byte for byte.
+// Every LF gets its CR, also one that has one: whoever reads the port undoes exactly that and has
+// the text byte for byte.
 VOID HalpSerialWrite(const char *Text, SIZE_T Length)
 {
     HalpSerial.Space = 0;

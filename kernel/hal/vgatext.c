@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
 // vgatext.c: VGA's 80x25 text mode as a display for the screen's cells.
 //
-// boot/ maps the text memory at 0xB8000 to the start of the HAL region. Its cells have just the form of the
-// screen's own. The adapter's own cursor is switched off: the screen draws one.
+// boot/ maps the text memory at 0xB8000 to the start of the HAL region. Its cells have just the
+// form of the screen's own. The adapter's own cursor is switched off: the screen draws one.
 #include "halp.h"
 
-#define VGA_TEXT       ((volatile HALP_CELL *)HAL_REGION_BASE)
-#define CRTC_INDEX     0x3D4u
-#define CRTC_DATA      0x3D5u
-#define CRTC_CURSOR    0x0Au
-#define CURSOR_OFF     0x20u
+#define VGA_TEXT    ((volatile HALP_CELL *)HAL_REGION_BASE)
+#define CRTC_INDEX  0x3D4u
+#define CRTC_DATA   0x3D5u
+#define CRTC_CURSOR 0x0Au
+#define CURSOR_OFF  0x20u
 
 static VOID HalpVgaTextDraw(ULONG Row, ULONG Column, const HALP_CELL *Cells, ULONG Count)
 {

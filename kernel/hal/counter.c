@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: MIT
+// counter.c: a monotonic counter of known frequency.
+//
+// The counter is the TSC. Its frequency comes from CPUID where the processor or the hypervisor
+// tells, and is measured otherwise, against the first that exists of: ACPI's PM timer, the HPET,
+// the PIT's channel 2. A processor without a TSC has the reference itself as counter, extended to
+// 64 bits in software.
+//
+// Measuring. The reference is read until it changes, and the counter is read before and after, so
+// that each sample knows how wrong it can be: by the time between the two. From a first sample on,
+// others are taken until the error is less than 1/5000 of the time between, or 20 ms have passed;
+// the best ratio wins. On a machine with slow ports this takes some milliseconds; in an emulator
+// that counts instructions as nanoseconds a fraction of one. Being stopped by a hypervisor in the
+// middle of a sample makes it a bad sample, not a wrong result. What it could hide is a whole turn
+// of a short reference (the PIT's is 55 ms), so two results have to agree.
+//
+// Observability: `hwinfo` names the source.
+#include "halp.h"
+
+#define CPUID_TSC            (1u << 4)
+#define CPUID_HYPERVISOR     (1u << 31)
+#define HYPERVISOR_BASE      0x40000000u
+#define HYPERVISOR_FREQUENCY 0x40000010u
+#define CPUID_CRYSTAL        0x15u
+
+#define PM_TIMER_FREQUENCY 3579545u
+#define PIT_FREQUENCY      1193182u
+#define PIT_CHANNEL2       0x42u
+#define PIT_COMMAND        0x43u
+#define PIT_GATE           0x61u
+#define PIT_SET_CHANNEL2   0xB4u  // both bytes, mode 2
+#define PIT_LATCH_CHANNEL2 0x80u
+
+#define HPET_REGISTERS      0x400u
+#define HPET_PERIOD         0x004u  // femtoseconds
+#define HPET_CONFIGURATION  0x010u
+#define HPET_COUNTER        0x0F0u
+#define HPET_LONGEST_PERIOD 100000000u
+#define FEMTOSECONDS        1000000000000000ull
+
+#define ERROR_SHARE     5000u  // an error of less than 1/5000 is good enough
+#define LONGEST_SHARE   50u    // a measurement ends after 1/50 s
+#define AGREEMENT_SHARE 200u
+#define STILL_LIMIT     100000u
+
+ULONG64 HalCounterFrequency;
+static const char *HalpCounterSource = "nothing";
+static BOOLEAN HalpTscUsable;
+static HALP_REFERENCE HalpReference;
+
+// ---- references ---------------------------------------------------------------------------------
+static ULONG64 HalpReadPmTimer(VOID)
+{
+    return KiInLong((USHORT)HalpAcpi.PmTimerPort);
+}
+
+static volatile UCHAR *HalpHpet;
+
+static ULONG64 HalpReadHpet(VOID)
+{
+    return *(volatile ULONG *)(HalpHpet + HPET_COUNTER);
+}
+
+// The channel counts down from 65536; latched, so that the two bytes belong together.
+static ULONG64 HalpReadPit(VOID)
+{
+    KiOutByte(PIT_COMMAND, PIT_LATCH_CHANNEL2);
+    ULONG Low = KiInByte(PIT_CHANNEL2);
+    return 0x10000 - (Low | (ULONG)KiInByte(PIT_CHANNEL2) << 8);
+}
+
+static VOID HalpStartPit(VOID)
+{
+    KiOutByte(PIT_GATE, (UCHAR)((KiInByte(PIT_GATE) & ~2) | 1));  // counting, speaker off
+    KiOutByte(PIT_COMMAND, PIT_SET_CHANNEL2);
+    KiOutByte(PIT_CHANNEL2, 0);
+    KiOutByte(PIT_CHANNEL2, 0);
+}
+
+// Returns its frequency, 0: there is none.
+static ULONG64 HalpStartHpet(VOID)
+{
+    if (HalpAcpi.HpetAddress == 0)
+        return 0;
+    HalpHpet = HalMapPhysical(HalpAcpi.HpetAddress, HPET_REGISTERS, FALSE);
+    ULONG Period = HalpHpet != NULL ? *(volatile ULONG *)(HalpHpet + HPET_PERIOD) : 0;
+    if (Period == 0 || Period > HPET_LONGEST_PERIOD)
+        return 0;
+    *(volatile ULONG *)(HalpHpet + HPET_CONFIGURATION) |= 1;
+    return FEMTOSECONDS / Period;
+}
+
+static BOOLEAN HalpReferenceRuns(const HALP_REFERENCE *Reference)
+{
+    ULONG64 First = Reference->Read() & Reference->Mask;
+    for (ULONG i = 0; i < STILL_LIMIT; i++)
+        if ((Reference->Read() & Reference->Mask) != First)
+            return TRUE;
+    return FALSE;
+}
+
+static BOOLEAN HalpUseReference(const char *Name, ULONG64 Frequency, ULONG64 Mask,
+                                ULONG64 (*Read)(VOID))
+{
+    HALP_REFERENCE Reference = {Name, Frequency, Mask, Read};
+    if (!HalpReferenceRuns(&Reference))
+        return FALSE;
+    HalpReference = Reference;
+    return TRUE;
+}
+
+static BOOLEAN HalpFindReference(VOID)
+{
+    ULONG64 PmMask = HalpAcpi.PmTimerWide ? 0xFFFFFFFF : 0xFFFFFF;
+    if (HalpAcpi.PmTimerPort != 0 &&
+        HalpUseReference("PM timer", PM_TIMER_FREQUENCY, PmMask, HalpReadPmTimer))
+        return TRUE;
+    ULONG64 Frequency = HalpStartHpet();
+    if (Frequency != 0 && HalpUseReference("HPET", Frequency, 0xFFFFFFFF, HalpReadHpet))
+        return TRUE;
+    HalpStartPit();
+    return HalpUseReference("PIT", PIT_FREQUENCY, 0xFFFF, HalpReadPit);
+}
+
+// ---- measuring ----------------------------------------------------------------------------------
+typedef struct _HALP_SAMPLE {
+    ULONG64 Counter;
+    ULONG64 Error;  // in units of the counter
+    ULONG64 Reference;
+} HALP_SAMPLE;
+
+// The counter's value when the reference changes next. FALSE: it has stopped.
+static BOOLEAN HalpSample(const HALP_REFERENCE *Reference, HALP_SAMPLE *Sample)
+{
+    ULONG64 Old = Reference->Read() & Reference->Mask;
+    ULONG64 Before = HalQueryCounter();
+    for (ULONG i = 0; i < STILL_LIMIT; i++) {
+        ULONG64 New = Reference->Read() & Reference->Mask;
+        ULONG64 After = HalQueryCounter();
+        if (New != Old) {
+            *Sample = (HALP_SAMPLE){Before + (After - Before) / 2, After - Before, New};
+            return TRUE;
+        }
+        Before = After;
+    }
+    return FALSE;
+}
+
+// The most exact of a few.
+static BOOLEAN HalpFirstSample(const HALP_REFERENCE *Reference, HALP_SAMPLE *Best)
+{
+    HALP_SAMPLE Sample;
+    if (!HalpSample(Reference, Best))
+        return FALSE;
+    for (ULONG i = 0; i < 4 && HalpSample(Reference, &Sample); i++)
+        if (Sample.Error < Best->Error)
+            *Best = Sample;
+    return TRUE;
+}
+
+BOOLEAN HalpMeasure(const HALP_REFERENCE *Reference, HALP_SPAN Longest, HALP_SPAN *Result)
+{
+    HALP_SAMPLE First, Sample;
+    ULONG64 BestError = 0;
+    *Result = (HALP_SPAN){0, 0};
+    if (!HalpFirstSample(Reference, &First))
+        return FALSE;
+    while (HalpSample(Reference, &Sample)) {
+        ULONG64 Error = First.Error + Sample.Error;
+        HALP_SPAN Span = {(Sample.Reference - First.Reference) & Reference->Mask,
+                          Sample.Counter - First.Counter};
+        if (Result->Counts == 0 || Error * Result->Counts < BestError * Span.Counts) {
+            BestError = Error;
+            *Result = Span;
+        }
+        if (Error * ERROR_SHARE < Span.Counts || Span.Ticks > Longest.Ticks ||
+            Span.Counts > Longest.Counts)
+            return Result->Ticks != 0;
+    }
+    return FALSE;
+}
+
+// The counter's frequency by one measurement, 0: it failed.
+static ULONG64 HalpMeasureCounter(VOID)
+{
+    HALP_SPAN Longest = {HalpReference.Frequency / LONGEST_SHARE, ~0ull}, Result;
+    if (!HalpMeasure(&HalpReference, Longest, &Result))
+        return 0;
+    return Result.Counts * HalpReference.Frequency / Result.Ticks;
+}
+
+static ULONG64 HalpMeasureUntilAgreed(VOID)
+{
+    ULONG64 Last = HalpMeasureCounter();
+    for (ULONG i = 0; i < 3; i++) {
+        ULONG64 Next = HalpMeasureCounter();
+        ULONG64 Difference = Next > Last ? Next - Last : Last - Next;
+        if (Difference < Next / AGREEMENT_SHARE)
+            return Next;
+        Last = Next;
+    }
+    return Last;
+}
+
+// ---- what CPUID tells ---------------------------------------------------------------------------
+static ULONG64 HalpHypervisorFrequency(VOID)
+{
+    ULONG Registers[4];
+    KiCpuid(1, 0, Registers);
+    if (!(Registers[2] & CPUID_HYPERVISOR))
+        return 0;
+    KiCpuid(HYPERVISOR_BASE, 0, Registers);
+    if (Registers[0] < HYPERVISOR_FREQUENCY || Registers[0] > HYPERVISOR_BASE + 0xFFFF)
+        return 0;
+    KiCpuid(HYPERVISOR_FREQUENCY, 0, Registers);
+    return Registers[0] * 1000ull;
+}
+
+// The crystal's frequency times the ratio, where the processor gives all three numbers.
+static ULONG64 HalpProcessorFrequency(VOID)
+{
+    ULONG Registers[4];
+    KiCpuid(0, 0, Registers);
+    if (Registers[0] < CPUID_CRYSTAL)
+        return 0;
+    KiCpuid(CPUID_CRYSTAL, 0, Registers);
+    return Registers[0] == 0 ? 0 : (ULONG64)Registers[2] * Registers[1] / Registers[0];
+}
+
+// ---- start --------------------------------------------------------------------------------------
+// Before there is ACPI: what can be known without measuring, so that the first lines of the log
+// have times.
+VOID HalpEarlyCounter(VOID)
+{
+    ULONG Registers[4];
+    KiCpuid(1, 0, Registers);
+    HalpTscUsable = (Registers[3] & CPUID_TSC) != 0;
+    if (!HalpTscUsable)
+        return;
+    HalpCounterSource = "the hypervisor";
+    HalCounterFrequency = HalpHypervisorFrequency();
+    if (HalCounterFrequency == 0) {
+        HalpCounterSource = "CPUID";
+        HalCounterFrequency = HalpProcessorFrequency();
+    }
+}
+
+VOID HalpInitializeCounter(VOID)
+{
+    BOOLEAN Found = HalpFindReference();
+    if (HalCounterFrequency == 0 && Found) {
+        HalpCounterSource = HalpReference.Name;
+        HalCounterFrequency = HalpTscUsable ? HalpMeasureUntilAgreed() : HalpReference.Frequency;
+    }
+    if (HalCounterFrequency == 0) {
+        HalpCounterSource = "a guess";  // no timer at all: any number keeps the kernel alive
+        HalCounterFrequency = 1000000000;
+    }
+}
+
+// ---- use ----------------------------------------------------------------------------------------
+// The reference as a 64-bit counter: what it has moved on since the last look is added up.
+static ULONG64 HalpExtendReference(VOID)
+{
+    static ULONG64 Total, Last;
+    static HALP_LOCK Lock;
+    if (HalpReference.Read == NULL)
+        return 0;
+    BOOLEAN Enabled = HalpAcquireLock(&Lock);
+    ULONG64 Now = HalpReference.Read();
+    Total += (Now - Last) & HalpReference.Mask;
+    Last = Now;
+    ULONG64 Result = Total;
+    HalpReleaseLock(&Lock, Enabled);
+    return Result;
+}
+
+ULONG64 HalQueryCounter(VOID)
+{
+    return HalpTscUsable ? KiReadTsc() : HalpExtendReference();
+}
+
+VOID HalpCounterTick(VOID)
+{
+    if (!HalpTscUsable)
+        HalpExtendReference();
+}
+
+// Before the counter has a frequency, a write to the diagnostic port stands for about a
+// microsecond.
+static VOID HalpStallByPort(ULONG Microseconds)
+{
+    while (Microseconds-- > 0)
+        KiOutByte(0x80, 0);
+}
+
+VOID HalStallExecution(ULONG Microseconds)
+{
+    if (HalCounterFrequency == 0) {
+        HalpStallByPort(Microseconds);
+        return;
+    }
+    ULONG64 Start = HalQueryCounter();
+    ULONG64 Ticks = Microseconds * (HalCounterFrequency / 1000) / 1000 + 1;
+    while (HalQueryCounter() - Start < Ticks)
+        KiPause();
+}
+
+VOID HalpCounterReport(VOID)
+{
+    KdPrintf("time: %s, %llu Hz by %s", HalpTscUsable ? "TSC" : HalpReference.Name,
+             HalCounterFrequency, HalpCounterSource);
+    KdPrintf(", reference: %s\n", HalpReference.Name != NULL ? HalpReference.Name : "none");
+}
