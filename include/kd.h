@@ -84,6 +84,7 @@ VOID KdRunOptionCommands(VOID);
 DECLSPEC_NORETURN VOID KdMonitor(VOID);
 
 VOID KdInitialize(VOID);
+VOID KdBreakAtStart(VOID);  // /BREAK: waits for gdb or a key. IRQL: start-up
 
 // ---- options of the command line -------------------------------------------------------------------
 // "/NAME=value": TRUE when the option is there; Value (may be NULL) receives its text, unquoted.

@@ -43,6 +43,7 @@ DECLSPEC_NORETURN VOID NTAPI KiSystemStartup(PLOADER_BLOCK Block)
     KeInitializeProcessor(KiBootStack + PAGE_SIZE,  // nothing -> KPCR, traps that are reported
                           KiBootStack + sizeof(KiBootStack));
     KdInitialize();                                 // loader block -> options, log, bugcheck screen
+    KdBreakAtStart();                               // options -> nothing; waits where /BREAK says so
     MmInitialize(Block);                            // memory map -> pages, address space, protections
     KiAttachScreen(&Block->Display);                // mappings -> framebuffer console
     ExInitializePool();                             // pages -> pools

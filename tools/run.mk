@@ -11,8 +11,7 @@ setup:
 
 run:
 	@tools/setup run
-	@$(MAKE) --no-print-directory kernel drivers-$(ARCH)
-	@./lookaside run --no-build --arch $(ARCH) $(flavour_option)
+	@./lookaside run --arch $(ARCH) $(flavour_option)
 
 debug:
 	@tools/setup debug

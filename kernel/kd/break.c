@@ -7,6 +7,19 @@ BOOLEAN KdDebuggerNotPresent = TRUE;
 EXPORT_VARIABLE(KdDebuggerEnabled, "WDK ntddk.h KdDebuggerEnabled");
 EXPORT_VARIABLE(KdDebuggerNotPresent, "WDK ntddk.h KdDebuggerNotPresent");
 
+static volatile BOOLEAN KdGo;  // set by gdb: set var KdGo = 1
+
+// /BREAK: stands still as soon as options and log work, so that a debugger can attach to a machine whose
+// start cannot be timed (QEMU's gdb stub behind a boot medium, a JTAG probe).
+VOID KdBreakAtStart(VOID)
+{
+    if (!KdQueryOption("BREAK", NULL, 0))
+        return;
+    KLOG("kd", "stopped by /BREAK: in gdb `set var KdGo = 1` and continue, or press a key");
+    while (!KdGo && HalPollInput() < 0)
+        KiPause();
+}
+
 // DbgBreakPoint: raises STATUS_BREAKPOINT at the caller; without a debugger or a handler that is
 // KMODE_EXCEPTION_NOT_HANDLED.
 // IRQL: any. Source: WDK wdm.h, DbgBreakPoint.

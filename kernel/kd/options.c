@@ -15,6 +15,7 @@ typedef struct _KD_OPTION {
 static const KD_OPTION KdOptions[] = {
     {"3GB", "i386: 3 GiB of user space, 1 GiB of system space"},
     {"BAUDRATE", "=N: speed of the debug port, 115200"},
+    {"BREAK", "stop before anything else runs, until gdb or a key says go"},
     {"BURNMEMORY", "=MIB: leave that much RAM unused"},
     {"CRASHDEBUG", "stay in the monitor after a bugcheck"},
     {"DEBUGPORT", "=COM1 or COM2: the serial port of log and prompt"},
