@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Test drivers: what every one of them needs, on top of mingw-w64's DDK headers alone.
 //
-// A test driver is a table of cases and GUEST_DRIVER. Loaded, it runs the cases in order and reports in
-// KTAP; DriverEntry fails when a case failed, so that a run is not clean. A case is named after the
-// promise it checks, with the id of its row in the specification where there is one:
+// A test driver is a table of cases and GUEST_DRIVER. Loaded, it runs the cases in order and
+// reports in KTAP; DriverEntry fails when a case failed, so that a run is not clean. A case is
+// named after the promise it checks, with the id of its row in the specification where there is
+// one:
 //
 //     static VOID FreshBlockIsAligned(VOID)
 //     {
@@ -17,8 +18,8 @@
 //     };
 //     GUEST_DRIVER(Cases)
 //
-// A failed CHECK says where and goes on: a case shows all that is wrong with it, and gives back what it
-// took.
+// A failed CHECK says where and goes on: a case shows all that is wrong with it, and gives back
+// what it took.
 #pragma once
 
 #include <ntddk.h>
@@ -43,8 +44,8 @@ static inline VOID GuestCheckEqual(ULONG64 Seen, ULONG64 Expected, const char *S
     if (Seen == Expected)
         return;
     GuestFailures++;
-    DbgPrint("# %s:%d: %s is 0x%I64x, expected %s, 0x%I64x\n", File, Line, SeenText, Seen, ExpectedText,
-             Expected);
+    DbgPrint("# %s:%d: %s is 0x%I64x, expected %s, 0x%I64x\n", File, Line, SeenText, Seen,
+             ExpectedText, Expected);
 }
 
 static inline NTSTATUS GuestRun(const GUEST_CASE *Cases, ULONG Count)

@@ -138,7 +138,7 @@ def test_what_is_exported_can_be_imported(arch):
     """The samples' imports are in the list."""
     names = {line.split()[0] for line in lookaside("exports", "--arch", arch, "--no-build").lines}
     prefix = {"amd64": "x86_64", "i386": "i686"}[arch]
-    dump = subprocess.run([prefix + "-w64-mingw32-objdump", "-p", str(driver(arch, "edu"))], text=True,
-                          capture_output=True, check=True).stdout
-    imports = set(re.findall(r"^\s+[0-9a-f]+\s+\d+\s+([A-Z]\w+)$", dump, re.M))
+    dump = subprocess.run([prefix + "-w64-mingw32-objdump", "-p", str(driver(arch, "edu"))],
+                          text=True, capture_output=True, check=True)
+    imports = set(re.findall(r"^\s+[0-9a-f]+\s+\d+\s+([A-Z]\w+)$", dump.stdout, re.M))
     assert imports and imports <= names

@@ -67,8 +67,8 @@ def test_every_command_answers_without_a_keyboard(arch, line):
 
 
 def test_addresses_are_explained(arch):
-    run = lookaside("run", driver(arch, "rtc"), "--options",
-                    '/MONITOR="whatis KiSystemStartup; whatis ExAllocatePoolWithTag; !pte 0; !pfn 0"')
+    commands = "whatis KiSystemStartup; whatis ExAllocatePoolWithTag; !pte 0; !pfn 0"
+    run = lookaside("run", driver(arch, "rtc"), "--options", '/MONITOR="%s"' % commands)
     run.assert_clean(1)
     assert "ExAllocatePoolWithTag" in run.out.partition("> whatis ExAllocate")[2]
 

@@ -49,7 +49,8 @@ def assert_parameters(run, name):
 @pytest.mark.parametrize("source, arch", cases())
 def test_a_broken_rule_is_named(source, arch, flavour):
     options = [word for line in notes(source, "Options") for word in shlex.split(line)]
-    run = lookaside("run", driver(arch, source.stem, "broken"), *options, *flavour_option(flavour))
+    options += flavour_option(flavour)
+    run = lookaside("run", driver(arch, source.stem, "broken"), *options)
     status = int((notes(source, "Status") or ["3"])[0])
     assert run.status == status, run.tail()
     assert run.verdict.startswith("verdict: %d " % status), run.tail()

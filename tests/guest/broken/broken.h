@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Drivers that break one rule each. tests/system runs every file here and compares what the kernel said
-// with what the driver announced by Expect just before: the stop code and its four parameters.
+// Drivers that break one rule each. tests/system runs every file here and compares what the kernel
+// said with what the driver announced by Expect just before: the stop code and its four parameters.
 //
 // A file's first lines may say more:
 //
@@ -41,7 +41,8 @@ static inline VOID NTAPI BrokenUnload(PDRIVER_OBJECT DriverObject)
     UNREFERENCED_PARAMETER(DriverObject);
 }
 
-// BREAK { ... }: a driver whose DriverEntry is this; falling out of it means that the kernel saw nothing.
+// BREAK { ... }: a driver whose DriverEntry is this; falling out of it means that the kernel saw
+// nothing.
 #define BREAK                                                                                      \
     static NTSTATUS BrokenEntry(VOID);                                                             \
     NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath);         \

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// BC-02: calling through a null pointer at DISPATCH_LEVEL. The instruction that faults is the target.
+// BC-02: calling through a null pointer at DISPATCH_LEVEL. The instruction that faults is the
+// target.
 #include "broken.h"
 
 BREAK

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// IR: KeLowerIrql to a level above the current one. On amd64 the headers write CR8 inline, and no kernel
-// could see it.
+// IR: KeLowerIrql to a level above the current one. On amd64 the headers write CR8 inline, and no
+// kernel could see it.
 // Arch: i386
 #include "broken.h"
 
