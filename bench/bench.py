@@ -74,7 +74,8 @@ class Watch:
 
 def run(arch: str, drivers: List[Path], *options: str, watch: Optional[Watch] = None) -> Outcome:
     """One run of the free kernel."""
-    plan = run_plan([str(path) for path in drivers] + ["--arch", arch, "--accel", "tcg"] + list(options))
+    plan = run_plan([str(path) for path in drivers]
+                    + ["--arch", arch, "--accel", "tcg"] + list(options))
     with tempfile.TemporaryDirectory(prefix="lookaside-bench-") as folder:
         return run_session(plan, Path(folder), [watch] if watch else [],
                            Symbols(arch, plan.kernel, plan.drivers))
@@ -157,7 +158,8 @@ def cell(value) -> str:
 def print_table(results: Dict[str, Dict[str, float]]) -> None:
     """The table: what, unit, one column an architecture, peers, goals."""
     arches = list(results)
-    print("%-46s %-13s" % ("", "") + "".join("%14s" % name for name in arches + ["best peer", "goal"]))
+    heads = arches + ["best peer", "goal"]
+    print("%-46s %-13s" % ("", "") + "".join("%14s" % head for head in heads))
     for key, (what, unit, peer, goal) in ROWS.items():
         values = [results[arch].get(key) for arch in arches] + [peer, goal]
         print("%-46s %-13s" % (what, unit) + "".join("%14s" % cell(value) for value in values))
@@ -176,7 +178,8 @@ def main() -> int:
     print_table(results)
     rows = {key: {"what": what, "unit": unit, "peer": peer, "goal": goal}
             for key, (what, unit, peer, goal) in ROWS.items()}
-    (ROOT / "build" / "bench.json").write_text(json.dumps({"rows": rows, "results": results}, indent=2))
+    document = json.dumps({"rows": rows, "results": results}, indent=2)
+    (ROOT / "build" / "bench.json").write_text(document + "\n")
     return 0
 
 

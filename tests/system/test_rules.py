@@ -65,5 +65,5 @@ def test_a_broken_rule_is_named(source, arch, flavour):
 def test_a_backtrace_leads_into_the_source(arch):
     """The frame of the driver carries the file and line of the access."""
     run = lookaside("run", driver(arch, "read_at_dispatch", "broken"))
-    assert re.search(r"#0 +read_at_dispatch\.sys\+0x\w+ .*at \S*read_at_dispatch\.c:\d+", run.out), \
-        run.tail()
+    frame = r"#0 +read_at_dispatch\.sys\+0x\w+ .*at \S*read_at_dispatch\.c:\d+"
+    assert re.search(frame, run.out), run.tail()
