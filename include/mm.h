@@ -6,25 +6,28 @@
 #include "loader.h"
 #include "nt/nt.h"
 
-// ---- start -----------------------------------------------------------------------------------------
-// Needs: the loader block, boot's page tables, ke's traps. Gives: pages, system PTEs, protections; the
-// identity map is gone when it returns.
+// ---- start --------------------------------------------------------------------------------------
+// Needs: the loader block, boot's page tables, ke's traps. Gives: pages, system PTEs, protections;
+// the identity map is gone when it returns.
 VOID MmInitialize(PLOADER_BLOCK Block);
 // Frees INIT sections and boot/'s memory. Returns bytes given back.
 SIZE_T MmFreeInitialMemory(VOID);
 // A new processor's page caches.
 VOID MmInitializeProcessor(PKPRCB Prcb);
 
-// ---- physical pages --------------------------------------------------------------------------------
+// ---- physical pages -----------------------------------------------------------------------------
 #define MM_PAGE_ANY    0u
 #define MM_PAGE_ZEROED 1u
 #define MM_NO_PAGE     ((PFN_NUMBER)-1)
 
-// One page, active with one reference. Fails: MM_NO_PAGE when RAM is used up. IRQL: <= DISPATCH_LEVEL.
+// One page, active with one reference. Fails: MM_NO_PAGE when RAM is used up. IRQL: <=
+// DISPATCH_LEVEL.
 PFN_NUMBER MmAllocatePage(ULONG Flags);
 VOID MmFreePage(PFN_NUMBER Page);
+// Zeroes up to Maximum free pages, for the idle loop. Returns how many. IRQL: <= DISPATCH_LEVEL.
+PFN_NUMBER MmZeroFreePages(PFN_NUMBER Maximum);
 
-// ---- system address space --------------------------------------------------------------------------
+// ---- system address space -----------------------------------------------------------------------
 typedef enum _MM_REGION_TYPE {
     MmRegionUser, MmRegionPageTables, MmRegionHyperspace, MmRegionSharedData, MmRegionSystemImages,
     MmRegionSystemPtes, MmRegionPagedPool, MmRegionNonPagedPool, MmRegionNonPagedPoolExecute,
@@ -42,8 +45,8 @@ typedef struct _MM_REGION {
 const MM_REGION *MmFindRegion(const VOID *Address);        // NULL: in none
 const MM_REGION *MmGetRegion(MM_REGION_TYPE Type);
 
-// A run of Pages pages of address space in a region (system PTEs, system images, the pools), with no
-// memory behind it. Fails: NULL. IRQL: <= DISPATCH_LEVEL.
+// A run of Pages pages of address space in a region (system PTEs, system images, the pools), with
+// no memory behind it. Fails: NULL. IRQL: <= DISPATCH_LEVEL.
 PVOID MmReserveSystemRange(MM_REGION_TYPE Region, SIZE_T Pages);
 VOID MmReleaseSystemRange(PVOID Base, SIZE_T Pages);
 
@@ -65,7 +68,8 @@ VOID MmUnmapPhysical(PVOID Mapping, SIZE_T Length);
 PVOID MmAllocatePoolPages(MM_REGION_TYPE Pool, SIZE_T Pages);
 VOID MmFreePoolPages(PVOID Base, SIZE_T Pages);
 
-// A kernel stack of Pages with a guard page below. Returns the base (first byte above it), NULL: none.
+// A kernel stack of Pages with a guard page below. Returns the base (first byte above it), NULL:
+// none.
 PVOID MmCreateKernelStack(SIZE_T Pages);
 VOID MmDeleteKernelStack(PVOID StackBase, SIZE_T Pages);
 
@@ -93,8 +97,40 @@ typedef struct _MM_STATISTICS {
 } MM_STATISTICS;
 VOID MmQueryStatistics(MM_STATISTICS *Statistics);
 
-// For the monitor: region, page table chain and frame of an address, by KdPrintf. IRQL: any.
+// For the monitor's whatis: region, mapping, page and mapping's owner, by KdPrintf. IRQL: any; no
+// lock.
 VOID MmDescribeAddress(const VOID *Address);
 
-PVOID NTAPI MmMapIoSpace(PHYSICAL_ADDRESS PhysicalAddress, SIZE_T NumberOfBytes, MEMORY_CACHING_TYPE CacheType);
+// ---- faults -------------------------------------------------------------------------------------
+// A general protection fault whose cause is a pointer that is not canonical: bugcheck 0x50, P4 = 4.
+DECLSPEC_NORETURN VOID MmBugCheckNonCanonical(PKTRAP_FRAME Frame, ULONG_PTR Address, BOOLEAN Write);
+
+// ---- shared user data ---------------------------------------------------------------------------
+// Where ke writes the page that everyone reads at SHARED_USER_DATA_ADDRESS. Set by MmInitialize.
+extern struct _KUSER_SHARED_DATA *MmSharedUserData;
+
+// ---- exported to drivers ------------------------------------------------------------------------
+extern PVOID MmSystemRangeStart, MmHighestUserAddress;
+extern ULONG_PTR MmUserProbeAddress;
+PVOID NTAPI MmMapIoSpace(PHYSICAL_ADDRESS PhysicalAddress, SIZE_T NumberOfBytes,
+                         MEMORY_CACHING_TYPE CacheType);
 VOID NTAPI MmUnmapIoSpace(PVOID BaseAddress, SIZE_T NumberOfBytes);
+PVOID NTAPI MmMapIoSpaceEx(PHYSICAL_ADDRESS PhysicalAddress, SIZE_T NumberOfBytes, ULONG Protect);
+PVOID NTAPI MmAllocateContiguousMemory(SIZE_T NumberOfBytes,
+                                       PHYSICAL_ADDRESS HighestAcceptableAddress);
+PVOID NTAPI MmAllocateContiguousMemorySpecifyCache(SIZE_T NumberOfBytes,
+                                                   PHYSICAL_ADDRESS LowestAcceptableAddress,
+                                                   PHYSICAL_ADDRESS HighestAcceptableAddress,
+                                                   PHYSICAL_ADDRESS BoundaryAddressMultiple,
+                                                   MEMORY_CACHING_TYPE CacheType);
+PVOID NTAPI MmAllocateContiguousNodeMemory(SIZE_T NumberOfBytes,
+                                           PHYSICAL_ADDRESS LowestAcceptableAddress,
+                                           PHYSICAL_ADDRESS HighestAcceptableAddress,
+                                           PHYSICAL_ADDRESS BoundaryAddressMultiple, ULONG Protect,
+                                           ULONG PreferredNode);
+VOID NTAPI MmFreeContiguousMemory(PVOID BaseAddress);
+VOID NTAPI MmFreeContiguousMemorySpecifyCache(PVOID BaseAddress, SIZE_T NumberOfBytes,
+                                              MEMORY_CACHING_TYPE CacheType);
+PVOID NTAPI MmAllocateNonCachedMemory(SIZE_T NumberOfBytes);
+VOID NTAPI MmFreeNonCachedMemory(PVOID BaseAddress, SIZE_T NumberOfBytes);
+MM_SYSTEMSIZE NTAPI MmQuerySystemSize(VOID);

@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: MIT
+// Page tables: making them, reading them, cache types, the TLB.
+//
+// The tables are seen through the self map: the entry for an address lies at a computed address,
+// and so does the entry for that entry, one level up (MiEntryOf). Tables of system space are made
+// when first needed and stay for good, so an entry that was reachable once stays reachable and
+// readers take no lock. The top-level entries of all regions are made at start: a later process
+// copies them once and has the same system space for ever.
+//
+// A new table is zeroed through the processor's transient window before it is linked in. The other
+// order would let the processor walk, ahead of time, through whatever the page held before.
+//
+// Cache types. The page attribute table is programmed so that PAT, PCD and PWT select WB, WT, UC-,
+// UC as after reset and WC in the fifth place; MTRRs are left as firmware set them. Without a PAT,
+// write-combined becomes uncached.
+//
+// Locks: MiTableLock for all of system space but the PFN database's tables, which MiPfnLock guards.
+// Observability: `!pte ADDRESS`.
+#include "mi.h"
+
+#define MSR_PAT  0x277u
+#define MSR_EFER 0xC0000080u
+#define EFER_NXE 0x800ull
+#define CR0_WP   0x10000u
+#define CR4_PGE  0x80u
+#define CR4_UMIP 0x800u
+#define CR4_SMEP 0x100000u
+#define CR4_SMAP 0x200000u
+
+// WB WT UC- UC, then WC WT UC- UC: the first four as after reset.
+#define PAT_VALUE 0x0007040100070406ull
+
+#define FLUSH_ALL_PAGES 64u // from so many pages on it is cheaper to forget everything
+
+ULONG64 MiNoExecute, MiGlobal;
+ULONG64 MiCacheBits[MmMaximumCacheType] = {
+    [MmNonCached] = PTE_PCD | PTE_PWT,
+    [MmWriteCombined] = PTE_PCD | PTE_PWT,
+    [MmNonCachedUnordered] = PTE_PCD | PTE_PWT,
+    [MmUSWCCached] = PTE_PCD | PTE_PWT,
+};
+ULONG MiTablePages;
+PFN_NUMBER MiPhysicalLimit;
+
+static KSPIN_LOCK MiTableLock;
+
+// ---- processor ----------------------------------------------------------------------------------
+static ULONG INIT_CODE MiCpuid(ULONG Leaf, ULONG Register)
+{
+    ULONG Registers[4];
+    KiCpuid(Leaf & 0x80000000u, 0, Registers);
+    if (Registers[0] < Leaf)
+        return 0;
+    KiCpuid(Leaf, 0, Registers);
+    return Registers[Register];
+}
+
+enum { Eax, Ebx, Ecx, Edx };
+
+static ULONG INIT_CODE MiProtectionFeatures(VOID)
+{
+    ULONG Ebx7 = MiCpuid(7, Ebx), Ecx7 = MiCpuid(7, Ecx);
+    return (MiCpuid(1, Edx) & 1u << 13 ? CR4_PGE : 0) | (Ebx7 & 1u << 7 ? CR4_SMEP : 0) |
+           (Ebx7 & 1u << 20 ? CR4_SMAP : 0) | (Ecx7 & 1u << 2 ? CR4_UMIP : 0);
+}
+
+static VOID INIT_CODE MiProgramPat(VOID)
+{
+    if ((MiCpuid(1, Edx) & 1u << 16) == 0)
+        return;
+    MiFlushCaches();
+    KiWriteMsr(MSR_PAT, PAT_VALUE);
+    KiWriteCr3(KiReadCr3());
+    MiCacheBits[MmWriteCombined] = MiCacheBits[MmUSWCCached] = PTE_PAT;
+}
+
+VOID INIT_CODE MiEnableProcessorFeatures(VOID)
+{
+    KiWriteCr0(KiReadCr0() | CR0_WP);
+    KiWriteCr4(KiReadCr4() | MiProtectionFeatures());
+    MiProgramPat();
+}
+
+static BOOLEAN INIT_CODE MiNoExecuteIsOn(VOID)
+{
+    return (MiCpuid(0x80000001u, Edx) & 1u << 20) != 0 && (KiReadMsr(MSR_EFER) & EFER_NXE) != 0;
+}
+
+VOID INIT_CODE MiInitializePageTables(VOID)
+{
+    ULONG Width = MiCpuid(0x80000008u, Eax) & 0xFF;
+    MiEnableProcessorFeatures();
+    MiNoExecute = MiNoExecuteIsOn() ? PTE_NX : 0;
+    MiGlobal = MiCpuid(1, Edx) & 1u << 13 ? PTE_GLOBAL : 0;
+    if (Width == 0)
+        Width = 36; // PAE before processors said so
+    MiPhysicalLimit = (PFN_NUMBER)((1ull << (Width < 52 ? Width : 52)) >> PAGE_SHIFT);
+    MiBootProcessor.Transient = (PVOID)MM_TRANSIENT_ADDRESS;
+    KeInitializeSpinLock(&MiTableLock);
+}
+
+VOID MiFlushCaches(VOID)
+{
+    __asm__ volatile("wbinvd" ::: "memory");
+}
+
+// The one place that has to reach the other processors once there are any.
+VOID MiFlushTlb(const VOID *Base, SIZE_T Pages)
+{
+    if (Pages < FLUSH_ALL_PAGES) {
+        for (SIZE_T i = 0; i < Pages; i++)
+            KiInvalidatePage((const UCHAR *)Base + i * PAGE_SIZE);
+        return;
+    }
+    BOOLEAN Enabled = KiDisableInterrupts();
+    ULONG_PTR Cr4 = KiReadCr4();
+    if (Cr4 & CR4_PGE) {
+        KiWriteCr4(Cr4 & ~(ULONG_PTR)CR4_PGE);
+        KiWriteCr4(Cr4);
+    } else {
+        KiWriteCr3(KiReadCr3());
+    }
+    KiRestoreInterrupts(Enabled);
+}
+
+// ---- transient window ---------------------------------------------------------------------------
+PVOID MiMapTransient(PFN_NUMBER Page)
+{
+    PVOID Window = MiCurrentProcessor()->Transient;
+    PMMPTE Pte = MiPteOf((ULONG_PTR)Window);
+    MiReplacePte(Pte,
+                 PAGE_BYTES(Page) | PTE_VALID | PTE_WRITE | PTE_ACCESSED | PTE_DIRTY | MiNoExecute);
+    KiInvalidatePage(Window);
+    return Window;
+}
+
+VOID MiZeroPage(PFN_NUMBER Page)
+{
+    memset(MiMapTransient(Page), 0, PAGE_SIZE);
+}
+
+// ---- reading ------------------------------------------------------------------------------------
+static VOID MiNarrowRights(MI_MAPPING *Mapping, ULONG64 Entry)
+{
+    if ((Entry & PTE_WRITE) == 0)
+        Mapping->Rights &= ~MM_WRITE;
+    if ((Entry & PTE_NX) != 0)
+        Mapping->Rights &= ~MM_EXECUTE;
+}
+
+BOOLEAN MiQueryMapping(ULONG_PTR Address, MI_MAPPING *Mapping)
+{
+    memset(Mapping, 0, sizeof(*Mapping));
+    if (!MiIsCanonical(Address))
+        return FALSE;
+    Mapping->Rights = MM_READ | MM_WRITE | MM_EXECUTE;
+    for (ULONG Level = MI_SELF_MAP_LEVELS; Level != 0; Level--) {
+        Mapping->Level = Level;
+        Mapping->Address = MiEntryOf(Address, Level);
+        Mapping->Entry = MiReadPte(Mapping->Address);
+        if ((Mapping->Entry & PTE_VALID) == 0)
+            return TRUE;
+        MiNarrowRights(Mapping, Mapping->Entry);
+        if (Level != 1 && (Mapping->Entry & PTE_LARGE) != 0)
+            break;
+    }
+    Mapping->Valid = TRUE;
+    PFN_NUMBER Within = ((PFN_NUMBER)1 << 9 * (Mapping->Level - 1)) - 1;
+    Mapping->Page = (PTE_FRAME(Mapping->Entry) & ~Within) | (Address >> PAGE_SHIFT & Within);
+    return TRUE;
+}
+
+BOOLEAN MmIsMapped(const VOID *Address, ULONG Protection)
+{
+    MI_MAPPING Mapping;
+    return MiQueryMapping((ULONG_PTR)Address, &Mapping) && Mapping.Valid &&
+           (Mapping.Rights & Protection) == Protection;
+}
+
+BOOLEAN MiIsChunkPopulated(PFN_NUMBER Chunk)
+{
+    return MmIsMapped(&MiPfnDatabase[Chunk * MI_CHUNK_PAGES], MM_READ);
+}
+
+/// MmIsAddressValid: would an access to this byte go without a page fault?
+/// The answer holds as long as the caller keeps the memory from being freed, and no longer.
+/// VirtualAddress: any. Returns TRUE when it is mapped.
+/// IRQL: <= DISPATCH_LEVEL. Fails: never.
+/// Source: WDK documentation, "MmIsAddressValid".
+BOOLEAN NTAPI MmIsAddressValid(PVOID VirtualAddress)
+{
+    return MmIsMapped(VirtualAddress, MM_READ);
+}
+EXPORT(MmIsAddressValid, DISPATCH_LEVEL, "WDK: MmIsAddressValid");
+
+/// MmGetPhysicalAddress: the physical address behind a virtual one.
+/// BaseAddress: any; the memory should be nonpaged or locked.
+/// Returns the physical address of that byte, 0 when it is not mapped.
+/// IRQL: any. Fails: 0.
+/// Source: WDK documentation, "MmGetPhysicalAddress".
+PHYSICAL_ADDRESS NTAPI MmGetPhysicalAddress(PVOID BaseAddress)
+{
+    PHYSICAL_ADDRESS Address = {.QuadPart = 0};
+    MI_MAPPING Mapping;
+    if (MiQueryMapping((ULONG_PTR)BaseAddress, &Mapping) && Mapping.Valid)
+        Address.QuadPart = (LONGLONG)(PAGE_BYTES(Mapping.Page) + BYTE_OFFSET(BaseAddress));
+    return Address;
+}
+EXPORT(MmGetPhysicalAddress, EXPORT_ANY_IRQL, "WDK: MmGetPhysicalAddress");
+
+// ---- making -------------------------------------------------------------------------------------
+#define PTE_TABLE (PTE_VALID | PTE_WRITE | PTE_ACCESSED)
+
+static BOOLEAN MiLinkTable(PMMPTE Entry, MI_SUPPLY_ROUTINE *Supply, PVOID Context)
+{
+    PFN_NUMBER Page = Supply(Context);
+    if (Page == MM_NO_PAGE)
+        return FALSE;
+    MiZeroPage(Page);
+    MiWriteValidPte(Entry, PAGE_BYTES(Page) | PTE_TABLE);
+    MiTablePages++;
+    return TRUE;
+}
+
+BOOLEAN MiEnsureTables(ULONG_PTR Address, MI_SUPPLY_ROUTINE *Supply, PVOID Context)
+{
+    for (ULONG Level = MI_SELF_MAP_LEVELS; Level > 1; Level--) {
+        PMMPTE Entry = MiEntryOf(Address, Level);
+        if ((MiReadPte(Entry) & PTE_VALID) == 0 && !MiLinkTable(Entry, Supply, Context))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+static PFN_NUMBER MiSupplyTablePage(PVOID Context)
+{
+    PFN_NUMBER Page = MmAllocatePage(MM_PAGE_ANY);
+    if (Page != MM_NO_PAGE)
+        MiPfn(Page)->u3.Fixed = 1;
+    return Page;
+}
+
+// The levels above are looked at only where the one below is not there to be asked.
+static BOOLEAN MiHasTable(ULONG_PTR Address)
+{
+    for (ULONG Level = MI_SELF_MAP_LEVELS; Level > 1; Level--)
+        if ((MiReadPte(MiEntryOf(Address, Level)) & PTE_VALID) == 0)
+            return FALSE;
+    return TRUE;
+}
+
+BOOLEAN MiMakeTables(PVOID Base, SIZE_T Pages)
+{
+    ULONG_PTR Address = (ULONG_PTR)Base, Last = Address + (Pages - 1) * PAGE_SIZE;
+    for (;; Address = ALIGN_DOWN_BY(Address, LARGE_PAGE_SIZE) + LARGE_PAGE_SIZE) {
+        if (!MiHasTable(Address)) {
+            KIRQL OldIrql = MiAcquire(&MiTableLock);
+            BOOLEAN Made = MiEnsureTables(Address, MiSupplyTablePage, NULL);
+            MiRelease(&MiTableLock, OldIrql);
+            if (!Made)
+                return FALSE;
+        }
+        if (Last - ALIGN_DOWN_BY(Address, LARGE_PAGE_SIZE) < LARGE_PAGE_SIZE)
+            return TRUE;
+    }
+}
+
+// User space and hyperspace are each process's own. The page directories of i386 all exist from
+// boot on.
+VOID INIT_CODE MiShareTopLevel(VOID)
+{
+    KIRQL OldIrql = MiAcquire(&MiTableLock);
+    for (ULONG i = MmRegionSharedData; i < MmRegionMaximum && MI_SELF_MAP_LEVELS > 2; i++) {
+        PMMPTE Entry = MiEntryOf(MiRegion[i].Base, MI_SELF_MAP_LEVELS);
+        if (MiRegion[i].Size != 0 && (MiReadPte(Entry) & PTE_VALID) == 0 &&
+            !MiLinkTable(Entry, MiSupplyTablePage, NULL))
+            KiBugCheck(NO_PAGES_AVAILABLE, MiTotalPages, 0, 0, 0, NULL,
+                       "No RAM for the first page tables.");
+    }
+    MiRelease(&MiTableLock, OldIrql);
+}
+
+VOID MiMapPages(PVOID Base, PFN_NUMBER Page, SIZE_T Pages, ULONG Protection,
+                MEMORY_CACHING_TYPE Cache)
+{
+    PMMPTE Pte = MiPteOf((ULONG_PTR)Base);
+    ULONG64 Value = MiMakePte(Page, Protection, Cache);
+    for (SIZE_T i = 0; i < Pages; i++, Value += PAGE_SIZE)
+        MiWriteValidPte(Pte + i, Value);
+}
+
+VOID MiUnmapPages(PVOID Base, SIZE_T Pages)
+{
+    PMMPTE Pte = MiPteOf((ULONG_PTR)Base);
+    for (SIZE_T i = 0; i < Pages; i++)
+        MiWriteInvalidPte(Pte + i, (MiReadPte(Pte + i) & PTE_FRAME_MASK) | PTE_SOFT_FREED);
+    MiFlushTlb(Base, Pages);
+}
+
+// ---- monitor ------------------------------------------------------------------------------------
+// C G L D A N T U/K W/R E V, as WinDbg prints them; a clear bit is '-', K, R or blank.
+static VOID MiFormatFlags(ULONG64 Entry, char Text[12])
+{
+    static const struct {
+        ULONG64 Bit;
+        char Set, Clear;
+    } Flag[] = {{0x200, 'C', '-'},     {PTE_GLOBAL, 'G', '-'},   {PTE_LARGE, 'L', '-'},
+                {PTE_DIRTY, 'D', '-'}, {PTE_ACCESSED, 'A', '-'}, {PTE_PCD, 'N', '-'},
+                {PTE_PWT, 'T', '-'},   {PTE_USER, 'U', 'K'},     {PTE_WRITE, 'W', 'R'},
+                {PTE_NX, '-', 'E'},    {PTE_VALID, 'V', ' '}};
+    for (ULONG i = 0; i < RTL_NUMBER_OF(Flag); i++)
+        Text[i] = Entry & Flag[i].Bit ? Flag[i].Set : Flag[i].Clear;
+    Text[RTL_NUMBER_OF(Flag)] = 0;
+}
+
+static VOID MiPrintInvalidEntry(ULONG64 Entry)
+{
+    if (Entry & PTE_SOFT_GUARD)
+        KdPrintf("  not valid: guard page\n");
+    else if (Entry & PTE_SOFT_FREED)
+        KdPrintf("  not valid: freed, was page %llX\n", (ULONG64)PTE_FRAME(Entry));
+    else
+        KdPrintf("  not valid\n");
+}
+
+static BOOLEAN MmPteCommand(const char *Arguments)
+{
+    static const char *const Name[] = {"", "PTE", "PDE", "PPE", "PXE"};
+    ULONG64 Address;
+    if (!KdParseNumber(&Arguments, &Address))
+        return FALSE;
+    if (!MiIsCanonical((ULONG_PTR)Address)) {
+        KdPrintf("%p is not a canonical address\n", (PVOID)(ULONG_PTR)Address);
+        return TRUE;
+    }
+    KdPrintf("                 VA %p\n", (PVOID)(ULONG_PTR)Address);
+    for (ULONG Level = MI_SELF_MAP_LEVELS; Level != 0; Level--) {
+        PMMPTE Pte = MiEntryOf((ULONG_PTR)Address, Level);
+        ULONG64 Entry = MiReadPte(Pte);
+        char Flags[12];
+        KdPrintf("%s at %p  contains %016llX", Name[Level], Pte, Entry);
+        if ((Entry & PTE_VALID) == 0) {
+            MiPrintInvalidEntry(Entry);
+            return TRUE;
+        }
+        MiFormatFlags(Entry, Flags);
+        KdPrintf("  pfn %-8llX %s\n", (ULONG64)PTE_FRAME(Entry), Flags);
+        if (Level != 1 && (Entry & PTE_LARGE) != 0) {
+            KdPrintf("  a large page of %u KiB\n", 4u << (9 * (Level - 1)));
+            return TRUE;
+        }
+    }
+    return TRUE;
+}
+KD_COMMAND(pte, "!pte", "!pte ADDRESS: the page table entries that map it", MmPteCommand,
+           KD_SAFE_IN_BUGCHECK);

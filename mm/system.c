@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: MIT
+// System address space: reserving it, putting memory behind it, mapping physical memory into it.
+//
+// Reserving and committing are apart, because they end apart: a pool gives pages back and keeps the
+// address space, a mapping of a device has address space and no pages of its own. What is reserved
+// belongs to whoever reserved it, so page table entries are written without a lock.
+//
+// mm's own growing arrays (MI_ARRAY) live in a region of their own that is handed out once at start
+// and never given back.
+//
+// An entry that is no longer valid keeps its frame number and says that it was freed, or that it is
+// a guard page: the fault routine and `!pte` tell the reader (mm/fault.c).
+//
+// Locks: none here but those of mm/range.c, mm/pte.c and mm/pfn.c. Observability: `!vm`.
+#include "mi.h"
+
+#define GUARD_PAGES 1u
+
+static MI_RANGE MiRanges[MmRegionMaximum];
+static ULONG_PTR MiBookkeepingNext;
+static SIZE_T MiPoolPageCount[MmRegionMaximum];
+BOOLEAN MiPoolNeverExecutes;
+
+static BOOLEAN MiHasRange(MM_REGION_TYPE Type)
+{
+    return Type == MmRegionSystemImages || Type == MmRegionSystemPtes ||
+           Type == MmRegionPagedPool || Type == MmRegionNonPagedPool ||
+           Type == MmRegionNonPagedPoolExecute;
+}
+
+MI_RANGE *MiRangeOf(MM_REGION_TYPE Type)
+{
+    return MiHasRange(Type) && MiRanges[Type].Groups != 0 ? &MiRanges[Type] : NULL;
+}
+
+// ---- mm's own arrays ----------------------------------------------------------------------------
+VOID INIT_CODE MiCreateArray(MI_ARRAY *Array, SIZE_T Limit)
+{
+    const MM_REGION *Region = MmGetRegion(MmRegionBookkeeping);
+    Array->Base = (PUCHAR)MiBookkeepingNext;
+    Array->Committed = 0;
+    Array->Limit = ROUND_TO_PAGES(Limit);
+    MiBookkeepingNext += Array->Limit;
+    VERIFY(MiBookkeepingNext - Region->Base <= Region->Size);
+}
+
+BOOLEAN MiGrowArray(MI_ARRAY *Array, SIZE_T Bytes)
+{
+    SIZE_T Wanted = ROUND_TO_PAGES(Bytes);
+    if (Wanted <= Array->Committed)
+        return TRUE;
+    if (Wanted > Array->Limit || !MmCommitSystemRange(Array->Base + Array->Committed,
+                                                      (Wanted - Array->Committed) >> PAGE_SHIFT,
+                                                      MM_READ | MM_WRITE, MM_PAGE_ZEROED))
+        return FALSE;
+    Array->Committed = Wanted;
+    return TRUE;
+}
+
+// ---- reserve ------------------------------------------------------------------------------------
+PVOID MmReserveSystemRange(MM_REGION_TYPE Region, SIZE_T Pages)
+{
+    ASSERT(MiHasRange(Region));
+    return MiReserveRange(&MiRanges[Region], Pages);
+}
+
+static MM_REGION_TYPE MiRegionOfRange(ULONG_PTR Base)
+{
+    if (Base - MiRegion[MmRegionSystemPtes].Base < MiRegion[MmRegionSystemPtes].Size)
+        return MmRegionSystemPtes;
+    const MM_REGION *Region = MmFindRegion((PVOID)Base);
+    return Region == NULL ? MmRegionMaximum : Region->Type;
+}
+
+VOID MmReleaseSystemRange(PVOID Base, SIZE_T Pages)
+{
+    MM_REGION_TYPE Type = MiRegionOfRange((ULONG_PTR)Base);
+    if (!MiHasRange(Type) || !MiReleaseRange(&MiRanges[Type], Base, Pages))
+        KiBugCheck(SYSTEM_PTE_MISUSE, 0x304, (ULONG_PTR)Base, Pages, 0, NULL,
+                   "A range of system address space was released that is not reserved.");
+}
+
+// ---- commit -------------------------------------------------------------------------------------
+static BOOLEAN MiCommitPage(PMMPTE Pte, ULONG Protection, ULONG PageFlags)
+{
+    PFN_NUMBER Page = MmAllocatePage(PageFlags);
+    if (Page == MM_NO_PAGE)
+        return FALSE;
+    MiPfn(Page)->PteAddress = Pte;
+    MiWriteValidPte(Pte, MiMakePte(Page, Protection, MmCached));
+    return TRUE;
+}
+
+BOOLEAN MmCommitSystemRange(PVOID Base, SIZE_T Pages, ULONG Protection, ULONG PageFlags)
+{
+    PMMPTE Pte = MiPteOf((ULONG_PTR)Base);
+    if (!MiMakeTables(Base, Pages))
+        return FALSE;
+    for (SIZE_T Done = 0; Done < Pages; Done++) {
+        ASSERT((MiReadPte(Pte + Done) & PTE_VALID) == 0);
+        if (!MiCommitPage(Pte + Done, Protection, PageFlags)) {
+            MmDecommitSystemRange(Base, Done);
+            return FALSE;
+        }
+    }
+    return TRUE;
+}
+
+VOID MmDecommitSystemRange(PVOID Base, SIZE_T Pages)
+{
+    PMMPTE Pte = MiPteOf((ULONG_PTR)Base);
+    MiUnmapPages(Base, Pages);
+    for (SIZE_T i = 0; i < Pages; i++)
+        MmFreePage(PTE_FRAME(MiReadPte(Pte + i)));
+}
+
+VOID MmProtectSystemRange(PVOID Base, SIZE_T Pages, ULONG Protection)
+{
+    PMMPTE Pte = MiPteOf((ULONG_PTR)Base);
+    for (SIZE_T i = 0; i < Pages; i++) {
+        ULONG64 Entry = MiReadPte(Pte + i);
+        if (Entry & PTE_VALID)
+            MiReplacePte(Pte + i, (Entry & ~(PTE_WRITE | PTE_NX)) | MiProtectionBits(Protection));
+    }
+    MiFlushTlb(Base, Pages);
+}
+
+// ---- physical memory ----------------------------------------------------------------------------
+PVOID MmMapPhysical(ULONG64 Address, SIZE_T Length, ULONG Protection, MEMORY_CACHING_TYPE Cache)
+{
+    ULONG Offset = (ULONG)Address & (PAGE_SIZE - 1);
+    SIZE_T Pages = (Offset + Length + PAGE_SIZE - 1) >> PAGE_SHIFT;
+    ULONG64 First = Address >> PAGE_SHIFT;
+    if (Pages == 0 || First >= MiPhysicalLimit || Pages > MiPhysicalLimit - First)
+        return NULL;
+    if (MiCacheBits[Cache] != 0 && MiIsRam((PFN_NUMBER)First, Pages))
+        return NULL;
+    PVOID Base = MmReserveSystemRange(MmRegionSystemPtes, Pages);
+    if (Base == NULL)
+        return NULL;
+    if (!MiMakeTables(Base, Pages)) {
+        MmReleaseSystemRange(Base, Pages);
+        return NULL;
+    }
+    MiMapPages(Base, (PFN_NUMBER)First, Pages, Protection, Cache);
+    return (PUCHAR)Base + Offset;
+}
+
+VOID MmUnmapPhysical(PVOID Mapping, SIZE_T Length)
+{
+    SIZE_T Pages = ADDRESS_AND_SIZE_TO_SPAN_PAGES(Mapping, Length);
+    MiUnmapPages(PAGE_ALIGN(Mapping), Pages);
+    MmReleaseSystemRange(PAGE_ALIGN(Mapping), Pages);
+}
+
+// ---- pools --------------------------------------------------------------------------------------
+static ULONG MiPoolProtection(MM_REGION_TYPE Pool)
+{
+    BOOLEAN Executes = Pool == MmRegionNonPagedPoolExecute ||
+                       (Pool == MmRegionPagedPool && MI_PAGED_POOL_EXECUTES);
+    return MM_READ | MM_WRITE | (Executes && !MiPoolNeverExecutes ? MM_EXECUTE : 0);
+}
+
+PVOID MmAllocatePoolPages(MM_REGION_TYPE Pool, SIZE_T Pages)
+{
+    PVOID Base = MmReserveSystemRange(Pool, Pages);
+    if (Base == NULL)
+        return NULL;
+    if (!MmCommitSystemRange(Base, Pages, MiPoolProtection(Pool), MM_PAGE_ANY)) {
+        MmReleaseSystemRange(Base, Pages);
+        return NULL;
+    }
+    __atomic_fetch_add(&MiPoolPageCount[Pool], Pages, __ATOMIC_RELAXED);
+    return Base;
+}
+
+VOID MmFreePoolPages(PVOID Base, SIZE_T Pages)
+{
+    MM_REGION_TYPE Pool = MiRegionOfRange((ULONG_PTR)Base);
+    MmDecommitSystemRange(Base, Pages);
+    MmReleaseSystemRange(Base, Pages);
+    __atomic_fetch_sub(&MiPoolPageCount[Pool], Pages, __ATOMIC_RELAXED);
+}
+
+SIZE_T MiPoolPages(MM_REGION_TYPE Pool)
+{
+    return MiPoolPageCount[Pool];
+}
+
+// ---- kernel stacks ------------------------------------------------------------------------------
+// The guard page is the lowest of the range; an overflow finds nothing mapped there.
+PVOID MmCreateKernelStack(SIZE_T Pages)
+{
+    PUCHAR Guard = MmReserveSystemRange(MmRegionSystemPtes, Pages + GUARD_PAGES);
+    if (Guard == NULL)
+        return NULL;
+    PUCHAR Stack = Guard + GUARD_PAGES * PAGE_SIZE;
+    if (!MiMakeTables(Guard, GUARD_PAGES) ||
+        !MmCommitSystemRange(Stack, Pages, MM_READ | MM_WRITE, MM_PAGE_ANY)) {
+        MmReleaseSystemRange(Guard, Pages + GUARD_PAGES);
+        return NULL;
+    }
+    MiWriteInvalidPte(MiPteOf((ULONG_PTR)Guard), PTE_SOFT_GUARD);
+    return Stack + Pages * PAGE_SIZE;
+}
+
+VOID MmDeleteKernelStack(PVOID StackBase, SIZE_T Pages)
+{
+    PUCHAR Stack = (PUCHAR)StackBase - Pages * PAGE_SIZE;
+    MmDecommitSystemRange(Stack, Pages);
+    MiWriteInvalidPte(MiPteOf((ULONG_PTR)Stack - PAGE_SIZE), 0);
+    MmReleaseSystemRange(Stack - GUARD_PAGES * PAGE_SIZE, Pages + GUARD_PAGES);
+}
+
+// ---- start --------------------------------------------------------------------------------------
+VOID INIT_CODE MiInitializeSystemSpace(VOID)
+{
+    MiBookkeepingNext = MiRegion[MmRegionBookkeeping].Base;
+    for (ULONG i = 0; i < MmRegionMaximum; i++)
+        if (MiHasRange(i))
+            MiInitializeRange(&MiRanges[i], MiRegion[i].Base, MiRegion[i].Size);
+}
