@@ -66,6 +66,14 @@ FORCEINLINE PKPRCB KeGetCurrentPrcb(VOID)
     return Prcb;
 }
 
+// The running processor's PoolProcessor; volatile because only a raised IRQL keeps the processor.
+FORCEINLINE PVOID KiReadPoolProcessor(VOID)
+{
+    PVOID Value;
+    __asm__ volatile("movq %%gs:%c1, %0" : "=r"(Value) : "i"(FIELD_OFFSET(KPCR, Prcb.PoolProcessor)) : "memory");
+    return Value;
+}
+
 FORCEINLINE KIRQL KiGetIrql(VOID)
 {
     ULONG64 Cr8;

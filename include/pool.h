@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+// pool: what drivers allocate from (mm/pool*.c).
+#pragma once
+
+#include "nt/nt.h"
+#include "ke.h"
+
+VOID ExInitializePool(VOID);  // needs MmInitialize
+// Caches and counters of one processor. Fails: FALSE when memory is used up.
+BOOLEAN ExInitializePoolProcessor(PKPRCB Prcb);
+// Once a second: pages that a burst left empty go back to the memory manager. IRQL: <= DISPATCH_LEVEL.
+VOID ExTrimPool(VOID);
+
+PVOID NTAPI ExAllocatePool(POOL_TYPE PoolType, SIZE_T NumberOfBytes);
+PVOID NTAPI ExAllocatePoolWithTag(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag);
+VOID NTAPI ExFreePool(PVOID P);
+VOID NTAPI ExFreePoolWithTag(PVOID P, ULONG Tag);
+
+// What is known of a pool block, for the monitor, whatis and reports.
+typedef struct _EX_POOL_BLOCK {
+    ULONG_PTR Address;   // first byte of the block
+    SIZE_T Size;         // bytes asked for; of a free block: the bytes it has room for
+    SIZE_T Reserved;     // bytes the block takes
+    ULONG Tag;           // of a free block: its last tag, 0 when it never had one
+    POOL_TYPE PoolType;  // NonPagedPool, PagedPool or NonPagedPoolNx
+    BOOLEAN Allocated;
+    ULONG_PTR Caller;    // call site of the allocation, or of the free; 0: unknown
+} EX_POOL_BLOCK;
+
+// The block, allocated or free, in which Address lies. Returns FALSE when there is none.
+// IRQL: any; takes no lock.
+BOOLEAN ExQueryPoolBlock(const VOID *Address, EX_POOL_BLOCK *Block);
+
+// Use by tag, as poolmon shows it. Nonpaged sums both nonpaged pools.
+typedef struct _EX_POOL_TAG {
+    ULONG Tag;
+    ULONG64 NonPagedAllocs, NonPagedFrees, NonPagedBytes;
+    ULONG64 PagedAllocs, PagedFrees, PagedBytes;
+} EX_POOL_TAG;
+
+// Counters of the tag with this number; tags are numbered from 0 in order of their first use.
+// Returns FALSE behind the last. IRQL: any; takes no lock.
+BOOLEAN ExQueryPoolTag(ULONG Number, EX_POOL_TAG *Use);
+
+typedef struct _EX_POOL_STATISTICS {
+    ULONG64 Pages;            // held by the pool, its bookkeeping not counted
+    ULONG64 BookkeepingPages; // descriptors, records, counters, caches of all pools
+    ULONG64 ZeroByteRequests; // since start, all pools
+    ULONG64 Failures;         // requests answered with NULL since start, all pools
+} EX_POOL_STATISTICS;
+VOID ExQueryPoolStatistics(POOL_TYPE PoolType, EX_POOL_STATISTICS *Statistics);
+
+// Checks the allocator's own state page by page. Returns NULL when all is well, else what is not.
+// For tests and the monitor: the pools must be at rest. IRQL: any.
+const char *ExValidatePool(VOID);

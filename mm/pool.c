@@ -1,0 +1,406 @@
+// SPDX-License-Identifier: MIT
+// The pools: ExAllocatePoolWithTag, ExFreePoolWithTag and their kin.
+//
+// Problem. Drivers allocate and free small blocks all day, at IRQLs up to DISPATCH_LEVEL, on every
+// processor, and name the owner of each block by a tag. They also make mistakes: they write past the end,
+// free twice, free with another's tag, free what never was a block. The first must cost next to nothing;
+// each of the second must end in a bugcheck that says who did it.
+//
+// Idea. Nothing of the allocator's own lies in or beside a block. What is known of a block is an 8-byte
+// record (call site, owner, size) in the bookkeeping region, and a page of small blocks holds blocks of
+// one class only. So the way from an address to its record is arithmetic: page number -> descriptor ->
+// reciprocal of the block size -> record. An overrun meets other blocks or an unmapped page, never the
+// allocator's state.
+//
+//   cell      The fast path needs three things of a request: which blocks serve it, whom to count it for,
+//             and whether it is legal at all. A cell answers all three. It stands for one combination of
+//             tag, pool type and size class, is found by hashing the arguments as they come, and exists
+//             only if the combination passed every check once. It holds the two counters of that
+//             combination (bytes in use follow: every block of a class has the same size) and the way to
+//             the cache. Every processor has its own array of cells with the same identities in them.
+//   cache     A stack of up to 124 free blocks of a pool and class, one a processor. Allocation pops,
+//             free pushes; both run at DISPATCH_LEVEL and touch no line that another processor writes.
+//             A block may be freed on any processor: it goes into that processor's cache.
+//   pages     Caches exchange 62 blocks at a time with the pages (poolpage.c), under the class's lock.
+//             A page whose blocks are all back is kept for a while, then returned to mm.
+//   large     Requests over 2048 bytes take whole pages; the record is in the first page's descriptor.
+//
+// Sizes. Blocks are multiples of 16 bytes, chosen so that a page holds 1/n of itself n times with little
+// left: none crosses a page (PL-21). A block smaller than its class has up to eight canary bytes behind
+// its last one, compared at free (BC-30). A request of a page or more starts on a page (PL-22).
+//
+// Invariants. A record's Size is zero exactly while its block is free. A block is in one place: allocated,
+// in one cache, or set in its page's FreeMap. Allocs - Frees, summed over all processors' cells, is the
+// number of live blocks of the combination. ExValidatePool (poolcheck.c) proves these on a pool at rest.
+//
+// What can go wrong. Memory is used up: the caller's caches and all empty pages are given back and the
+// request is tried once more, then answered with NULL (or raised where asked). More than 64 K combinations:
+// the rest is counted under the tag "Ovfl", and their tags are not compared at free.
+//
+// Paged pool. No block is touched while the IRQL is raised here, so its pages may be anywhere: canaries are
+// written after lowering and compared before raising.
+//
+// Observability. !pool, !poolused, whatis; leak reports at unload; tests/host/test_pool.c,
+// tests/guest/pool.c. Checked build: freed blocks are filled, and looked at when they are used again.
+#include "poolp.h"
+
+// Leaf routines that must stay short: a frame and a return through the caller's frame cost a tenth of them.
+#define POOL_HOT __attribute__((optimize("omit-frame-pointer", "optimize-sibling-calls"), hot))
+
+#define ALLOCATE_SOURCE "WDK, wdm.h: ExAllocatePoolWithTag"
+#define FREE_SOURCE     "WDK, wdm.h: ExFreePoolWithTag"
+
+FORCEINLINE POOL_CELL *ExpCells(VOID)
+{
+    return KiReadPoolProcessor();
+}
+
+POOL *ExpPoolOfAddress(ULONG_PTR Address)
+{
+    for (ULONG Index = 0; Index < PoolCount; Index++)
+        if (Address - ExpPool[Index].Base < ExpPool[Index].Limit)
+            return &ExpPool[Index];
+    return NULL;
+}
+
+// ---- canaries --------------------------------------------------------------------------------------
+// The watched bytes behind a block: eight where there is room, else what the class leaves. Both cases are
+// one unaligned 64-bit word under a mask; the word may begin inside the block.
+typedef struct _POOL_SLACK { ULONG64 *Word; ULONG64 Mask; } POOL_SLACK;
+
+FORCEINLINE POOL_SLACK ExpSlack(PVOID Block, SIZE_T Bytes, SIZE_T BlockSize)
+{
+    SIZE_T Slack = BlockSize - Bytes;
+    if (Slack >= POOL_CANARY_LENGTH)
+        return (POOL_SLACK){(PVOID)((ULONG_PTR)Block + Bytes), ~0ull};
+    return (POOL_SLACK){(PVOID)((ULONG_PTR)Block + BlockSize - POOL_CANARY_LENGTH),
+                        ~0ull << (8 * (POOL_CANARY_LENGTH - Slack))};
+}
+
+typedef ULONG64 __attribute__((aligned(1), may_alias)) UNALIGNED_ULONG64;
+
+FORCEINLINE VOID ExpSetCanary(PVOID Block, SIZE_T Bytes, SIZE_T BlockSize)
+{
+    POOL_SLACK Slack = ExpSlack(Block, Bytes, BlockSize);
+    UNALIGNED_ULONG64 *Word = Slack.Word;
+    *Word = (*Word & ~Slack.Mask) | (ExpCanary & Slack.Mask);
+}
+
+FORCEINLINE BOOLEAN ExpCanaryIntact(PVOID Block, SIZE_T Bytes, SIZE_T BlockSize)
+{
+    POOL_SLACK Slack = ExpSlack(Block, Bytes, BlockSize);
+    return ((*(UNALIGNED_ULONG64 *)Slack.Word ^ ExpCanary) & Slack.Mask) == 0;
+}
+
+// ---- cache operations, at DISPATCH_LEVEL -----------------------------------------------------------
+// A block from the cell's cache, counted and recorded. NULL: the cache is empty.
+FORCEINLINE PVOID ExpPop(POOL_CELL *Cell, SIZE_T Bytes, ULONG_PTR Caller)
+{
+    POOL_CACHE *Cache = Cell->Cache;
+    ULONG Count = Cache->Count;
+    if (__builtin_expect(Count == 0, 0))
+        return NULL;
+    Count--;
+    POOL_RECORD *Record = Cache->Record[Count];
+    Cache->Count = (UCHAR)Count;
+    Cell->Allocs++;
+    Record->Caller = (ULONG)Caller;
+    Record->Cell = Cell->Index;
+    Record->Size = (USHORT)Bytes;
+    return Cache->Block[Count];
+}
+
+static DECLSPEC_NOINLINE VOID ExpFlushFull(POOL_CELL *Cell)
+{
+    ExpFlush(&ExpPool[Cell->Pool], Cell->Class, Cell->Cache, POOL_CACHE_BATCH);
+}
+
+FORCEINLINE VOID ExpPush(POOL_CELL *Cell, PVOID Block, POOL_RECORD *Record, ULONG_PTR Caller)
+{
+    POOL_CACHE *Cache = Cell->Cache;
+    ULONG Count = Cache->Count;
+    Cell->Frees++;
+    Record->Caller = (ULONG)Caller;
+    Record->Size = 0;
+    Cache->Block[Count] = Block;
+    Cache->Record[Count] = Record;
+    Cache->Count = (UCHAR)++Count;
+    if (__builtin_expect(Count == POOL_CACHE_DEPTH, 0))
+        ExpFlushFull(Cell);
+}
+
+// ---- allocation ------------------------------------------------------------------------------------
+static POOL_INDEX ExpPoolOfType(POOL_TYPE Type)
+{
+    if (Type & PagedPool)
+        return PoolPaged;
+    return Type & POOL_NX_ALLOCATION ? PoolNonPagedNx : PoolNonPagedExecute;
+}
+
+// The class of a legal request. Cache-aligned blocks take a class of whole cache lines: its blocks start
+// on a line and share none.
+static ULONG ExpClassOfRequest(POOL_TYPE Type, SIZE_T Bytes)
+{
+    if (Bytes > POOL_SMALL_LIMIT)
+        return POOL_CLASS_LARGE;
+    ULONG Class = ExpClassOfSize[(Bytes - 1) / POOL_GRANULARITY];
+    if (Type & NonPagedPoolCacheAligned)
+        while (ExpClassSize[Class] % 64 != 0)
+            Class++;
+    return Class;
+}
+
+static PVOID ExpPopOrRefill(POOL_CELL *Cell, SIZE_T Bytes, ULONG_PTR Caller)
+{
+    POOL *Pool = &ExpPool[Cell->Pool];
+    PVOID Block = ExpPop(Cell, Bytes, Caller);
+    if (Block == NULL && ExpRefill(Pool, Cell->Class, Cell->Cache))
+        Block = ExpPop(Cell, Bytes, Caller);
+    return Block;
+}
+
+static PVOID ExpAllocateFromCell(USHORT Index, SIZE_T Bytes, ULONG_PTR Caller)
+{
+    POOL_CELL *Cell = ExpCells() + Index;
+    if (Cell->Class != POOL_CLASS_LARGE)
+        return ExpPopOrRefill(Cell, Bytes, Caller);
+    PVOID Block = ExpAllocatePages(&ExpPool[Cell->Pool], Bytes, Index, Caller);
+    if (Block != NULL) {
+        Cell->Allocs++;
+        Cell->LargeBytes += ROUND_TO_PAGES(Bytes);
+    }
+    return Block;
+}
+
+static PVOID ExpTryAllocate(POOL_INDEX Pool, ULONG Class, SIZE_T Bytes, ULONG Tag, ULONG_PTR Caller)
+{
+    USHORT Index = ExpFindCell(Tag, Pool, Class);
+    if (Index == 0)
+        return NULL;
+    KIRQL OldIrql = KiRaiseIrql(DISPATCH_LEVEL);
+    PVOID Block = ExpAllocateFromCell(Index, Bytes, Caller);
+    KiLowerIrql(OldIrql);
+    return Block;
+}
+
+static VOID ExpReclaimAll(VOID)
+{
+    KIRQL OldIrql = KiRaiseIrql(DISPATCH_LEVEL);
+    for (ULONG Index = 0; Index < PoolCount; Index++)
+        ExpReclaim(&ExpPool[Index]);
+    KiLowerIrql(OldIrql);
+}
+
+// Everything that the fast path does not: all checks, all types, new cells, empty caches, large blocks.
+static PVOID ExpAllocateChecked(POOL_TYPE Type, SIZE_T Bytes, ULONG Tag, ULONG_PTR Caller)
+{
+    ExpCheckRequest(Type, Bytes, Tag, Caller);
+    if (Bytes == 0) {
+        __atomic_fetch_add(&ExpZeroByteRequests, 1, __ATOMIC_RELAXED);
+        Bytes = 1;
+    }
+    POOL_INDEX Pool = ExpPoolOfType(Type);
+    ULONG Class = ExpClassOfRequest(Type, Bytes);
+    PVOID Block = ExpTryAllocate(Pool, Class, Bytes, Tag, Caller);
+    if (Block == NULL) {
+        ExpReclaimAll();
+        Block = ExpTryAllocate(Pool, Class, Bytes, Tag, Caller);
+    }
+    if (Block == NULL) {
+        __atomic_fetch_add(&ExpPoolFailures, 1, __ATOMIC_RELAXED);
+        return NULL;
+    }
+    if (Class != POOL_CLASS_LARGE) {
+        ExpCheckFreed(Block, ExpClassSize[Class]);
+        if (Bytes != ExpClassSize[Class])
+            ExpSetCanary(Block, Bytes, ExpClassSize[Class]);
+    }
+    if (Type & POOL_ZERO_ALLOCATION)
+        RtlZeroMemory(Block, Bytes);
+    return Block;
+}
+
+static DECLSPEC_NOINLINE PVOID ExpAllocateSlow(POOL_TYPE Type, SIZE_T Bytes, ULONG Tag, ULONG_PTR Caller)
+{
+    PVOID Block = ExpAllocateChecked(Type, Bytes, Tag, Caller);
+    if (Block == NULL && (Type & POOL_RAISE_IF_ALLOCATION_FAILURE))
+        ExpRaisePoolFailure();
+    return Block;
+}
+
+/*
+ * ExAllocatePoolWithTag: a block of NumberOfBytes bytes, contents unspecified, counted for Tag.
+ *
+ * PoolType: NonPagedPool (executable), PagedPool, NonPagedPoolNx or a cache-aligned form of these, with
+ *     POOL_RAISE_IF_ALLOCATION_FAILURE, POOL_ZERO_ALLOCATION, POOL_COLD_ALLOCATION as wanted.
+ * NumberOfBytes: under a page, the block is 16-byte aligned and crosses no page; else it is page aligned.
+ * Tag: up to four characters, the first in the low byte.
+ * IRQL: <= DISPATCH_LEVEL, paged pool <= APC_LEVEL.
+ * Fails: NULL, or STATUS_INSUFFICIENT_RESOURCES raised where PoolType asks for it. Misuse: bugcheck 0xC2.
+ * Source: WDK, wdm.h: ExAllocatePoolWithTag.
+ */
+POOL_HOT PVOID NTAPI ExAllocatePoolWithTag(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag)
+{
+    SIZE_T Last = NumberOfBytes - 1;
+    KIRQL OldIrql = KiGetIrql();
+    if (__builtin_expect(Last >= POOL_SMALL_LIMIT || OldIrql > APC_LEVEL, 0))
+        return ExpAllocateSlow(PoolType, NumberOfBytes, Tag, KiReturnAddress());
+    ULONG Key = (ULONG)PoolType | ExpSizeKey[Last / POOL_GRANULARITY];
+    KiSetIrql(DISPATCH_LEVEL);
+    POOL_CELL *Cell = ExpCells() + ExpBucket[ExpBucketOf(Tag, Key)];
+    PVOID Block = NULL;
+    if (__builtin_expect(Cell->Tag == Tag && Cell->Key == Key, 1))
+        Block = ExpPop(Cell, NumberOfBytes, KiReturnAddress());
+    KiLowerIrql(OldIrql);
+    if (__builtin_expect(Block == NULL, 0))
+        return ExpAllocateSlow(PoolType, NumberOfBytes, Tag, KiReturnAddress());
+    ExpCheckFreed(Block, Cell->Size);
+    if (NumberOfBytes != Cell->Size)
+        ExpSetCanary(Block, NumberOfBytes, Cell->Size);
+    return Block;
+}
+EXPORT(ExAllocatePoolWithTag, DISPATCH_LEVEL, ALLOCATE_SOURCE);
+
+/*
+ * ExAllocatePool: the same for callers without a tag; the block is counted under "None".
+ *
+ * IRQL, Fails: as ExAllocatePoolWithTag.
+ * Source: WDK, wdm.h: ExAllocatePool.
+ */
+PVOID NTAPI ExAllocatePool(POOL_TYPE PoolType, SIZE_T NumberOfBytes)
+{
+    return ExpAllocateSlow(PoolType, NumberOfBytes, POOL_TAG_NONE, KiReturnAddress());
+}
+EXPORT(ExAllocatePool, DISPATCH_LEVEL, "WDK, wdm.h: ExAllocatePool");
+
+// ---- free ------------------------------------------------------------------------------------------
+static BOOLEAN ExpTagMatches(const POOL_CELL *Cell, ULONG Tag)
+{
+    return Tag == 0 || Cell->Tag == Tag || Cell->Tag == POOL_TAG_OVERFLOW;
+}
+
+static VOID ExpCheckFreeIrql(PVOID P, const POOL *Pool, ULONG_PTR Caller)
+{
+    KIRQL Irql = KiGetIrql();
+    if (Irql > DISPATCH_LEVEL || (Irql == DISPATCH_LEVEL && Pool->Type == PagedPool))
+        ExpReportFreeIrql(P, Pool->Type, Irql, Caller);
+}
+
+static VOID ExpFreeLarge(POOL *Pool, POOL_PAGE *Page, PVOID P, ULONG Tag, ULONG_PTR Caller)
+{
+    KIRQL OldIrql = KiRaiseIrql(DISPATCH_LEVEL);
+    POOL_CELL *Cell = ExpCells() + Page->Cell;
+    if (!ExpTagMatches(Cell, Tag))
+        ExpReportTag(P, Cell, Tag, Page->Caller, Caller);
+    Cell->Frees++;
+    Cell->LargeBytes -= ROUND_TO_PAGES(Page->Bytes);
+    ExpFreePages(Pool, Page, Caller);
+    KiLowerIrql(OldIrql);
+}
+
+static VOID ExpFreeSmall(POOL_PAGE *Page, PVOID P, ULONG Tag, ULONG_PTR Caller)
+{
+    ULONG Index = BYTE_OFFSET(P) / Page->BlockSize;
+    POOL_RECORD *Record = &Page->Records[Index];
+    if (Index >= Page->BlockCount || BYTE_OFFSET(P) % Page->BlockSize != 0 || Record->Size == 0)
+        ExpReportBadPointer(P, Caller);
+    const POOL_CELL *Owner = ExpPoolProcessor[0]->Cells + Record->Cell;
+    ULONG_PTR AllocatedBy = ExpExpandCaller(Record->Caller);
+    if (!ExpTagMatches(Owner, Tag))
+        ExpReportTag(P, Owner, Tag, AllocatedBy, Caller);
+    if (Record->Size != Page->BlockSize && !ExpCanaryIntact(P, Record->Size, Page->BlockSize))
+        ExpReportOverrun(P, Record->Size, Owner, AllocatedBy, Caller);
+    ExpFillFreed(P, Page->BlockSize);
+    KIRQL OldIrql = KiRaiseIrql(DISPATCH_LEVEL);
+    ExpPush(ExpCells() + Record->Cell, P, Record, Caller);
+    KiLowerIrql(OldIrql);
+}
+
+// Everything that the fast path does not: DISPATCH_LEVEL, large blocks, and naming what is wrong.
+static DECLSPEC_NOINLINE VOID ExpFreeSlow(PVOID P, ULONG Tag, ULONG_PTR Caller)
+{
+    POOL *Pool = ExpPoolOfAddress((ULONG_PTR)P);
+    if (Pool == NULL)
+        ExpReportBadPointer(P, Caller);
+    POOL_PAGE *Page = ExpPageOfOffset(Pool, (ULONG_PTR)P - Pool->Base);
+    ExpCheckFreeIrql(P, Pool, Caller);
+    if (Page->State == PoolPageLarge && BYTE_OFFSET(P) == 0)
+        ExpFreeLarge(Pool, Page, P, Tag, Caller);
+    else if (Page->State == PoolPageSmall)
+        ExpFreeSmall(Page, P, Tag, Caller);
+    else
+        ExpReportBadPointer(P, Caller);
+}
+
+// The record of a small block whose address, state and canary are in order; NULL: look closer.
+FORCEINLINE POOL_RECORD *ExpRecordToFree(const POOL *Pool, ULONG_PTR Offset, PVOID P)
+{
+    POOL_PAGE *Page = ExpPageOfOffset(Pool, Offset);
+    ULONG Reciprocal = Page->Reciprocal;
+    ULONG64 Product = (ULONG64)Reciprocal * (ULONG)(Offset & (PAGE_SIZE - 1));
+    if (__builtin_expect((ULONG)Product >= Reciprocal, 0))  // not the start of a block, or not small
+        return NULL;
+    POOL_RECORD *Record = &Page->Records[Product >> 32];
+    if (__builtin_expect(Record->Size == Page->BlockSize, 1))
+        return Record;
+    if (Record->Size == 0 || !ExpCanaryIntact(P, Record->Size, Page->BlockSize))
+        return NULL;
+    return Record;
+}
+
+FORCEINLINE VOID ExpFree(PVOID P, ULONG Tag, ULONG_PTR Caller)
+{
+    KIRQL OldIrql = KiGetIrql();
+    const POOL *Pool = &ExpPool[PoolNonPagedNx];
+    ULONG_PTR Offset = (ULONG_PTR)P - ExpPool[PoolNonPagedNx].Base;
+    if (Offset >= ExpPool[PoolNonPagedNx].Limit) {
+        Pool = &ExpPool[PoolPaged];
+        Offset = (ULONG_PTR)P - ExpPool[PoolPaged].Base;
+        if (Offset >= ExpPool[PoolPaged].Limit) {
+            Pool = &ExpPool[PoolNonPagedExecute];
+            Offset = (ULONG_PTR)P - ExpPool[PoolNonPagedExecute].Base;
+            if (Offset >= ExpPool[PoolNonPagedExecute].Limit)
+                return ExpFreeSlow(P, Tag, Caller);
+        }
+    }
+    if (__builtin_expect(OldIrql > APC_LEVEL, 0))
+        return ExpFreeSlow(P, Tag, Caller);
+    POOL_RECORD *Record = ExpRecordToFree(Pool, Offset, P);
+    if (__builtin_expect(Record == NULL, 0))
+        return ExpFreeSlow(P, Tag, Caller);
+    ExpFillFreed(P, ExpPageOfOffset(Pool, Offset)->BlockSize);
+    KiSetIrql(DISPATCH_LEVEL);
+    POOL_CELL *Cell = ExpCells() + Record->Cell;
+    BOOLEAN Match = Tag == 0 || Cell->Tag == Tag;
+    if (__builtin_expect(Match, 1))
+        ExpPush(Cell, P, Record, Caller);
+    KiLowerIrql(OldIrql);
+    if (__builtin_expect(!Match, 0))
+        ExpFreeSlow(P, Tag, Caller);
+}
+
+/*
+ * ExFreePoolWithTag: gives a block back. Tag has to be the one it was allocated with; 0 frees any.
+ *
+ * IRQL: <= DISPATCH_LEVEL, paged pool <= APC_LEVEL.
+ * Fails: misuse is a bugcheck: 0xC2 (0x07 double free, 0x09 IRQL, 0x0A tag, 0x40 to 0x50 no pool address,
+ *     0x99 not the start of a block), 0x19 (0x21 bytes behind the block were changed).
+ * Source: WDK, wdm.h: ExFreePoolWithTag.
+ */
+POOL_HOT VOID NTAPI ExFreePoolWithTag(PVOID P, ULONG Tag)
+{
+    ExpFree(P, Tag, KiReturnAddress());
+}
+EXPORT(ExFreePoolWithTag, DISPATCH_LEVEL, FREE_SOURCE);
+
+/*
+ * ExFreePool: gives a block back, whatever its tag.
+ *
+ * IRQL, Fails: as ExFreePoolWithTag.
+ * Source: WDK, wdm.h: ExFreePool.
+ */
+POOL_HOT VOID NTAPI ExFreePool(PVOID P)
+{
+    ExpFree(P, 0, KiReturnAddress());
+}
+EXPORT(ExFreePool, DISPATCH_LEVEL, "WDK, wdm.h: ExFreePool");

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: MIT
+// What is wrong with a pool request: the bugchecks, each with the sentence that says whose mistake it is.
+//
+// Codes and parameters are the documented ones (0xC2 BAD_POOL_CALLER, 0x19 BAD_POOL_HEADER; the parameters
+// stand beside each case). Where Windows reports an address inside its block header, which does not exist
+// here, the block's own address or the block's record (call site, owner, size in one word) is reported.
+//
+// A sentence is built in a static buffer: the machine is about to stop, and nothing may be allocated.
+#include "poolp.h"
+
+#define POOL_TAG_BIG     0x00474942u  // "BIG"
+#define POOL_TAG_BIG_PAD 0x20474942u  // "BIG "
+
+static char ExpSentence[512];
+
+typedef struct _POOL_NAME { char Text[96]; } POOL_NAME;
+
+// "edu.sys+0x1234 EduStart+0x10", or the bare address.
+static POOL_NAME ExpNameCode(ULONG_PTR Address)
+{
+    POOL_NAME Name;
+    if (Address == 0 || !KdSymbolize(Address, Name.Text, sizeof(Name.Text)))
+        RtlFormat(Name.Text, sizeof(Name.Text), Address != 0 ? "%p" : "an unknown place", (PVOID)Address);
+    return Name;
+}
+
+static POOL_NAME ExpNameTag(ULONG Tag)
+{
+    POOL_NAME Name = {{0}};
+    for (ULONG Index = 0; Index < 4; Index++) {
+        UCHAR Character = (UCHAR)(Tag >> (8 * Index));
+        Name.Text[Index] = (char)(Character >= 0x20 && Character < 0x7F ? Character : '.');
+    }
+    return Name;
+}
+
+static const char *ExpNamePool(POOL_TYPE Type)
+{
+    return Type & PagedPool ? "paged" : "nonpaged";
+}
+
+#define SAY(...) (RtlFormat(ExpSentence, sizeof(ExpSentence), __VA_ARGS__), ExpSentence)
+
+static ULONG64 ExpRecordWord(const POOL_RECORD *Record)
+{
+    return ((ULONG64)Record->Size << 48) | ((ULONG64)Record->Cell << 32) | Record->Caller;
+}
+
+// ---- allocation ------------------------------------------------------------------------------------
+VOID ExpReportIrql(POOL_TYPE Type, SIZE_T Bytes, KIRQL Irql, ULONG_PTR Caller)
+{
+    KiBugCheck(BAD_POOL_CALLER, 0x08, Irql, Type, Bytes, NULL,
+               SAY("%s allocated %s pool at IRQL %u; the highest for it is %u.", ExpNameCode(Caller).Text,
+                   ExpNamePool(Type), Irql, Type & PagedPool ? APC_LEVEL : DISPATCH_LEVEL));
+}
+
+static BOOLEAN ExpTagHasText(ULONG Tag)
+{
+    for (; Tag != 0; Tag >>= 8) {
+        UCHAR Letter = (UCHAR)(Tag | 0x20);
+        UCHAR Digit = (UCHAR)Tag;
+        if ((Letter >= 'a' && Letter <= 'z') || (Digit >= '0' && Digit <= '9'))
+            return TRUE;
+    }
+    return FALSE;
+}
+
+static VOID ExpCheckTag(POOL_TYPE Type, SIZE_T Bytes, ULONG Tag, ULONG_PTR Caller)
+{
+    if (Tag == 0)
+        KiBugCheck(BAD_POOL_CALLER, 0x9B, Type, Bytes, Caller, NULL,
+                   SAY("%s allocated pool with tag 0.", ExpNameCode(Caller).Text));
+    if (Tag == POOL_TAG_BIG || Tag == POOL_TAG_BIG_PAD)
+        KiBugCheck(BAD_POOL_CALLER, 0x9C, Type, Bytes, Caller, NULL,
+                   SAY("%s allocated pool with the reserved tag \"BIG\".", ExpNameCode(Caller).Text));
+    if (!ExpTagHasText(Tag))
+        KiBugCheck(BAD_POOL_CALLER, 0x9D, Tag, Type, Caller, NULL,
+                   SAY("%s allocated pool with tag 0x%08x, which has neither letter nor digit.",
+                       ExpNameCode(Caller).Text, Tag));
+}
+
+VOID ExpCheckRequest(POOL_TYPE Type, SIZE_T Bytes, ULONG Tag, ULONG_PTR Caller)
+{
+    KIRQL Irql = KiGetIrql();
+    if (Irql > DISPATCH_LEVEL || (Irql == DISPATCH_LEVEL && (Type & PagedPool)))
+        ExpReportIrql(Type, Bytes, Irql, Caller);
+    if (Type & NonPagedPoolMustSucceed)
+        KiBugCheck(BAD_POOL_CALLER, 0x9A, Type, Bytes, Tag, NULL,
+                   SAY("%s asked for must-succeed pool, which does not exist any more.",
+                       ExpNameCode(Caller).Text));
+    ExpCheckTag(Type, Bytes, Tag, Caller);
+}
+
+// ---- free ------------------------------------------------------------------------------------------
+VOID ExpReportFreeIrql(PVOID P, POOL_TYPE Type, KIRQL Irql, ULONG_PTR Caller)
+{
+    KiBugCheck(BAD_POOL_CALLER, 0x09, Irql, Type, (ULONG_PTR)P, NULL,
+               SAY("%s freed %s pool at IRQL %u; the highest for it is %u.", ExpNameCode(Caller).Text,
+                   ExpNamePool(Type), Irql, Type & PagedPool ? APC_LEVEL : DISPATCH_LEVEL));
+}
+
+VOID ExpReportTag(PVOID P, const POOL_CELL *Cell, ULONG Tag, ULONG_PTR AllocatedBy, ULONG_PTR Caller)
+{
+    KiBugCheck(BAD_POOL_CALLER, 0x0A, (ULONG_PTR)P, Cell->Tag, Tag, NULL,
+               SAY("%s freed block %p with tag \"%s\", but %s allocated it with tag \"%s\".",
+                   ExpNameCode(Caller).Text, P, ExpNameTag(Tag).Text, ExpNameCode(AllocatedBy).Text,
+                   ExpNameTag(Cell->Tag).Text));
+}
+
+VOID ExpReportOverrun(PVOID P, SIZE_T Bytes, const POOL_CELL *Cell, ULONG_PTR AllocatedBy, ULONG_PTR Caller)
+{
+    ULONG64 Found = 0;
+    SIZE_T Watched = Cell->Size - Bytes < POOL_CANARY_LENGTH ? Cell->Size - Bytes : POOL_CANARY_LENGTH;
+    memcpy(&Found, (UCHAR *)P + Bytes, Watched);
+    KiBugCheck(BAD_POOL_HEADER, 0x21, (ULONG_PTR)P, Bytes, (ULONG_PTR)Found, NULL,
+               SAY("Somebody wrote behind block %p of %u bytes, tag \"%s\", allocated by %s; found when %s "
+                   "freed it.", P, (ULONG)Bytes, ExpNameTag(Cell->Tag).Text, ExpNameCode(AllocatedBy).Text,
+                   ExpNameCode(Caller).Text));
+}
+
+// An address in a page of small blocks: a free block, or the middle of one.
+static DECLSPEC_NORETURN VOID ExpReportSmall(POOL_PAGE *Page, PVOID P, ULONG_PTR Caller)
+{
+    ULONG Index = BYTE_OFFSET(P) / Page->BlockSize;
+    if (Index >= Page->BlockCount || BYTE_OFFSET(P) % Page->BlockSize != 0)
+        KiBugCheck(BAD_POOL_CALLER, 0x99, (ULONG_PTR)P, 0, 0, NULL,
+                   SAY("%s freed %p, which lies %u bytes inside a block.", ExpNameCode(Caller).Text, P,
+                       BYTE_OFFSET(P) % Page->BlockSize));
+    const POOL_RECORD *Record = &Page->Records[Index];
+    if (Record->Cell == 0)
+        KiBugCheck(BAD_POOL_CALLER, 0x46, (ULONG_PTR)P, 0, 0, NULL,
+                   SAY("%s freed %p, a block that was never allocated.", ExpNameCode(Caller).Text, P));
+    ULONG Tag = ExpPoolProcessor[0]->Cells[Record->Cell].Tag;
+    KiBugCheck(BAD_POOL_CALLER, 0x07, 0, (ULONG_PTR)ExpRecordWord(Record), (ULONG_PTR)P, NULL,
+               SAY("%s freed block %p, tag \"%s\", a second time; %s had freed it.",
+                   ExpNameCode(Caller).Text, P, ExpNameTag(Tag).Text,
+                   ExpNameCode(ExpExpandCaller(Record->Caller)).Text));
+}
+
+static DECLSPEC_NORETURN VOID ExpReportLarge(POOL *Pool, POOL_PAGE *Page, PVOID P, ULONG_PTR Caller)
+{
+    POOL_PAGE *Head = Page->State == PoolPageLargeTail ? ExpPageOfNumber(Pool, Page->Head) : Page;
+    PVOID Start = (PVOID)ExpPageAddress(Pool, Head);
+    const char *Sentence = SAY("%s freed %p, which lies inside block %p of %Iu bytes, allocated by %s.",
+                               ExpNameCode(Caller).Text, P, Start, Head->Bytes,
+                               ExpNameCode(Head->Caller).Text);
+    if (Pool->Type == PagedPool)
+        KiBugCheck(BAD_POOL_CALLER, 0x41286, 0, 0, ((ULONG_PTR)P - Pool->Base) >> PAGE_SHIFT, NULL, Sentence);
+    KiBugCheck(BAD_POOL_CALLER, 0x99, (ULONG_PTR)P, 0, 0, NULL, Sentence);
+}
+
+static DECLSPEC_NORETURN VOID ExpReportFreedLarge(POOL_PAGE *Page, PVOID P, ULONG_PTR Caller)
+{
+    KiBugCheck(BAD_POOL_CALLER, 0x07, 0, Page->Bytes, (ULONG_PTR)P, NULL,
+               SAY("%s freed block %p of %Iu bytes, tag \"%s\", a second time; %s had freed it.",
+                   ExpNameCode(Caller).Text, P, Page->Bytes,
+                   ExpNameTag(ExpPoolProcessor[0]->Cells[Page->Cell].Tag).Text,
+                   ExpNameCode(Page->Caller).Text));
+}
+
+// A page of a pool's region that the pool has not got.
+static DECLSPEC_NORETURN VOID ExpReportNoPage(POOL_TYPE Type, PVOID P, ULONG_PTR Caller)
+{
+    const char *Sentence = SAY("%s freed %p, which lies in %s pool where nothing is allocated.",
+                               ExpNameCode(Caller).Text, P, ExpNamePool(Type));
+    if (Type == PagedPool)
+        KiBugCheck(BAD_POOL_CALLER, 0x48, (ULONG_PTR)P, 0, 0, NULL, Sentence);
+    KiBugCheck(BAD_POOL_CALLER, 0x44, (ULONG_PTR)P, 0, 0, NULL, Sentence);
+}
+
+// Behind everything that was ever allocated in a pool's region.
+static DECLSPEC_NORETURN VOID ExpReportBeyond(const MM_REGION *Region, PVOID P, ULONG_PTR Caller)
+{
+    const char *Sentence = SAY("%s freed %p, in a part of %s that was never allocated.",
+                               ExpNameCode(Caller).Text, P, Region->Name);
+    ULONG_PTR Offset = (ULONG_PTR)P - Region->Base;
+    if (Region->Type == MmRegionPagedPool)
+        KiBugCheck(BAD_POOL_CALLER, 0x50, (ULONG_PTR)P, Offset >> PAGE_SHIFT, Region->Size, NULL, Sentence);
+    KiBugCheck(BAD_POOL_CALLER, 0x44, (ULONG_PTR)P, 0, 0, NULL, Sentence);
+}
+
+static DECLSPEC_NORETURN VOID ExpReportForeign(PVOID P, ULONG_PTR Caller)
+{
+    const MM_REGION *Region = MmFindRegion(P);
+    ULONG_PTR Address = (ULONG_PTR)P;
+    if (Region != NULL && (Region->Type == MmRegionPagedPool || Region->Type == MmRegionNonPagedPool
+                           || Region->Type == MmRegionNonPagedPoolExecute))
+        ExpReportBeyond(Region, P, Caller);
+    KiBugCheck(BAD_POOL_CALLER, 0x42, Address, 0, 0, NULL,
+               SAY("%s freed %p, which is no pool address: it lies in %s.", ExpNameCode(Caller).Text, P,
+                   Region != NULL ? Region->Name : "no region"));
+}
+
+VOID ExpReportBadPointer(PVOID P, ULONG_PTR Caller)
+{
+    if (P == NULL)
+        KiBugCheck(BAD_POOL_CALLER, 0x46, 0, 0, 0, NULL, SAY("%s freed NULL.", ExpNameCode(Caller).Text));
+    if ((ULONG_PTR)P < SYSTEM_RANGE_START)
+        KiBugCheck(BAD_POOL_CALLER, 0x40, (ULONG_PTR)P, (ULONG_PTR)SYSTEM_RANGE_START, 0, NULL,
+                   SAY("%s freed %p, a user-mode address.", ExpNameCode(Caller).Text, P));
+    POOL *Pool = ExpPoolOfAddress((ULONG_PTR)P);
+    if (Pool == NULL)
+        ExpReportForeign(P, Caller);
+    POOL_PAGE *Page = ExpPageOfOffset(Pool, (ULONG_PTR)P - Pool->Base);
+    if (Page->State == PoolPageSmall)
+        ExpReportSmall(Page, P, Caller);
+    if (Page->State == PoolPageLarge || Page->State == PoolPageLargeTail)
+        ExpReportLarge(Pool, Page, P, Caller);
+    if (Page->State == PoolPageLargeFreed && BYTE_OFFSET(P) == 0)
+        ExpReportFreedLarge(Page, P, Caller);
+    ExpReportNoPage(Pool->Type, P, Caller);
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MIT
+// The pool's validator: proves the invariants of mm/pool.c on a pool at rest.
+//
+// It sees that descriptors, records, caches and counters agree with each other. It cannot see that the
+// driver to which a block belongs still wants it, or that a block's content is what its owner wrote.
+#include "poolp.h"
+
+static ULONG ExpBitCount(const ULONG64 *Map)
+{
+    ULONG Count = 0;
+    for (ULONG Word = 0; Word < 4; Word++)
+        Count += (ULONG)__builtin_popcountll(Map[Word]);
+    return Count;
+}
+
+static const char *ExpCheckSmallPage(const POOL *Pool, const POOL_PAGE *Page, SIZE_T *Live, SIZE_T *Loose)
+{
+    if (Page->Class >= POOL_CLASSES || Page->BlockSize != ExpClassSize[Page->Class])
+        return "a page's class and block size disagree";
+    if (ExpBitCount(Page->FreeMap) != Page->FreeCount)
+        return "a page's free count and free map disagree";
+    if (Page->Listed != (Page->FreeCount != 0))
+        return "a page with free blocks is not in its class's list, or one without is";
+    for (ULONG Index = 0; Index < Page->BlockCount; Index++) {
+        BOOLEAN Free = (Page->FreeMap[Index / 64] >> (Index % 64)) & 1;
+        if (Free && Page->Records[Index].Size != 0)
+            return "an allocated block is in its page's free map";
+        if (Page->Records[Index].Size > Page->BlockSize)
+            return "a block is larger than its class";
+        if (Page->Records[Index].Cell >= ExpCellCount)
+            return "a block belongs to a cell that does not exist";
+        *Live += Page->Records[Index].Size != 0;
+        *Loose += !Free && Page->Records[Index].Size == 0;
+    }
+    return NULL;
+}
+
+static const char *ExpCheckList(const POOL *Pool, const POOL_CLASS *Class)
+{
+    ULONG Previous = 0, Empty = 0;
+    for (ULONG Number = Class->First; Number != 0; Number = ExpPageOfNumber(Pool, Number)->Next) {
+        const POOL_PAGE *Page = ExpPageOfNumber(Pool, Number);
+        if (Page->Previous != Previous || Page->Class != Class - Pool->Class)
+            return "a class's list of pages is damaged";
+        Empty += Page->FreeCount == Page->BlockCount;
+        Previous = Number;
+    }
+    if (Class->Last != Previous || Class->EmptyPages != Empty)
+        return "a class's counts disagree with its list";
+    return NULL;
+}
+
+// Blocks in all processors' caches of a pool; each has to be free.
+static const char *ExpCheckCaches(const POOL *Pool, SIZE_T *Cached)
+{
+    for (ULONG Number = 0; Number < POOL_PROCESSORS; Number++)
+        for (ULONG Class = 0; ExpPoolProcessor[Number] != NULL && Class < POOL_CLASSES; Class++) {
+            const POOL_CACHE *Cache = ExpPoolProcessor[Number]->Cache[Pool - ExpPool][Class];
+            for (ULONG Index = 0; Cache != NULL && Index < Cache->Count; Index++)
+                if (Cache->Record[Index]->Size != 0)
+                    return "an allocated block is in a cache";
+            *Cached += Cache != NULL ? Cache->Count : 0;
+        }
+    return NULL;
+}
+
+static SIZE_T ExpLiveByCells(const POOL *Pool)
+{
+    SIZE_T Live = 0;
+    for (ULONG Index = 0; Index < ExpCellCount; Index++)
+        for (ULONG Number = 0; Number < POOL_PROCESSORS; Number++)
+            if (ExpPoolProcessor[Number] != NULL && ExpPoolProcessor[Number]->Cells[Index].Pool == Pool - ExpPool)
+                Live += (SIZE_T)(ExpPoolProcessor[Number]->Cells[Index].Allocs
+                                 - ExpPoolProcessor[Number]->Cells[Index].Frees);
+    return Live;
+}
+
+static const char *ExpCheckPool(const POOL *Pool)
+{
+    SIZE_T Live = 0, Loose = 0, Cached = 0, Pages = 0;
+    const char *Wrong = NULL;
+    for (ULONG_PTR Offset = 0; Offset < Pool->Limit && Wrong == NULL; Offset += PAGE_SIZE) {
+        const POOL_PAGE *Page = ExpPageOfOffset(Pool, Offset);
+        Pages += Page->State == PoolPageSmall ? 1 : Page->State == PoolPageLarge ? Page->Pages : 0;
+        Live += Page->State == PoolPageLarge;
+        if ((Page->Reciprocal != 0) != (Page->State == PoolPageSmall))
+            return "a page's state and reciprocal disagree";
+        if (Page->State == PoolPageSmall)
+            Wrong = ExpCheckSmallPage(Pool, Page, &Live, &Loose);
+    }
+    for (ULONG Class = 0; Class < POOL_CLASSES && Wrong == NULL; Class++)
+        Wrong = ExpCheckList(Pool, &Pool->Class[Class]);
+    if (Wrong == NULL)
+        Wrong = ExpCheckCaches(Pool, &Cached);
+    if (Wrong == NULL && Loose != Cached)
+        Wrong = "free blocks are lost, or in two places";
+    if (Wrong == NULL && Pages != Pool->PageCount)
+        Wrong = "the page count is wrong";
+    if (Wrong == NULL && Live != ExpLiveByCells(Pool))
+        Wrong = "the tags' counters do not add up to the live blocks";
+    return Wrong;
+}
+
+const char *ExValidatePool(VOID)
+{
+    const char *Wrong = NULL;
+    for (ULONG Index = 0; Index < PoolCount && Wrong == NULL; Index++)
+        Wrong = ExpCheckPool(&ExpPool[Index]);
+    return Wrong;
+}
+
+// ---- freed memory, checked build -------------------------------------------------------------------
+// A free block holds this byte until it is used again; a difference is a write after the free.
+#if DBG
+#define POOL_FREED 0xFE
+
+VOID ExpFillFreed(PVOID P, SIZE_T Bytes)
+{
+    memset(P, POOL_FREED, Bytes);
+}
+
+VOID ExpCheckFreed(PVOID P, SIZE_T Bytes)
+{
+    const UCHAR *Byte = P;
+    for (SIZE_T Index = 0; Index < Bytes; Index++)
+        if (Byte[Index] != POOL_FREED)
+            KiBugCheck(DRIVER_CAUGHT_MODIFYING_FREED_POOL, (ULONG_PTR)&Byte[Index], 1, 0, 4, NULL,
+                       "Somebody wrote to a pool block after it had been freed (checked build).");
+}
+#endif

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: MIT
+// The pool's private structures. mm/pool.c tells how they work together.
+//
+// Lock order (all at DISPATCH_LEVEL): cell lock -> class lock -> pool's growth lock -> record lock -> mm.
+// At most one class lock is held at a time.
+#pragma once
+
+#include "mm.h"
+#include "pool.h"
+#include "rtl.h"
+
+// ---- sizes -----------------------------------------------------------------------------------------
+#define POOL_GRANULARITY   16u    // block sizes are multiples; also the alignment of every block
+#define POOL_SMALL_LIMIT   2048u  // larger requests take whole pages
+#define POOL_CLASSES       30u
+#define POOL_CLASS_LARGE   POOL_CLASSES  // the class of requests that take whole pages
+#define POOL_CACHE_DEPTH   124u   // blocks in a full cache: two caches take a page
+#define POOL_CACHE_BATCH   62u    // blocks that move between a cache and the pages at a time
+#define POOL_IDLE_PAGES    256u   // empty pages that a pool keeps at most until the next trim
+#define POOL_CANARY_LENGTH 8u     // bytes watched behind a block that is smaller than its class
+#define POOL_PROCESSORS    (8u * sizeof(KAFFINITY))
+
+#define POOL_CELL_SHIFT    (sizeof(PVOID) == 8 ? 16 : 14)
+#define POOL_CELL_LIMIT    (1u << POOL_CELL_SHIFT)
+#define POOL_CELL_SPARE    128u   // the last cells are for the overflow tag
+#define POOL_BUCKETS       4096u
+
+#define POOL_TAG_NONE      0x656E6F4Eu  // "None": calls without a tag
+#define POOL_TAG_OVERFLOW  0x6C66764Fu  // "Ovfl": stands for all tags when there are too many
+
+typedef enum _POOL_INDEX { PoolNonPagedNx, PoolPaged, PoolNonPagedExecute, PoolCount } POOL_INDEX;
+
+// ---- what is known of one block --------------------------------------------------------------------
+// Kept in the bookkeeping region, one array a page, so that no overrun of a block can reach it.
+typedef struct _POOL_RECORD {
+    ULONG Caller;  // call site of the allocation or, when free, of the free: see ExpExpandCaller
+    USHORT Cell;   // whose block it is or was last: index of a cell, 0: never allocated
+    USHORT Size;   // bytes asked for; 0: the block is free
+} POOL_RECORD;
+
+C_ASSERT(sizeof(POOL_RECORD) == 8);
+C_ASSERT(POOL_SMALL_LIMIT <= MAXUSHORT);
+
+// ---- what is known of one page ---------------------------------------------------------------------
+typedef enum _POOL_PAGE_STATE {
+    PoolPageNone,        // not the pool's
+    PoolPageSmall,       // cut into blocks of one class
+    PoolPageLarge,       // first page of a block of whole pages
+    PoolPageLargeTail,   // a further page of one
+    PoolPageLargeFreed,  // was the first page of one, and is not the pool's any more
+} POOL_PAGE_STATE;
+
+typedef struct _POOL_PAGE {
+    ULONG Reciprocal;          // 2^32 / BlockSize rounded up; 0 unless PoolPageSmall
+    USHORT BlockSize;          // bytes
+    UCHAR Class;
+    UCHAR State;               // POOL_PAGE_STATE
+    ULONG Next, Previous;      // in the class's list of pages with free blocks: page numbers, 0 ends
+    union {
+        POOL_RECORD *Records;  // one for each block
+        ULONG_PTR Caller;      // large: call site of the allocation or the free
+    };
+    USHORT FreeCount;          // blocks in FreeMap; those in processors' caches are not free here
+    USHORT BlockCount;
+    USHORT Cell;               // large
+    BOOLEAN Listed;            // in the class's list
+    DECLSPEC_ALIGN(8) union {
+        ULONG64 FreeMap[4];    // a bit for each free block
+        struct {
+            SIZE_T Bytes;      // large: as asked for
+            SIZE_T Pages;
+        };
+        ULONG Head;            // large tail: number of the first page
+    };
+} POOL_PAGE;
+
+C_ASSERT(sizeof(POOL_PAGE) == 64 || sizeof(PVOID) == 4);
+
+// ---- a pool ----------------------------------------------------------------------------------------
+typedef struct DECLSPEC_ALIGN(64) _POOL_CLASS {
+    KSPIN_LOCK Lock;   // guards the list and the pages in it
+    ULONG First;       // page with free blocks that is used next; 0: none
+    ULONG Last;        // empty pages are put here
+    ULONG EmptyPages;  // pages in the list without an allocated block
+} POOL_CLASS;
+
+typedef struct _POOL {
+    ULONG_PTR Base;               // of the region
+    ULONG_PTR Limit;              // bytes of the region whose pages have descriptors
+    POOL_PAGE *Pages;             // descriptors; a page's number is its distance from Base, plus 1
+    ULONG_PTR Size;               // bytes of the region
+    MM_REGION_TYPE Region;
+    POOL_TYPE Type;
+    KSPIN_LOCK GrowthLock;        // guards Limit
+    ULONG_PTR EmptyPages;         // of all classes; atomic
+    ULONG_PTR PageCount;          // whole pages and cut ones; atomic
+    POOL_CLASS Class[POOL_CLASSES];
+} POOL;
+
+// ---- counters and caches of one processor ----------------------------------------------------------
+typedef struct _POOL_CACHE {
+    UCHAR Count;                        // blocks below; POOL_CACHE_DEPTH only for a moment
+    BOOLEAN Used;                       // blocks came or went since the last trim
+    PVOID Block[POOL_CACHE_DEPTH];
+    POOL_RECORD *Record[POOL_CACHE_DEPTH];
+} POOL_CACHE;
+
+C_ASSERT(sizeof(POOL_CACHE) <= PAGE_SIZE / 2);
+
+// Requests of one tag, pool and class on one processor. The identity part is the same on all processors.
+typedef struct DECLSPEC_ALIGN(64) _POOL_CELL {
+    ULONG Tag;
+    ULONG Key;           // pool type and class, see ExpKey
+    POOL_CACHE *Cache;   // this processor's; NULL for large blocks
+    USHORT Index;        // of this cell
+    USHORT Next;         // in the bucket's chain
+    USHORT Size;         // of a block, bytes; 0 for large ones
+    UCHAR Pool;          // POOL_INDEX
+    UCHAR Class;
+    ULONG64 Allocs;      // on this processor, since start
+    ULONG64 Frees;
+    ULONG64 LargeBytes;  // large: reserved minus given back on this processor, modulo 2^64
+    USHORT NextOfTag;    // further cell of the same tag
+    USHORT NextTag;      // first cell of the next tag; kept in the first cell of a tag
+} POOL_CELL;
+
+C_ASSERT(sizeof(POOL_CELL) == 64);
+
+// What a processor has besides its cells. Its KPRCB's PoolProcessor points at the cells.
+typedef struct _POOL_PROCESSOR {
+    POOL_CELL *Cells;                             // POOL_CELL_LIMIT reserved
+    ULONG CellsCommitted;                         // of these
+    POOL_CACHE *Cache[PoolCount][POOL_CLASSES];   // NULL until the class is first used
+} POOL_PROCESSOR;
+
+// ---- state -----------------------------------------------------------------------------------------
+extern POOL ExpPool[PoolCount];
+extern POOL_PROCESSOR *ExpPoolProcessor[];   // by processor number; NULL: not started
+extern const USHORT ExpClassSize[POOL_CLASSES + 1];
+extern UCHAR ExpClassOfSize[POOL_SMALL_LIMIT / POOL_GRANULARITY];
+extern ULONG ExpSizeKey[POOL_SMALL_LIMIT / POOL_GRANULARITY];
+extern ULONG ExpClassKey[POOL_CLASSES + 1];
+extern USHORT ExpBucket[POOL_BUCKETS];
+extern ULONG ExpCellCount;                   // cells in use, cell 0 included
+extern USHORT ExpFirstTag;                   // first cell of the first tag; 0: none yet
+extern ULONG64 ExpCanary;
+extern ULONG_PTR ExpZeroByteRequests, ExpPoolFailures;
+extern ULONG_PTR ExpBookkeepingPages;
+
+FORCEINLINE ULONG ExpBucketOf(ULONG Tag, ULONG Key)
+{
+    return ((Tag + Key) * 0x9E3779B1u) >> 20;
+}
+
+C_ASSERT(POOL_BUCKETS == 1u << (32 - 20));
+
+// Key: the pool type as drivers pass it (its modifiers stripped) in the low 11 bits, a code word for the
+// class above. All code words have ten bits set, so that stray bits in a type never turn one into another.
+#define POOL_KEY_TYPE_BITS 11
+
+FORCEINLINE ULONG ExpPageNumber(const POOL *Pool, const POOL_PAGE *Page)
+{
+    return (ULONG)(Page - Pool->Pages) + 1;
+}
+
+FORCEINLINE POOL_PAGE *ExpPageOfNumber(const POOL *Pool, ULONG Number)
+{
+    return &Pool->Pages[Number - 1];
+}
+
+FORCEINLINE POOL_PAGE *ExpPageOfOffset(const POOL *Pool, ULONG_PTR Offset)
+{
+    return (POOL_PAGE *)((ULONG_PTR)Pool->Pages + (Offset >> PAGE_SHIFT) * sizeof(POOL_PAGE));
+}
+
+FORCEINLINE ULONG_PTR ExpPageAddress(const POOL *Pool, const POOL_PAGE *Page)
+{
+    return Pool->Base + ((ULONG_PTR)(Page - Pool->Pages) << PAGE_SHIFT);
+}
+
+// The pool in whose described part Address lies, or NULL.
+POOL *ExpPoolOfAddress(ULONG_PTR Address);
+
+// A full code address from the 32 bits that records keep of it.
+ULONG_PTR ExpExpandCaller(ULONG Caller);
+
+// ---- poolpage.c: pages and their blocks ------------------------------------------------------------
+BOOLEAN ExpInitializePages(VOID);
+// Moves blocks between the pages and this processor's cache. IRQL: DISPATCH_LEVEL.
+BOOLEAN ExpRefill(POOL *Pool, ULONG Class, POOL_CACHE *Cache);
+VOID ExpFlush(POOL *Pool, ULONG Class, POOL_CACHE *Cache, ULONG Count);
+// Everything that is not in use goes back to mm; returns how many pages did.
+ULONG ExpReclaim(POOL *Pool);
+PVOID ExpAllocatePages(POOL *Pool, SIZE_T Bytes, USHORT Cell, ULONG_PTR Caller);
+VOID ExpFreePages(POOL *Pool, POOL_PAGE *Page, ULONG_PTR Caller);
+// Zeroed memory for bookkeeping that is never given back. IRQL: <= DISPATCH_LEVEL. Fails: NULL.
+PVOID ExpAllocateBookkeeping(SIZE_T Bytes);
+// Makes [Start, Start + Bytes) of a reserved array usable; whole pages. Fails: FALSE.
+BOOLEAN ExpCommitBookkeeping(PVOID Start, SIZE_T Bytes);
+
+// ---- pooltag.c: cells ------------------------------------------------------------------------------
+// The cell of a tag, pool and class, made when it is new. Fails: 0 when memory is used up.
+USHORT ExpFindCell(ULONG Tag, POOL_INDEX Pool, ULONG Class);
+
+BOOLEAN ExpInitializeCells(VOID);
+
+// ---- poolraise.c -----------------------------------------------------------------------------------
+DECLSPEC_NORETURN VOID ExpRaisePoolFailure(VOID);  // STATUS_INSUFFICIENT_RESOURCES to the caller
+
+// ---- poolbug.c: what is wrong with a request -------------------------------------------------------
+VOID ExpCheckRequest(POOL_TYPE Type, SIZE_T Bytes, ULONG Tag, ULONG_PTR Caller);
+DECLSPEC_NORETURN VOID ExpReportIrql(POOL_TYPE Type, SIZE_T Bytes, KIRQL Irql, ULONG_PTR Caller);
+DECLSPEC_NORETURN VOID ExpReportFreeIrql(PVOID P, POOL_TYPE Type, KIRQL Irql, ULONG_PTR Caller);
+DECLSPEC_NORETURN VOID ExpReportTag(PVOID P, const POOL_CELL *Cell, ULONG Tag, ULONG_PTR AllocatedBy,
+                                    ULONG_PTR Caller);
+DECLSPEC_NORETURN VOID ExpReportOverrun(PVOID P, SIZE_T Bytes, const POOL_CELL *Cell, ULONG_PTR AllocatedBy,
+                                        ULONG_PTR Caller);
+DECLSPEC_NORETURN VOID ExpReportBadPointer(PVOID P, ULONG_PTR Caller);
+
+// ---- poolcheck.c -----------------------------------------------------------------------------------
+// The checked build fills free blocks and looks at them when they are used again.
+#if DBG
+VOID ExpFillFreed(PVOID P, SIZE_T Bytes);
+VOID ExpCheckFreed(PVOID P, SIZE_T Bytes);
+#else
+#define ExpFillFreed(P, Bytes)  ((void)(P), (void)(Bytes))
+#define ExpCheckFreed(P, Bytes) ((void)(P), (void)(Bytes))
+#endif

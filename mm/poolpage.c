@@ -1,0 +1,435 @@
+// SPDX-License-Identifier: MIT
+// The pool's pages: where caches get blocks from and where blocks go back to.
+//
+// Problem. Turn pages into blocks of one size and back, quickly in batches, on any processor, without a
+// word of bookkeeping in the pages themselves, and without keeping a burst's pages for ever.
+//
+// Idea. Every page of a pool's region has a descriptor at a computed place. A small page's descriptor
+// holds a bit for each block that is neither allocated nor in a cache. A class links the pages that have
+// such blocks by page number. A batch is taken or given under the class's lock: 62 blocks for one lock.
+//
+// Empty pages stay in the list, behind all others, so that a batch freed and allocated again does not go
+// through the memory manager; more than POOL_IDLE_PAGES of a pool are returned at once, and half of the
+// rest every second (ExTrimPool), caches that nobody used included. ExpReclaim returns all when memory is
+// short.
+//
+// Descriptors and counters are arrays in the bookkeeping region, reserved whole and committed as far as
+// they are used; records are cut from bookkeeping pages by powers of two and reused, never returned.
+#include "poolp.h"
+
+POOL ExpPool[PoolCount] = {
+    [PoolNonPagedNx] = {.Region = MmRegionNonPagedPool, .Type = NonPagedPoolNx},
+    [PoolPaged] = {.Region = MmRegionPagedPool, .Type = PagedPool},
+    [PoolNonPagedExecute] = {.Region = MmRegionNonPagedPoolExecute, .Type = NonPagedPool},
+};
+
+const USHORT ExpClassSize[POOL_CLASSES + 1] = {
+    16,  32,  48,  64,  80,  96,  112, 128, 144, 160, 176, 192, 208, 224,  240,  256,
+    272, 288, 304, 336, 368, 400, 448, 512, 576, 672, 816, 1024, 1360, 2048, 0,
+};
+
+#define DESCRIPTORS_PER_PAGE (PAGE_SIZE / sizeof(POOL_PAGE))
+#define RECORD_SIZES         8u  // arrays of 2 to 256 records: 16 to 2048 bytes
+
+static KSPIN_LOCK ExpRecordLock;                    // guards the two below
+static POOL_RECORD *ExpFreeRecords[RECORD_SIZES];   // each array's first word is the next one's address
+static UCHAR *ExpBump, *ExpBumpEnd;                 // rest of the bookkeeping page being cut
+
+// ---- bookkeeping memory ----------------------------------------------------------------------------
+BOOLEAN ExpCommitBookkeeping(PVOID Start, SIZE_T Bytes)
+{
+    SIZE_T Pages = BYTES_TO_PAGES(Bytes);
+    if (!MmCommitSystemRange(Start, Pages, MM_READ | MM_WRITE, MM_PAGE_ZEROED))
+        return FALSE;
+    __atomic_fetch_add(&ExpBookkeepingPages, Pages, __ATOMIC_RELAXED);
+    return TRUE;
+}
+
+static PVOID ExpAllocateBookkeepingPages(SIZE_T Bytes)
+{
+    PVOID Range = MmReserveSystemRange(MmRegionBookkeeping, BYTES_TO_PAGES(Bytes));
+    if (Range == NULL)
+        return NULL;
+    if (ExpCommitBookkeeping(Range, Bytes))
+        return Range;
+    MmReleaseSystemRange(Range, BYTES_TO_PAGES(Bytes));
+    return NULL;
+}
+
+// Called with ExpRecordLock held.
+static PVOID ExpCutBookkeeping(SIZE_T Bytes)
+{
+    if ((SIZE_T)(ExpBumpEnd - ExpBump) < Bytes) {
+        UCHAR *Page = ExpAllocateBookkeepingPages(PAGE_SIZE);
+        if (Page == NULL)
+            return NULL;
+        ExpBump = Page;
+        ExpBumpEnd = Page + PAGE_SIZE;
+    }
+    PVOID Result = ExpBump;
+    ExpBump += Bytes;
+    return Result;
+}
+
+PVOID ExpAllocateBookkeeping(SIZE_T Bytes)
+{
+    Bytes = ALIGN_UP_BY(Bytes, 64);
+    if (Bytes > PAGE_SIZE / 2)
+        return ExpAllocateBookkeepingPages(Bytes);
+    KIRQL OldIrql = KiAcquireLock(&ExpRecordLock);
+    PVOID Result = ExpCutBookkeeping(Bytes);
+    KiReleaseLock(&ExpRecordLock, OldIrql);
+    return Result;
+}
+
+static ULONG ExpRecordSize(ULONG Blocks)
+{
+    ULONG Index = 0;
+    while (2u << Index < Blocks)
+        Index++;
+    return Index;
+}
+
+static POOL_RECORD *ExpAllocateRecords(ULONG Blocks)
+{
+    ULONG Index = ExpRecordSize(Blocks);
+    SIZE_T Bytes = (2u << Index) * sizeof(POOL_RECORD);
+    KiAcquireLockAtDpcLevel(&ExpRecordLock);
+    POOL_RECORD *Records = ExpFreeRecords[Index];
+    if (Records != NULL)
+        ExpFreeRecords[Index] = *(POOL_RECORD **)Records;
+    else
+        Records = ExpCutBookkeeping(Bytes);
+    KiReleaseLockFromDpcLevel(&ExpRecordLock);
+    if (Records != NULL)
+        RtlZeroMemory(Records, Bytes);
+    return Records;
+}
+
+static VOID ExpFreeRecordArray(POOL_RECORD *Records, ULONG Blocks)
+{
+    ULONG Index = ExpRecordSize(Blocks);
+    KiAcquireLockAtDpcLevel(&ExpRecordLock);
+    *(POOL_RECORD **)Records = ExpFreeRecords[Index];
+    ExpFreeRecords[Index] = Records;
+    KiReleaseLockFromDpcLevel(&ExpRecordLock);
+}
+
+// ---- pages from mm ---------------------------------------------------------------------------------
+// Gives every page below End (bytes from the region's start) its descriptor. Fails: FALSE.
+static BOOLEAN ExpDescribe(POOL *Pool, ULONG_PTR End)
+{
+    if (End <= Pool->Limit)
+        return TRUE;
+    KiAcquireLockAtDpcLevel(&Pool->GrowthLock);
+    ULONG_PTR Limit = ALIGN_UP_BY(End, DESCRIPTORS_PER_PAGE << PAGE_SHIFT);
+    BOOLEAN Done = End <= Pool->Limit;
+    if (!Done) {
+        SIZE_T Bytes = ((Limit - Pool->Limit) >> PAGE_SHIFT) * sizeof(POOL_PAGE);
+        Done = ExpCommitBookkeeping(ExpPageOfOffset(Pool, Pool->Limit), Bytes);
+        if (Done)
+            __atomic_store_n(&Pool->Limit, Limit, __ATOMIC_RELEASE);
+    }
+    KiReleaseLockFromDpcLevel(&Pool->GrowthLock);
+    return Done;
+}
+
+static POOL_PAGE *ExpGetPages(POOL *Pool, SIZE_T Pages)
+{
+    PVOID Address = MmAllocatePoolPages(Pool->Region, Pages);
+    if (Address == NULL)
+        return NULL;
+    ULONG_PTR Offset = (ULONG_PTR)Address - Pool->Base;
+    if (!ExpDescribe(Pool, Offset + (Pages << PAGE_SHIFT))) {
+        MmFreePoolPages(Address, Pages);
+        return NULL;
+    }
+    __atomic_fetch_add(&Pool->PageCount, Pages, __ATOMIC_RELAXED);
+    return ExpPageOfOffset(Pool, Offset);
+}
+
+static VOID ExpPutPages(POOL *Pool, POOL_PAGE *Page, SIZE_T Pages)
+{
+    __atomic_fetch_sub(&Pool->PageCount, Pages, __ATOMIC_RELAXED);
+    MmFreePoolPages((PVOID)ExpPageAddress(Pool, Page), Pages);
+}
+
+PVOID ExpAllocatePages(POOL *Pool, SIZE_T Bytes, USHORT Cell, ULONG_PTR Caller)
+{
+    SIZE_T Pages = BYTES_TO_PAGES(Bytes);
+    POOL_PAGE *Page = Bytes <= Pool->Size ? ExpGetPages(Pool, Pages) : NULL;
+    if (Page == NULL)
+        return NULL;
+    for (SIZE_T Tail = 1; Tail < Pages; Tail++) {
+        Page[Tail].State = PoolPageLargeTail;
+        Page[Tail].Head = ExpPageNumber(Pool, Page);
+    }
+    Page->Caller = Caller;
+    Page->Cell = Cell;
+    Page->Bytes = Bytes;
+    Page->Pages = Pages;
+    Page->State = PoolPageLarge;
+    return (PVOID)ExpPageAddress(Pool, Page);
+}
+
+VOID ExpFreePages(POOL *Pool, POOL_PAGE *Page, ULONG_PTR Caller)
+{
+    SIZE_T Pages = Page->Pages;
+    for (SIZE_T Tail = 1; Tail < Pages; Tail++)
+        Page[Tail].State = PoolPageNone;
+    Page->Caller = Caller;
+    Page->State = PoolPageLargeFreed;
+    ExpPutPages(Pool, Page, Pages);
+}
+
+// ---- a class's list, under its lock ----------------------------------------------------------------
+static VOID ExpUnlinkPage(POOL *Pool, POOL_CLASS *Class, POOL_PAGE *Page)
+{
+    if (Page->Previous != 0)
+        ExpPageOfNumber(Pool, Page->Previous)->Next = Page->Next;
+    else
+        Class->First = Page->Next;
+    if (Page->Next != 0)
+        ExpPageOfNumber(Pool, Page->Next)->Previous = Page->Previous;
+    else
+        Class->Last = Page->Previous;
+    Page->Listed = FALSE;
+}
+
+static VOID ExpLinkFirst(POOL *Pool, POOL_CLASS *Class, POOL_PAGE *Page)
+{
+    ULONG Number = ExpPageNumber(Pool, Page);
+    Page->Previous = 0;
+    Page->Next = Class->First;
+    if (Class->First != 0)
+        ExpPageOfNumber(Pool, Class->First)->Previous = Number;
+    else
+        Class->Last = Number;
+    Class->First = Number;
+    Page->Listed = TRUE;
+}
+
+static VOID ExpLinkLast(POOL *Pool, POOL_CLASS *Class, POOL_PAGE *Page)
+{
+    ULONG Number = ExpPageNumber(Pool, Page);
+    Page->Next = 0;
+    Page->Previous = Class->Last;
+    if (Class->Last != 0)
+        ExpPageOfNumber(Pool, Class->Last)->Next = Number;
+    else
+        Class->First = Number;
+    Class->Last = Number;
+    Page->Listed = TRUE;
+}
+
+static VOID ExpCountEmpty(POOL *Pool, POOL_CLASS *Class, LONG Change)
+{
+    Class->EmptyPages += Change;
+    __atomic_fetch_add(&Pool->EmptyPages, (LONG_PTR)Change, __ATOMIC_RELAXED);
+}
+
+// ---- blocks ----------------------------------------------------------------------------------------
+// Cuts a new page into blocks, all of them free, and puts it into its class's list.
+static BOOLEAN ExpAddPage(POOL *Pool, ULONG ClassIndex)
+{
+    ULONG BlockSize = ExpClassSize[ClassIndex];
+    ULONG Blocks = PAGE_SIZE / BlockSize;
+    POOL_PAGE *Page = ExpGetPages(Pool, 1);
+    if (Page == NULL)
+        return FALSE;
+    POOL_RECORD *Records = ExpAllocateRecords(Blocks);
+    if (Records == NULL) {
+        ExpPutPages(Pool, Page, 1);
+        return FALSE;
+    }
+    ExpFillFreed((PVOID)ExpPageAddress(Pool, Page), PAGE_SIZE);
+    Page->Records = Records;
+    Page->BlockSize = (USHORT)BlockSize;
+    Page->Class = (UCHAR)ClassIndex;
+    Page->BlockCount = Page->FreeCount = (USHORT)Blocks;
+    for (ULONG Word = 0; Word < 4; Word++)
+        Page->FreeMap[Word] = Blocks >= 64 * (Word + 1) ? ~0ull
+                            : Blocks > 64 * Word ? (1ull << (Blocks - 64 * Word)) - 1 : 0;
+    Page->Reciprocal = (ULONG)((0x100000000ull + BlockSize - 1) / BlockSize);
+    Page->State = PoolPageSmall;
+    POOL_CLASS *Class = &Pool->Class[ClassIndex];
+    KiAcquireLockAtDpcLevel(&Class->Lock);
+    ExpLinkFirst(Pool, Class, Page);
+    ExpCountEmpty(Pool, Class, 1);
+    KiReleaseLockFromDpcLevel(&Class->Lock);
+    return TRUE;
+}
+
+// Takes at most Wanted free blocks of one page into the cache; returns how many.
+static ULONG ExpTakeBlocks(POOL *Pool, POOL_PAGE *Page, POOL_CACHE *Cache, ULONG Wanted)
+{
+    ULONG_PTR Base = ExpPageAddress(Pool, Page);
+    ULONG Count = Cache->Count, Start = Count;
+    for (ULONG Word = 0; Word < 4 && Wanted != 0; Word++) {
+        ULONG64 Map = Page->FreeMap[Word];
+        for (; Map != 0 && Wanted != 0; Map &= Map - 1, Wanted--) {
+            ULONG Index = 64 * Word + (ULONG)__builtin_ctzll(Map);
+            Cache->Block[Count] = (PVOID)(Base + Index * Page->BlockSize);
+            Cache->Record[Count++] = &Page->Records[Index];
+        }
+        Page->FreeMap[Word] = Map;
+    }
+    Page->FreeCount -= (USHORT)(Count - Start);
+    Cache->Count = (UCHAR)Count;
+    return Count - Start;
+}
+
+static ULONG ExpTakeBatch(POOL *Pool, POOL_CLASS *Class, POOL_CACHE *Cache)
+{
+    ULONG Taken = 0;
+    KiAcquireLockAtDpcLevel(&Class->Lock);
+    while (Taken < POOL_CACHE_BATCH && Class->First != 0) {
+        POOL_PAGE *Page = ExpPageOfNumber(Pool, Class->First);
+        if (Page->FreeCount == Page->BlockCount)
+            ExpCountEmpty(Pool, Class, -1);
+        Taken += ExpTakeBlocks(Pool, Page, Cache, POOL_CACHE_BATCH - Taken);
+        if (Page->FreeCount == 0)
+            ExpUnlinkPage(Pool, Class, Page);
+    }
+    KiReleaseLockFromDpcLevel(&Class->Lock);
+    return Taken;
+}
+
+BOOLEAN ExpRefill(POOL *Pool, ULONG ClassIndex, POOL_CACHE *Cache)
+{
+    POOL_CLASS *Class = &Pool->Class[ClassIndex];
+    Cache->Used = TRUE;
+    while (ExpTakeBatch(Pool, Class, Cache) == 0)
+        if (!ExpAddPage(Pool, ClassIndex))
+            return FALSE;
+    return TRUE;
+}
+
+static VOID ExpReturnBlock(POOL *Pool, POOL_CLASS *Class, PVOID Block, POOL_RECORD *Record)
+{
+    POOL_PAGE *Page = ExpPageOfOffset(Pool, (ULONG_PTR)Block - Pool->Base);
+    ULONG Index = (ULONG)(Record - Page->Records);
+    Page->FreeMap[Index / 64] |= 1ull << (Index % 64);
+    ULONG Free = ++Page->FreeCount;
+    if (__builtin_expect(Free == Page->BlockCount, 0)) {
+        if (Page->Listed)
+            ExpUnlinkPage(Pool, Class, Page);
+        ExpLinkLast(Pool, Class, Page);
+        ExpCountEmpty(Pool, Class, 1);
+    } else if (!Page->Listed) {
+        ExpLinkFirst(Pool, Class, Page);
+    }
+}
+
+// Takes an empty page out of the list for good; NULL when there is none.
+static POOL_PAGE *ExpTakeEmptyPage(POOL *Pool, POOL_CLASS *Class)
+{
+    POOL_PAGE *Page = NULL;
+    KiAcquireLockAtDpcLevel(&Class->Lock);
+    if (Class->EmptyPages != 0) {
+        Page = ExpPageOfNumber(Pool, Class->Last);
+        ExpUnlinkPage(Pool, Class, Page);
+        ExpCountEmpty(Pool, Class, -1);
+        Page->Reciprocal = 0;
+        Page->State = PoolPageNone;
+    }
+    KiReleaseLockFromDpcLevel(&Class->Lock);
+    return Page;
+}
+
+// Returns empty pages of a class to mm until Keep are left; how many went.
+static ULONG ExpReleasePages(POOL *Pool, POOL_CLASS *Class, ULONG Keep)
+{
+    ULONG Released = 0;
+    while (Class->EmptyPages > Keep) {
+        POOL_PAGE *Page = ExpTakeEmptyPage(Pool, Class);
+        if (Page == NULL)
+            break;
+        ExpFreeRecordArray(Page->Records, Page->BlockCount);
+        ExpPutPages(Pool, Page, 1);
+        Released++;
+    }
+    return Released;
+}
+
+// The oldest Count blocks of the cache go back to their pages.
+VOID ExpFlush(POOL *Pool, ULONG ClassIndex, POOL_CACHE *Cache, ULONG Count)
+{
+    POOL_CLASS *Class = &Pool->Class[ClassIndex];
+    ULONG Left = Cache->Count - Count;
+    Cache->Used = TRUE;
+    KiAcquireLockAtDpcLevel(&Class->Lock);
+    for (ULONG Index = 0; Index < Count; Index++)
+        ExpReturnBlock(Pool, Class, Cache->Block[Index], Cache->Record[Index]);
+    KiReleaseLockFromDpcLevel(&Class->Lock);
+    for (ULONG Index = 0; Index < Left; Index++) {
+        Cache->Block[Index] = Cache->Block[Count + Index];
+        Cache->Record[Index] = Cache->Record[Count + Index];
+    }
+    Cache->Count = (UCHAR)Left;
+    if (__builtin_expect(Pool->EmptyPages > POOL_IDLE_PAGES, 0))
+        ExpReleasePages(Pool, Class, Class->EmptyPages / 2);
+}
+
+// ---- giving back -----------------------------------------------------------------------------------
+ULONG ExpReclaim(POOL *Pool)
+{
+    POOL_PROCESSOR *Processor = ExpPoolProcessor[KeGetCurrentPrcb()->ProcessorNumber];
+    ULONG Released = 0;
+    for (ULONG Class = 0; Class < POOL_CLASSES; Class++) {
+        POOL_CACHE *Cache = Processor->Cache[Pool - ExpPool][Class];
+        if (Cache != NULL)
+            ExpFlush(Pool, Class, Cache, Cache->Count);
+        Released += ExpReleasePages(Pool, &Pool->Class[Class], 0);
+    }
+    return Released;
+}
+
+static VOID ExpTrimClass(POOL *Pool, ULONG Class, POOL_CACHE *Cache)
+{
+    if (!Cache->Used && Cache->Count != 0)
+        ExpFlush(Pool, Class, Cache, (Cache->Count + 1u) / 2);
+    Cache->Used = FALSE;
+    ExpReleasePages(Pool, &Pool->Class[Class], Pool->Class[Class].EmptyPages / 2);
+}
+
+VOID ExTrimPool(VOID)
+{
+    KIRQL OldIrql = KiRaiseIrql(DISPATCH_LEVEL);
+    POOL_PROCESSOR *Processor = ExpPoolProcessor[KeGetCurrentPrcb()->ProcessorNumber];
+    for (ULONG Index = 0; Index < PoolCount; Index++)
+        for (ULONG Class = 0; Class < POOL_CLASSES; Class++)
+            if (Processor->Cache[Index][Class] != NULL)
+                ExpTrimClass(&ExpPool[Index], Class, Processor->Cache[Index][Class]);
+    KiLowerIrql(OldIrql);
+}
+
+VOID ExQueryPoolStatistics(POOL_TYPE PoolType, EX_POOL_STATISTICS *Statistics)
+{
+    ULONG Index = PoolType & PagedPool ? PoolPaged
+                : PoolType & POOL_NX_ALLOCATION ? PoolNonPagedNx : PoolNonPagedExecute;
+    Statistics->Pages = ExpPool[Index].PageCount;
+    Statistics->BookkeepingPages = ExpBookkeepingPages;
+    Statistics->ZeroByteRequests = ExpZeroByteRequests;
+    Statistics->Failures = ExpPoolFailures;
+}
+
+// ---- start -----------------------------------------------------------------------------------------
+static BOOLEAN ExpInitializeRegion(POOL *Pool)
+{
+    const MM_REGION *Region = MmGetRegion(Pool->Region);
+    Pool->Base = Region->Base;
+    Pool->Size = Region->Size;
+    SIZE_T Described = ALIGN_UP_BY(Region->Size, DESCRIPTORS_PER_PAGE << PAGE_SHIFT);
+    SIZE_T Bytes = (Described >> PAGE_SHIFT) * sizeof(POOL_PAGE);
+    Pool->Pages = MmReserveSystemRange(MmRegionBookkeeping, BYTES_TO_PAGES(Bytes));
+    return Pool->Pages != NULL;
+}
+
+BOOLEAN ExpInitializePages(VOID)
+{
+    for (ULONG Index = 0; Index < PoolCount; Index++)
+        if (!ExpInitializeRegion(&ExpPool[Index]))
+            return FALSE;
+    return TRUE;
+}

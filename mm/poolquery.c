@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: MIT
+// What is known of a pool address: whatis, !pool, and what a driver left behind.
+//
+// Everything here reads descriptors and records, never the blocks, and takes no lock: it runs in the
+// monitor and during a bugcheck. Answers about a block that is being freed meanwhile may be a moment old.
+//
+// A record keeps the low 32 bits of a call site. Code lies in two places only: the kernel image at the top
+// of the address space and the drivers in the system image region, which is entered from its start.
+#include "poolp.h"
+
+ULONG_PTR ExpExpandCaller(ULONG Caller)
+{
+    if (Caller == 0 || sizeof(ULONG_PTR) == sizeof(ULONG))
+        return Caller;
+    ULONG_PTR Base = (ULONG_PTR)&ExpExpandCaller;
+    if ((LONG)Caller >= 0 && (LONG_PTR)Base < 0)
+        Base = MmGetRegion(MmRegionSystemImages)->Base;
+    return (Base & ~(ULONG_PTR)MAXULONG) | Caller;
+}
+
+static ULONG ExpTagOfCell(USHORT Cell)
+{
+    return ExpPoolProcessor[0]->Cells[Cell].Tag;
+}
+
+// ---- one address -----------------------------------------------------------------------------------
+static BOOLEAN ExpQuerySmall(const POOL *Pool, const POOL_PAGE *Page, ULONG Index, EX_POOL_BLOCK *Block)
+{
+    if (Index >= Page->BlockCount)
+        return FALSE;
+    const POOL_RECORD *Record = &Page->Records[Index];
+    Block->Address = ExpPageAddress(Pool, Page) + Index * Page->BlockSize;
+    Block->Allocated = Record->Size != 0;
+    Block->Size = Record->Size != 0 ? Record->Size : Page->BlockSize;
+    Block->Reserved = Page->BlockSize;
+    Block->Tag = ExpTagOfCell(Record->Cell);
+    Block->PoolType = Pool->Type;
+    Block->Caller = ExpExpandCaller(Record->Caller);
+    return TRUE;
+}
+
+static BOOLEAN ExpQueryLarge(const POOL *Pool, const POOL_PAGE *Page, EX_POOL_BLOCK *Block)
+{
+    Block->Address = ExpPageAddress(Pool, Page);
+    Block->Allocated = Page->State == PoolPageLarge;
+    Block->Size = Page->Bytes;
+    Block->Reserved = Page->Pages << PAGE_SHIFT;
+    Block->Tag = ExpTagOfCell(Page->Cell);
+    Block->PoolType = Pool->Type;
+    Block->Caller = Page->Caller;
+    return TRUE;
+}
+
+BOOLEAN ExQueryPoolBlock(const VOID *Address, EX_POOL_BLOCK *Block)
+{
+    const POOL *Pool = ExpPoolOfAddress((ULONG_PTR)Address);
+    if (Pool == NULL)
+        return FALSE;
+    const POOL_PAGE *Page = ExpPageOfOffset(Pool, (ULONG_PTR)Address - Pool->Base);
+    switch (Page->State) {
+    case PoolPageSmall:
+        return ExpQuerySmall(Pool, Page, BYTE_OFFSET(Address) / Page->BlockSize, Block);
+    case PoolPageLargeTail:
+        return ExpQueryLarge(Pool, ExpPageOfNumber(Pool, Page->Head), Block);
+    case PoolPageLarge:
+    case PoolPageLargeFreed:
+        return ExpQueryLarge(Pool, Page, Block);
+    default:
+        return FALSE;
+    }
+}
+
+// ---- all blocks ------------------------------------------------------------------------------------
+typedef VOID POOL_VISITOR(const EX_POOL_BLOCK *Block, PVOID Context);
+
+static VOID ExpVisitPage(const POOL *Pool, const POOL_PAGE *Page, POOL_VISITOR *Visit, PVOID Context)
+{
+    EX_POOL_BLOCK Block;
+    if (Page->State == PoolPageLarge && ExpQueryLarge(Pool, Page, &Block))
+        Visit(&Block, Context);
+    if (Page->State != PoolPageSmall)
+        return;
+    for (ULONG Index = 0; ExpQuerySmall(Pool, Page, Index, &Block); Index++)
+        if (Block.Allocated)
+            Visit(&Block, Context);
+}
+
+static VOID ExpVisitAllocated(POOL_VISITOR *Visit, PVOID Context)
+{
+    for (ULONG Index = 0; Index < PoolCount; Index++) {
+        const POOL *Pool = &ExpPool[Index];
+        for (ULONG_PTR Offset = 0; Offset < Pool->Limit; Offset += PAGE_SIZE)
+            ExpVisitPage(Pool, ExpPageOfOffset(Pool, Offset), Visit, Context);
+    }
+}
+
+static const char *ExpTypeName(POOL_TYPE Type)
+{
+    return Type == PagedPool ? "paged pool" : Type == NonPagedPoolNx ? "nonpaged pool (NX)" : "nonpaged pool";
+}
+
+#define TAG_CHARACTER(Tag, Index) \
+    (((Tag) >> (8 * (Index)) & 0xFF) >= 0x20 && ((Tag) >> (8 * (Index)) & 0xFF) < 0x7F \
+         ? (char)((Tag) >> (8 * (Index)) & 0xFF) : '.')
+#define TAG_CHARACTERS(Tag) \
+    TAG_CHARACTER(Tag, 0), TAG_CHARACTER(Tag, 1), TAG_CHARACTER(Tag, 2), TAG_CHARACTER(Tag, 3)
+
+// ---- what a driver left ----------------------------------------------------------------------------
+typedef struct _POOL_LEAKS { ULONG_PTR Start, End; ULONG Count; } POOL_LEAKS;
+
+static VOID ExpVisitLeak(const EX_POOL_BLOCK *Block, PVOID Context)
+{
+    POOL_LEAKS *Leaks = Context;
+    if (Block->Caller < Leaks->Start || Block->Caller >= Leaks->End)
+        return;
+    char Place[96];
+    if (!KdSymbolize(Block->Caller, Place, sizeof(Place)))
+        RtlFormat(Place, sizeof(Place), "%p", (PVOID)Block->Caller);
+    KLOG("leak", "%s: %Iu bytes at %p, tag %c%c%c%c, allocated by %s", ExpTypeName(Block->PoolType),
+         Block->Size, (PVOID)Block->Address, TAG_CHARACTERS(Block->Tag), Place);
+    Leaks->Count++;
+}
+
+static ULONG ExpReportPoolLeaks(ULONG_PTR Start, ULONG_PTR End)
+{
+    POOL_LEAKS Leaks = {Start, End, 0};
+    ExpVisitAllocated(ExpVisitLeak, &Leaks);
+    return Leaks.Count;
+}
+LEAK_SOURCE(pool, "pool allocations", ExpReportPoolLeaks);
+
+// ---- !pool -----------------------------------------------------------------------------------------
+static VOID ExpPrintBlock(const EX_POOL_BLOCK *Block, BOOLEAN Wanted)
+{
+    char Place[96] = "";
+    if (Block->Caller != 0 && !KdSymbolize(Block->Caller, Place, sizeof(Place)))
+        RtlFormat(Place, sizeof(Place), "%p", (PVOID)Block->Caller);
+    KdPrintf("%c%p size: %6Ix of %6Ix  (%s)  %c%c%c%c  %s%s\n", Wanted ? '*' : ' ', (PVOID)Block->Address,
+             Block->Size, Block->Reserved, Block->Allocated ? "Allocated" : "Free",
+             TAG_CHARACTERS(Block->Tag), Block->Caller == 0 ? "" : Block->Allocated ? "by " : "freed by ",
+             Place);
+}
+
+static VOID ExpPrintPage(const POOL *Pool, const POOL_PAGE *Page, ULONG_PTR Address)
+{
+    EX_POOL_BLOCK Block;
+    for (ULONG Index = 0; ExpQuerySmall(Pool, Page, Index, &Block); Index++)
+        ExpPrintBlock(&Block, Address - Block.Address < Block.Reserved);
+}
+
+static BOOLEAN ExpPoolCommand(const char *Arguments)
+{
+    ULONG64 Number;
+    EX_POOL_BLOCK Block;
+    if (!KdParseNumber(&Arguments, &Number))
+        return FALSE;
+    ULONG_PTR Address = (ULONG_PTR)Number;
+    const POOL *Pool = ExpPoolOfAddress(Address);
+    if (Pool == NULL || !ExQueryPoolBlock((PVOID)Address, &Block)) {
+        KdPrintf("%p is in no pool block.\n", (PVOID)Address);
+        return TRUE;
+    }
+    const POOL_PAGE *Page = ExpPageOfOffset(Pool, Address - Pool->Base);
+    KdPrintf("Pool page %p region is %s\n", PAGE_ALIGN(Address), ExpTypeName(Pool->Type));
+    if (Page->State == PoolPageSmall)
+        ExpPrintPage(Pool, Page, Address);
+    else
+        ExpPrintBlock(&Block, TRUE);
+    return TRUE;
+}
+KD_COMMAND(pool, "!pool", "ADDRESS: the pool block at ADDRESS and its neighbours in the page", ExpPoolCommand,
+           KD_SAFE_IN_BUGCHECK);

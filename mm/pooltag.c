@@ -1,0 +1,364 @@
+// SPDX-License-Identifier: MIT
+// The pool's cells: who uses how much of what, and the start of the pools.
+//
+// A cell is a combination of tag, pool and size class (mm/pool.c says what the fast path does with it).
+// Cells are numbered in the order of their creation and never go away, so that a block's record can name
+// its owner in 16 bits. Each processor has an array of all cells: same identities, own counters, own cache.
+// A new cell is written into every processor's array before its number is put into the bucket where the
+// fast path looks, under ExpCellLock; readers take no lock.
+//
+// A tag's figures are the sums over its cells and all processors. They are exact when the pools are at
+// rest, and at most a few operations behind when not.
+//
+// Observability: !poolused [FLAGS [TAG]]; ExQueryPoolTag.
+#include "poolp.h"
+
+#define CELLS_PER_PAGE (PAGE_SIZE / sizeof(POOL_CELL))
+
+POOL_PROCESSOR *ExpPoolProcessor[POOL_PROCESSORS];
+UCHAR ExpClassOfSize[POOL_SMALL_LIMIT / POOL_GRANULARITY];
+ULONG ExpSizeKey[POOL_SMALL_LIMIT / POOL_GRANULARITY];
+ULONG ExpClassKey[POOL_CLASSES + 1];
+USHORT ExpBucket[POOL_BUCKETS];
+ULONG ExpCellCount;
+USHORT ExpFirstTag;
+ULONG64 ExpCanary;
+ULONG_PTR ExpZeroByteRequests, ExpPoolFailures, ExpBookkeepingPages;
+
+static KSPIN_LOCK ExpCellLock;
+static USHORT ExpLastTag;
+static POOL_PROCESSOR ExpBootProcessor;
+
+// ---- cells -----------------------------------------------------------------------------------------
+static const POOL_CELL *ExpIdentities(VOID)
+{
+    return ExpPoolProcessor[0]->Cells;
+}
+
+static USHORT ExpLookUpCell(ULONG Tag, ULONG Key)
+{
+    USHORT Index = ExpBucket[ExpBucketOf(Tag, Key)];
+    while (Index != 0 && (ExpIdentities()[Index].Tag != Tag || ExpIdentities()[Index].Key != Key))
+        Index = ExpIdentities()[Index].Next;
+    return Index;
+}
+
+static BOOLEAN ExpPrepareCache(POOL_PROCESSOR *Processor, ULONG Pool, ULONG Class)
+{
+    if (Class != POOL_CLASS_LARGE && Processor->Cache[Pool][Class] == NULL)
+        Processor->Cache[Pool][Class] = ExpAllocateBookkeeping(sizeof(POOL_CACHE));
+    return Class == POOL_CLASS_LARGE || Processor->Cache[Pool][Class] != NULL;
+}
+
+// Room for the cell with this index, and the cache it will name.
+static BOOLEAN ExpPrepareCell(POOL_PROCESSOR *Processor, ULONG Index, ULONG Pool, ULONG Class)
+{
+    if (Index >= Processor->CellsCommitted) {
+        if (!ExpCommitBookkeeping(&Processor->Cells[Processor->CellsCommitted], PAGE_SIZE))
+            return FALSE;
+        Processor->CellsCommitted += CELLS_PER_PAGE;
+    }
+    return ExpPrepareCache(Processor, Pool, Class);
+}
+
+static VOID ExpWriteCell(POOL_PROCESSOR *Processor, const POOL_CELL *Identity)
+{
+    POOL_CELL *Cell = &Processor->Cells[Identity->Index];
+    *Cell = *Identity;
+    Cell->Cache = Identity->Class == POOL_CLASS_LARGE ? NULL : Processor->Cache[Cell->Pool][Cell->Class];
+    Cell->Allocs = Cell->Frees = Cell->LargeBytes = 0;
+}
+
+// Puts the cell into its tag's chain, as the first of a new tag if need be.
+static VOID ExpLinkTag(USHORT Index, ULONG Tag)
+{
+    POOL_CELL *Cells = ExpPoolProcessor[0]->Cells;
+    USHORT First = ExpFirstTag;
+    while (First != 0 && Cells[First].Tag != Tag)
+        First = Cells[First].NextTag;
+    if (First != 0) {
+        Cells[Index].NextOfTag = Cells[First].NextOfTag;
+        Cells[First].NextOfTag = Index;
+        return;
+    }
+    if (ExpLastTag != 0)
+        Cells[ExpLastTag].NextTag = Index;
+    else
+        ExpFirstTag = Index;
+    ExpLastTag = Index;
+}
+
+// Called with ExpCellLock held.
+static USHORT ExpCreateCell(ULONG Tag, ULONG Key, POOL_INDEX Pool, ULONG Class)
+{
+    ULONG Index = ExpCellCount;
+    USHORT *Bucket = &ExpBucket[ExpBucketOf(Tag, Key)];
+    POOL_CELL Identity = {.Tag = Tag, .Key = Key, .Index = (USHORT)Index, .Next = *Bucket,
+                          .Size = ExpClassSize[Class], .Pool = (UCHAR)Pool, .Class = (UCHAR)Class};
+    for (ULONG Number = 0; Number < POOL_PROCESSORS; Number++)
+        if (ExpPoolProcessor[Number] != NULL
+            && !ExpPrepareCell(ExpPoolProcessor[Number], Index, Pool, Class))
+            return 0;
+    for (ULONG Number = 0; Number < POOL_PROCESSORS; Number++)
+        if (ExpPoolProcessor[Number] != NULL)
+            ExpWriteCell(ExpPoolProcessor[Number], &Identity);
+    ExpLinkTag((USHORT)Index, Tag);
+    ExpCellCount = Index + 1;
+    __atomic_store_n(Bucket, (USHORT)Index, __ATOMIC_RELEASE);
+    return (USHORT)Index;
+}
+
+static USHORT ExpFindOrCreateCell(ULONG Tag, POOL_INDEX Pool, ULONG Class, ULONG Limit)
+{
+    ULONG Key = (ULONG)ExpPool[Pool].Type | ExpClassKey[Class];
+    USHORT Index = ExpLookUpCell(Tag, Key);
+    if (Index != 0)
+        return Index;
+    KIRQL OldIrql = KiAcquireLock(&ExpCellLock);
+    Index = ExpLookUpCell(Tag, Key);
+    if (Index == 0 && ExpCellCount < Limit)
+        Index = ExpCreateCell(Tag, Key, Pool, Class);
+    KiReleaseLock(&ExpCellLock, OldIrql);
+    return Index;
+}
+
+USHORT ExpFindCell(ULONG Tag, POOL_INDEX Pool, ULONG Class)
+{
+    USHORT Index = ExpFindOrCreateCell(Tag, Pool, Class, POOL_CELL_LIMIT - POOL_CELL_SPARE);
+    if (Index == 0 && ExpCellCount >= POOL_CELL_LIMIT - POOL_CELL_SPARE)
+        Index = ExpFindOrCreateCell(POOL_TAG_OVERFLOW, Pool, Class, POOL_CELL_LIMIT);
+    return Index;
+}
+
+// ---- sums ------------------------------------------------------------------------------------------
+static VOID ExpAddCell(USHORT Index, EX_POOL_TAG *Use)
+{
+    ULONG64 Allocs = 0, Frees = 0, LargeBytes = 0;
+    for (ULONG Number = 0; Number < POOL_PROCESSORS; Number++) {
+        if (ExpPoolProcessor[Number] == NULL)
+            continue;
+        const POOL_CELL *Cell = &ExpPoolProcessor[Number]->Cells[Index];
+        Allocs += Cell->Allocs;
+        Frees += Cell->Frees;
+        LargeBytes += Cell->LargeBytes;
+    }
+    const POOL_CELL *Identity = &ExpIdentities()[Index];
+    ULONG64 Bytes = LargeBytes + (Allocs - Frees) * Identity->Size;
+    if (Identity->Pool == PoolPaged) {
+        Use->PagedAllocs += Allocs;
+        Use->PagedFrees += Frees;
+        Use->PagedBytes += Bytes;
+    } else {
+        Use->NonPagedAllocs += Allocs;
+        Use->NonPagedFrees += Frees;
+        Use->NonPagedBytes += Bytes;
+    }
+}
+
+static VOID ExpSumTag(USHORT First, EX_POOL_TAG *Use)
+{
+    *Use = (EX_POOL_TAG){.Tag = ExpIdentities()[First].Tag};
+    for (USHORT Index = First; Index != 0; Index = ExpIdentities()[Index].NextOfTag)
+        ExpAddCell(Index, Use);
+}
+
+BOOLEAN ExQueryPoolTag(ULONG Number, EX_POOL_TAG *Use)
+{
+    USHORT First = ExpFirstTag;
+    while (First != 0 && Number-- != 0)
+        First = ExpIdentities()[First].NextTag;
+    if (First == 0)
+        return FALSE;
+    ExpSumTag(First, Use);
+    return TRUE;
+}
+
+// ---- start -----------------------------------------------------------------------------------------
+static BOOLEAN ExpFillProcessor(POOL_PROCESSOR *Processor)
+{
+    for (ULONG Index = 0; Index < ExpCellCount; Index++) {
+        const POOL_CELL *Identity = &ExpIdentities()[Index];
+        if (!ExpPrepareCell(Processor, Index, Identity->Pool, Identity->Class))
+            return FALSE;
+        ExpWriteCell(Processor, Identity);
+    }
+    return TRUE;
+}
+
+static BOOLEAN ExpReserveCells(POOL_PROCESSOR *Processor)
+{
+    Processor->Cells = MmReserveSystemRange(MmRegionBookkeeping,
+                                            BYTES_TO_PAGES(POOL_CELL_LIMIT * sizeof(POOL_CELL)));
+    return Processor->Cells != NULL;
+}
+
+BOOLEAN ExInitializePoolProcessor(PKPRCB Prcb)
+{
+    POOL_PROCESSOR *Processor = ExpAllocateBookkeeping(sizeof(POOL_PROCESSOR));
+    if (Processor == NULL || !ExpReserveCells(Processor))
+        return FALSE;
+    KIRQL OldIrql = KiAcquireLock(&ExpCellLock);
+    BOOLEAN Filled = ExpFillProcessor(Processor);
+    if (Filled) {
+        Prcb->PoolProcessor = Processor->Cells;
+        ExpPoolProcessor[Prcb->ProcessorNumber] = Processor;
+    }
+    KiReleaseLock(&ExpCellLock, OldIrql);
+    return Filled;
+}
+
+// Cell 0 stands for "none": its key is no one's.
+static BOOLEAN ExpInitializeBootProcessor(PKPRCB Prcb)
+{
+    POOL_PROCESSOR *Processor = &ExpBootProcessor;
+    if (!ExpReserveCells(Processor) || !ExpPrepareCell(Processor, 0, PoolPaged, POOL_CLASS_LARGE))
+        return FALSE;
+    Processor->Cells[0] = (POOL_CELL){.Key = MAXULONG, .Class = POOL_CLASS_LARGE};
+    ExpPoolProcessor[Prcb->ProcessorNumber] = Processor;
+    Prcb->PoolProcessor = Processor->Cells;
+    ExpCellCount = 1;
+    return TRUE;
+}
+
+// The next code word: ten of the bits above the type's, the rest clear.
+static ULONG ExpNextCodeWord(ULONG *State)
+{
+    ULONG Word;
+    do {
+        *State = *State * 1664525u + 1013904223u;
+        Word = *State & (~0u << POOL_KEY_TYPE_BITS);
+    } while (__builtin_popcount(Word) != 10);
+    return Word;
+}
+
+static BOOLEAN ExpKeyTaken(ULONG Class)
+{
+    for (ULONG Other = 0; Other < Class; Other++)
+        if (ExpClassKey[Other] == ExpClassKey[Class])
+            return TRUE;
+    return FALSE;
+}
+
+static VOID ExpInitializeSizes(VOID)
+{
+    ULONG State = 1;
+    for (ULONG Class = 0; Class <= POOL_CLASSES; Class++)
+        do
+            ExpClassKey[Class] = ExpNextCodeWord(&State);
+        while (ExpKeyTaken(Class));
+    ULONG Class = 0;
+    for (ULONG Unit = 0; Unit < POOL_SMALL_LIMIT / POOL_GRANULARITY; Unit++) {
+        if ((Unit + 1) * POOL_GRANULARITY > ExpClassSize[Class])
+            Class++;
+        ExpClassOfSize[Unit] = (UCHAR)Class;
+        ExpSizeKey[Unit] = ExpClassKey[Class];
+    }
+}
+
+// Not a secret worth much, but never what a driver writes by accident: no byte of it is zero.
+static ULONG64 ExpMakeCanary(VOID)
+{
+    return (KiReadTsc() * 0x9E3779B97F4A7C15ull) | 0x8181818181818181ull;
+}
+
+VOID ExInitializePool(VOID)
+{
+    ExpCanary = ExpMakeCanary();
+    ExpInitializeSizes();
+    if (!ExpInitializePages() || !ExpInitializeBootProcessor(KeGetCurrentPrcb()))
+        KiBugCheck(INSTALL_MORE_MEMORY, 0, 0, 0, 0, NULL, "There is not enough memory for the pools.");
+}
+
+// ---- !poolused -------------------------------------------------------------------------------------
+#define POOLUSED_SORT_NONPAGED 2u
+#define POOLUSED_SORT_PAGED    4u
+
+// Does a tag's text match a pattern with ? and *? Without a wildcard all four characters have to be equal.
+static BOOLEAN ExpTagLike(const char *Text, SIZE_T Length, const char *Pattern)
+{
+    if (*Pattern == '\0' || *Pattern == ' ')
+        return Length == 0 || (*Text == ' ' && ExpTagLike(Text + 1, Length - 1, Pattern));
+    if (*Pattern == '*')
+        return ExpTagLike(Text, Length, Pattern + 1)
+            || (Length != 0 && ExpTagLike(Text + 1, Length - 1, Pattern));
+    return Length != 0 && (*Pattern == '?' || *Pattern == *Text)
+        && ExpTagLike(Text + 1, Length - 1, Pattern + 1);
+}
+
+static ULONG64 ExpSortKey(const EX_POOL_TAG *Use, ULONG Flags)
+{
+    if (Flags & POOLUSED_SORT_NONPAGED)
+        return Use->NonPagedBytes;
+    return Flags & POOLUSED_SORT_PAGED ? Use->PagedBytes : 0;
+}
+
+// Does A come before B? By the sorted column downwards, then in order of first use.
+static BOOLEAN ExpBefore(const EX_POOL_TAG *A, ULONG NumberA, const EX_POOL_TAG *B, ULONG NumberB, ULONG Flags)
+{
+    ULONG64 KeyA = ExpSortKey(A, Flags), KeyB = ExpSortKey(B, Flags);
+    return KeyA != KeyB ? KeyA > KeyB : NumberA < NumberB;
+}
+
+// The tag that comes next behind Last (number NoTag: the first). Allocates nothing: it looks at all of them.
+#define NO_TAG MAXULONG
+static ULONG ExpNextTag(const EX_POOL_TAG *Last, ULONG LastNumber, ULONG Flags, EX_POOL_TAG *Next)
+{
+    ULONG Best = NO_TAG;
+    EX_POOL_TAG Use;
+    for (ULONG Number = 0; ExQueryPoolTag(Number, &Use); Number++) {
+        if (LastNumber != NO_TAG && !ExpBefore(Last, LastNumber, &Use, Number, Flags))
+            continue;
+        if (Best == NO_TAG || ExpBefore(&Use, Number, Next, Best, Flags)) {
+            Best = Number;
+            *Next = Use;
+        }
+    }
+    return Best;
+}
+
+static VOID ExpPrintTag(const char *Name, const EX_POOL_TAG *Use, ULONG Flags)
+{
+    KdPrintf(" %-5.4s %10I64u %12I64u %10I64u %12I64u", Name,
+             Use->NonPagedAllocs - Use->NonPagedFrees, Use->NonPagedBytes,
+             Use->PagedAllocs - Use->PagedFrees, Use->PagedBytes);
+    if (Flags & 1)
+        KdPrintf("   %I64u/%I64u %I64u/%I64u", Use->NonPagedAllocs, Use->NonPagedFrees, Use->PagedAllocs,
+                 Use->PagedFrees);
+    KdPrintf("\n");
+}
+
+static VOID ExpAddTotal(EX_POOL_TAG *Total, const EX_POOL_TAG *Use)
+{
+    Total->NonPagedAllocs += Use->NonPagedAllocs;
+    Total->NonPagedFrees += Use->NonPagedFrees;
+    Total->NonPagedBytes += Use->NonPagedBytes;
+    Total->PagedAllocs += Use->PagedAllocs;
+    Total->PagedFrees += Use->PagedFrees;
+    Total->PagedBytes += Use->PagedBytes;
+}
+
+static BOOLEAN ExpPoolUsedCommand(const char *Arguments)
+{
+    ULONG64 Flags = 0;
+    if (*Arguments != '\0' && !KdParseNumber(&Arguments, &Flags))
+        return FALSE;
+    if (Flags > 7 || (Flags & 6) == 6)
+        return FALSE;
+    const char *Pattern = *Arguments != '\0' ? Arguments : "*";
+    EX_POOL_TAG Use, Last = {0}, Total = {0};
+    KdPrintf(" Tag     NonPaged         Used      Paged         Used%s\n",
+             Flags & 1 ? "   allocated/freed nonpaged paged" : "");
+    for (ULONG Number = NO_TAG; (Number = ExpNextTag(&Last, Number, (ULONG)Flags, &Use)) != NO_TAG;
+         Last = Use) {
+        if (!ExpTagLike((const char *)&Use.Tag, sizeof(Use.Tag), Pattern))
+            continue;
+        ExpPrintTag((const char[]){(char)Use.Tag, (char)(Use.Tag >> 8), (char)(Use.Tag >> 16),
+                                   (char)(Use.Tag >> 24), '\0'}, &Use, (ULONG)Flags);
+        ExpAddTotal(&Total, &Use);
+    }
+    ExpPrintTag("TOTAL", &Total, (ULONG)Flags);
+    KdPrintf(" Used is in bytes; NonPaged and Paged are blocks in use.\n");
+    return TRUE;
+}
+KD_COMMAND(poolused, "!poolused", "[FLAGS [TAG]]: pool by tag; 1 counts, 2 sort by nonpaged, 4 by paged; "
+           "TAG with ? and *", ExpPoolUsedCommand, KD_SAFE_IN_BUGCHECK);
