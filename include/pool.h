@@ -16,6 +16,9 @@ PVOID NTAPI ExAllocatePoolWithTag(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULON
 VOID NTAPI ExFreePool(PVOID P);
 VOID NTAPI ExFreePoolWithTag(PVOID P, ULONG Tag);
 
+// ExAllocatePoolWithTag on behalf of the code at Caller, which the block's record and reports will name.
+PVOID ExAllocatePoolFor(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag, ULONG_PTR Caller);
+
 // What is known of a pool block, for the monitor, whatis and reports.
 typedef struct _EX_POOL_BLOCK {
     ULONG_PTR Address;   // first byte of the block

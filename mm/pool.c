@@ -261,6 +261,11 @@ POOL_HOT PVOID NTAPI ExAllocatePoolWithTag(POOL_TYPE PoolType, SIZE_T NumberOfBy
 }
 EXPORT(ExAllocatePoolWithTag, DISPATCH_LEVEL, ALLOCATE_SOURCE);
 
+PVOID ExAllocatePoolFor(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag, ULONG_PTR Caller)
+{
+    return ExpAllocateSlow(PoolType, NumberOfBytes, Tag, Caller);
+}
+
 /*
  * ExAllocatePool: the same for callers without a tag; the block is counted under "None".
  *

@@ -24,16 +24,6 @@ static POOL_NAME ExpNameCode(ULONG_PTR Address)
     return Name;
 }
 
-static POOL_NAME ExpNameTag(ULONG Tag)
-{
-    POOL_NAME Name = {{0}};
-    for (ULONG Index = 0; Index < 4; Index++) {
-        UCHAR Character = (UCHAR)(Tag >> (8 * Index));
-        Name.Text[Index] = (char)(Character >= 0x20 && Character < 0x7F ? Character : '.');
-    }
-    return Name;
-}
-
 static const char *ExpNamePool(POOL_TYPE Type)
 {
     return Type & PagedPool ? "paged" : "nonpaged";
@@ -103,8 +93,8 @@ VOID ExpReportTag(PVOID P, const POOL_CELL *Cell, ULONG Tag, ULONG_PTR Allocated
 {
     KiBugCheck(BAD_POOL_CALLER, 0x0A, (ULONG_PTR)P, Cell->Tag, Tag, NULL,
                SAY("%s freed block %p with tag \"%s\", but %s allocated it with tag \"%s\".",
-                   ExpNameCode(Caller).Text, P, ExpNameTag(Tag).Text, ExpNameCode(AllocatedBy).Text,
-                   ExpNameTag(Cell->Tag).Text));
+                   ExpNameCode(Caller).Text, P, ExpTagText(Tag).Text, ExpNameCode(AllocatedBy).Text,
+                   ExpTagText(Cell->Tag).Text));
 }
 
 VOID ExpReportOverrun(PVOID P, SIZE_T Bytes, const POOL_CELL *Cell, ULONG_PTR AllocatedBy, ULONG_PTR Caller)
@@ -114,7 +104,7 @@ VOID ExpReportOverrun(PVOID P, SIZE_T Bytes, const POOL_CELL *Cell, ULONG_PTR Al
     memcpy(&Found, (UCHAR *)P + Bytes, Watched);
     KiBugCheck(BAD_POOL_HEADER, 0x21, (ULONG_PTR)P, Bytes, (ULONG_PTR)Found, NULL,
                SAY("Somebody wrote behind block %p of %u bytes, tag \"%s\", allocated by %s; found when %s "
-                   "freed it.", P, (ULONG)Bytes, ExpNameTag(Cell->Tag).Text, ExpNameCode(AllocatedBy).Text,
+                   "freed it.", P, (ULONG)Bytes, ExpTagText(Cell->Tag).Text, ExpNameCode(AllocatedBy).Text,
                    ExpNameCode(Caller).Text));
 }
 
@@ -133,7 +123,7 @@ static DECLSPEC_NORETURN VOID ExpReportSmall(POOL_PAGE *Page, PVOID P, ULONG_PTR
     ULONG Tag = ExpPoolProcessor[0]->Cells[Record->Cell].Tag;
     KiBugCheck(BAD_POOL_CALLER, 0x07, 0, (ULONG_PTR)ExpRecordWord(Record), (ULONG_PTR)P, NULL,
                SAY("%s freed block %p, tag \"%s\", a second time; %s had freed it.",
-                   ExpNameCode(Caller).Text, P, ExpNameTag(Tag).Text,
+                   ExpNameCode(Caller).Text, P, ExpTagText(Tag).Text,
                    ExpNameCode(ExpExpandCaller(Record->Caller)).Text));
 }
 
@@ -154,7 +144,7 @@ static DECLSPEC_NORETURN VOID ExpReportFreedLarge(POOL_PAGE *Page, PVOID P, ULON
     KiBugCheck(BAD_POOL_CALLER, 0x07, 0, Page->Bytes, (ULONG_PTR)P, NULL,
                SAY("%s freed block %p of %Iu bytes, tag \"%s\", a second time; %s had freed it.",
                    ExpNameCode(Caller).Text, P, Page->Bytes,
-                   ExpNameTag(ExpPoolProcessor[0]->Cells[Page->Cell].Tag).Text,
+                   ExpTagText(ExpPoolProcessor[0]->Cells[Page->Cell].Tag).Text,
                    ExpNameCode(Page->Caller).Text));
 }
 

@@ -202,7 +202,8 @@ BOOLEAN ExpCommitBookkeeping(PVOID Start, SIZE_T Bytes);
 // The cell of a tag, pool and class, made when it is new. Fails: 0 when memory is used up.
 USHORT ExpFindCell(ULONG Tag, POOL_INDEX Pool, ULONG Class);
 
-BOOLEAN ExpInitializeCells(VOID);
+typedef struct _POOL_TAG_TEXT { char Text[5]; } POOL_TAG_TEXT;
+POOL_TAG_TEXT ExpTagText(ULONG Tag);  // a dot for what cannot be printed
 
 // ---- poolraise.c -----------------------------------------------------------------------------------
 DECLSPEC_NORETURN VOID ExpRaisePoolFailure(VOID);  // STATUS_INSUFFICIENT_RESOURCES to the caller

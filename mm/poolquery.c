@@ -99,12 +99,6 @@ static const char *ExpTypeName(POOL_TYPE Type)
     return Type == PagedPool ? "paged pool" : Type == NonPagedPoolNx ? "nonpaged pool (NX)" : "nonpaged pool";
 }
 
-#define TAG_CHARACTER(Tag, Index) \
-    (((Tag) >> (8 * (Index)) & 0xFF) >= 0x20 && ((Tag) >> (8 * (Index)) & 0xFF) < 0x7F \
-         ? (char)((Tag) >> (8 * (Index)) & 0xFF) : '.')
-#define TAG_CHARACTERS(Tag) \
-    TAG_CHARACTER(Tag, 0), TAG_CHARACTER(Tag, 1), TAG_CHARACTER(Tag, 2), TAG_CHARACTER(Tag, 3)
-
 // ---- what a driver left ----------------------------------------------------------------------------
 typedef struct _POOL_LEAKS { ULONG_PTR Start, End; ULONG Count; } POOL_LEAKS;
 
@@ -116,8 +110,8 @@ static VOID ExpVisitLeak(const EX_POOL_BLOCK *Block, PVOID Context)
     char Place[96];
     if (!KdSymbolize(Block->Caller, Place, sizeof(Place)))
         RtlFormat(Place, sizeof(Place), "%p", (PVOID)Block->Caller);
-    KLOG("leak", "%s: %Iu bytes at %p, tag %c%c%c%c, allocated by %s", ExpTypeName(Block->PoolType),
-         Block->Size, (PVOID)Block->Address, TAG_CHARACTERS(Block->Tag), Place);
+    KLOG("leak", "%s: %llu bytes at %p, tag %s, allocated by %s", ExpTypeName(Block->PoolType),
+         (ULONG64)Block->Size, (PVOID)Block->Address, ExpTagText(Block->Tag).Text, Place);
     Leaks->Count++;
 }
 
@@ -135,10 +129,10 @@ static VOID ExpPrintBlock(const EX_POOL_BLOCK *Block, BOOLEAN Wanted)
     char Place[96] = "";
     if (Block->Caller != 0 && !KdSymbolize(Block->Caller, Place, sizeof(Place)))
         RtlFormat(Place, sizeof(Place), "%p", (PVOID)Block->Caller);
-    KdPrintf("%c%p size: %6Ix of %6Ix  (%s)  %c%c%c%c  %s%s\n", Wanted ? '*' : ' ', (PVOID)Block->Address,
-             Block->Size, Block->Reserved, Block->Allocated ? "Allocated" : "Free",
-             TAG_CHARACTERS(Block->Tag), Block->Caller == 0 ? "" : Block->Allocated ? "by " : "freed by ",
-             Place);
+    KdPrintf("%c%p size: %6llx of %6llx  (%s)  %s  %s%s\n", Wanted ? '*' : ' ', (PVOID)Block->Address,
+             (ULONG64)Block->Size, (ULONG64)Block->Reserved, Block->Allocated ? "Allocated" : "Free",
+             ExpTagText(Block->Tag).Text,
+             Block->Caller == 0 ? "" : Block->Allocated ? "by " : "freed by ", Place);
 }
 
 static VOID ExpPrintPage(const POOL *Pool, const POOL_PAGE *Page, ULONG_PTR Address)

@@ -318,11 +318,10 @@ static ULONG ExpNextTag(const EX_POOL_TAG *Last, ULONG LastNumber, ULONG Flags, 
 
 static VOID ExpPrintTag(const char *Name, const EX_POOL_TAG *Use, ULONG Flags)
 {
-    KdPrintf(" %-5.4s %10I64u %12I64u %10I64u %12I64u", Name,
-             Use->NonPagedAllocs - Use->NonPagedFrees, Use->NonPagedBytes,
-             Use->PagedAllocs - Use->PagedFrees, Use->PagedBytes);
+    KdPrintf(" %-5s %10llu %12llu %10llu %12llu", Name, Use->NonPagedAllocs - Use->NonPagedFrees,
+             Use->NonPagedBytes, Use->PagedAllocs - Use->PagedFrees, Use->PagedBytes);
     if (Flags & 1)
-        KdPrintf("   %I64u/%I64u %I64u/%I64u", Use->NonPagedAllocs, Use->NonPagedFrees, Use->PagedAllocs,
+        KdPrintf("   %llu/%llu %llu/%llu", Use->NonPagedAllocs, Use->NonPagedFrees, Use->PagedAllocs,
                  Use->PagedFrees);
     KdPrintf("\n");
 }
@@ -335,6 +334,14 @@ static VOID ExpAddTotal(EX_POOL_TAG *Total, const EX_POOL_TAG *Use)
     Total->PagedAllocs += Use->PagedAllocs;
     Total->PagedFrees += Use->PagedFrees;
     Total->PagedBytes += Use->PagedBytes;
+}
+
+POOL_TAG_TEXT ExpTagText(ULONG Tag)
+{
+    POOL_TAG_TEXT Result = {{0}};
+    for (ULONG Index = 0; Index < 4; Index++, Tag >>= 8)
+        Result.Text[Index] = (Tag & 0xFF) >= 0x20 && (Tag & 0xFF) < 0x7F ? (char)Tag : '.';
+    return Result;
 }
 
 static BOOLEAN ExpPoolUsedCommand(const char *Arguments)
@@ -352,8 +359,7 @@ static BOOLEAN ExpPoolUsedCommand(const char *Arguments)
          Last = Use) {
         if (!ExpTagLike((const char *)&Use.Tag, sizeof(Use.Tag), Pattern))
             continue;
-        ExpPrintTag((const char[]){(char)Use.Tag, (char)(Use.Tag >> 8), (char)(Use.Tag >> 16),
-                                   (char)(Use.Tag >> 24), '\0'}, &Use, (ULONG)Flags);
+        ExpPrintTag(ExpTagText(Use.Tag).Text, &Use, (ULONG)Flags);
         ExpAddTotal(&Total, &Use);
     }
     ExpPrintTag("TOTAL", &Total, (ULONG)Flags);

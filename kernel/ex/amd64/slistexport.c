@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT
+// The names under which amd64 drivers import SLISTs (slist.S), and their initialisation.
+#include "ex.h"
+
+#define SOURCE "WDK, wdm.h"
+
+EXPORT(ExpInterlockedPushEntrySList, EXPORT_ANY_IRQL, SOURCE ": InterlockedPushEntrySList");
+EXPORT(ExpInterlockedPopEntrySList, EXPORT_ANY_IRQL, SOURCE ": InterlockedPopEntrySList");
+EXPORT(ExpInterlockedFlushSList, EXPORT_ANY_IRQL, SOURCE ": InterlockedFlushSList");
+EXPORT(ExQueryDepthSList, EXPORT_ANY_IRQL, SOURCE ": ExQueryDepthSList");
+EXPORT(FirstEntrySList, EXPORT_ANY_IRQL, "WDK, ntifs.h: FirstEntrySList");
+
+/*
+ * InitializeSListHead: makes an empty list. The header has to be 16-byte aligned and resident.
+ *
+ * IRQL: any.
+ * Source: WDK, wdm.h: ExInitializeSListHead.
+ */
+VOID NTAPI InitializeSListHead(PSLIST_HEADER SListHead)
+{
+    SListHead->Alignment = 0;
+    SListHead->Region = 0;
+}
+EXPORT(InitializeSListHead, EXPORT_ANY_IRQL, SOURCE ": ExInitializeSListHead");

@@ -1,0 +1,392 @@
+// SPDX-License-Identifier: MIT
+// Lookaside lists: caches of blocks of one size that a driver owns.
+//
+// Problem. A driver that takes and gives one kind of block all the time wants it without the pool's checks.
+//
+// Idea. The list is an SLIST in the driver's own nonpaged memory. The driver's compiler inlines the fast
+// path (pop, or push while the list is shorter than Depth) and the counters; so the structure's layout is
+// the interface. What is here: making and deleting lists, a registry of all of them, and the tuning of
+// Depth once a second.
+//
+// Tuning (ours; the published texts say only that busy lists grow and idle ones shrink, LA-25). In a second
+// with A allocations, M of which found the list empty:
+//     grow      by M, but by no more than half of what is left to MaximumDepth;
+//     ceiling   A, kept within the minimum and MaximumDepth: a list that handed out A blocks never needs
+//               more; a Depth above it falls half of the way.
+// So Depth stays within its limits, never falls when A or M rise, and an idle list is at the minimum after
+// nine seconds. Entries above a lowered Depth go to the pool as the driver frees (LA-07); those of nonpaged
+// lists without a free routine of their own are freed here.
+//
+// Attribution. A new block is allocated by the code that runs in the driver: its call site is recorded.
+// The list remembers who initialised it (Future, which is reserved), for the leak report.
+//
+// Locking: ExpLookasideLock guards the registry, at DISPATCH_LEVEL. The lists need none.
+//
+// Observability: !lookaside [ADDRESS]; tests/host/test_lookaside.c, tests/guest/lookaside.c.
+#include "ex.h"
+#include "rtl.h"
+
+#define MINIMUM_DEPTH 4u
+#define MAXIMUM_DEPTH 256u
+#define LOOKASIDE_FLAGS (POOL_NX_ALLOCATION | POOL_RAISE_IF_ALLOCATION_FAILURE)
+
+#define SOURCE "WDK, wdm.h"
+
+// The GENERAL_LOOKASIDE_POOL layout is the common part of all kinds.
+typedef GENERAL_LOOKASIDE_POOL LOOKASIDE, *PLOOKASIDE;
+
+C_ASSERT(FIELD_OFFSET(GENERAL_LOOKASIDE, Future) == FIELD_OFFSET(GENERAL_LOOKASIDE_POOL, Future));
+
+static LIST_ENTRY ExpLookasideLists = {&ExpLookasideLists, &ExpLookasideLists};
+static KSPIN_LOCK ExpLookasideLock;
+
+VOID ExInitializeLookaside(VOID)
+{
+    KeInitializeSpinLock(&ExpLookasideLock);
+}
+
+// ---- the registry ----------------------------------------------------------------------------------
+static PLOOKASIDE ExpLookasideOf(PLIST_ENTRY Entry)
+{
+    return CONTAINING_RECORD(Entry, LOOKASIDE, ListEntry);
+}
+
+// Called with the lock held, or when nothing else runs.
+static BOOLEAN ExpIsRegistered(const LOOKASIDE *List)
+{
+    for (PLIST_ENTRY Entry = ExpLookasideLists.Flink; Entry != &ExpLookasideLists; Entry = Entry->Flink)
+        if (ExpLookasideOf(Entry) == List)
+            return TRUE;
+    return FALSE;
+}
+
+static ULONG_PTR ExpLookasideOwner(const LOOKASIDE *List)
+{
+    ULONG_PTR Owner;
+    memcpy(&Owner, List->Future, sizeof(Owner));
+    return Owner;
+}
+
+static VOID ExpRegister(PLOOKASIDE List, ULONG_PTR Caller)
+{
+    KIRQL OldIrql = KiAcquireLock(&ExpLookasideLock);
+    if (ExpIsRegistered(List))
+        KiBugCheck(DRIVER_VERIFIER_DETECTED_VIOLATION, 0xCA, (ULONG_PTR)List, 0, 0, NULL,
+                   "A lookaside list was initialised a second time without being deleted.");
+    RtlZeroMemory(List, sizeof(*List));
+    memcpy(List->Future, &Caller, sizeof(Caller));
+    InsertTailList(&ExpLookasideLists, &List->ListEntry);
+    KiReleaseLock(&ExpLookasideLock, OldIrql);
+}
+
+static VOID ExpUnregister(PLOOKASIDE List)
+{
+    KIRQL OldIrql = KiAcquireLock(&ExpLookasideLock);
+    if (!ExpIsRegistered(List))
+        KiBugCheck(DRIVER_VERIFIER_DETECTED_VIOLATION, 0xCB, (ULONG_PTR)List, 0, 0, NULL,
+                   "A lookaside list was deleted that is not initialised, or was deleted before.");
+    RemoveEntryList(&List->ListEntry);
+    KiReleaseLock(&ExpLookasideLock, OldIrql);
+}
+
+// ---- making and deleting ---------------------------------------------------------------------------
+static VOID ExpInitializeList(PLOOKASIDE List, POOL_TYPE Type, SIZE_T Size, ULONG Tag, ULONG_PTR Caller)
+{
+    ExpRegister(List, Caller);
+    InitializeSListHead(&List->ListHead);
+    List->Depth = MINIMUM_DEPTH;
+    List->MaximumDepth = MAXIMUM_DEPTH;
+    List->Type = Type;
+    List->Tag = Tag;
+    List->Size = Size < LOOKASIDE_MINIMUM_BLOCK_SIZE ? LOOKASIDE_MINIMUM_BLOCK_SIZE : (ULONG)Size;
+}
+
+static VOID ExpFreeEntries(PLOOKASIDE List)
+{
+    PVOID Entry;
+    while ((Entry = InterlockedPopEntrySList(&List->ListHead)) != NULL)
+        List->Free(Entry);
+}
+
+/*
+ * ExInitializeNPagedLookasideList: makes an empty list of nonpaged blocks.
+ *
+ * Lookaside: the list, in nonpaged memory. Allocate, Free: where blocks come from and go to, NULL: the
+ * pool. Flags: 0, POOL_NX_ALLOCATION, POOL_RAISE_IF_ALLOCATION_FAILURE. Size: bytes of a block. Depth: 0.
+ * IRQL: <= DISPATCH_LEVEL.
+ * Source: WDK, wdm.h: ExInitializeNPagedLookasideList.
+ */
+VOID NTAPI ExInitializeNPagedLookasideList(PNPAGED_LOOKASIDE_LIST Lookaside, PALLOCATE_FUNCTION Allocate,
+                                           PFREE_FUNCTION Free, ULONG Flags, SIZE_T Size, ULONG Tag,
+                                           USHORT Depth)
+{
+    PLOOKASIDE List = (PLOOKASIDE)&Lookaside->L;
+    ExpInitializeList(List, NonPagedPool | (Flags & LOOKASIDE_FLAGS), Size, Tag, KiReturnAddress());
+    List->Allocate = Allocate != NULL ? Allocate : ExAllocatePoolWithTag;
+    List->Free = Free != NULL ? Free : ExFreePool;
+}
+EXPORT(ExInitializeNPagedLookasideList, DISPATCH_LEVEL, SOURCE ": ExInitializeNPagedLookasideList");
+
+/*
+ * ExInitializePagedLookasideList: makes an empty list of paged blocks; the list itself is in nonpaged memory.
+ *
+ * IRQL: <= APC_LEVEL. Otherwise as ExInitializeNPagedLookasideList.
+ * Source: WDK, wdm.h: ExInitializePagedLookasideList.
+ */
+VOID NTAPI ExInitializePagedLookasideList(PPAGED_LOOKASIDE_LIST Lookaside, PALLOCATE_FUNCTION Allocate,
+                                          PFREE_FUNCTION Free, ULONG Flags, SIZE_T Size, ULONG Tag,
+                                          USHORT Depth)
+{
+    PLOOKASIDE List = (PLOOKASIDE)&Lookaside->L;
+    ExpInitializeList(List, PagedPool | (Flags & POOL_RAISE_IF_ALLOCATION_FAILURE), Size, Tag,
+                      KiReturnAddress());
+    List->Allocate = Allocate != NULL ? Allocate : ExAllocatePoolWithTag;
+    List->Free = Free != NULL ? Free : ExFreePool;
+}
+EXPORT(ExInitializePagedLookasideList, APC_LEVEL, SOURCE ": ExInitializePagedLookasideList");
+
+/*
+ * ExDeleteNPagedLookasideList, ExDeletePagedLookasideList: frees a list's entries and forgets the list.
+ *
+ * IRQL: <= DISPATCH_LEVEL, paged lists <= APC_LEVEL.
+ * Source: WDK, wdm.h: ExDeleteNPagedLookasideList, ExDeletePagedLookasideList.
+ */
+VOID NTAPI ExDeleteNPagedLookasideList(PNPAGED_LOOKASIDE_LIST Lookaside)
+{
+    ExpUnregister((PLOOKASIDE)&Lookaside->L);
+    ExpFreeEntries((PLOOKASIDE)&Lookaside->L);
+}
+EXPORT(ExDeleteNPagedLookasideList, DISPATCH_LEVEL, SOURCE ": ExDeleteNPagedLookasideList");
+
+VOID NTAPI ExDeletePagedLookasideList(PPAGED_LOOKASIDE_LIST Lookaside)
+{
+    ExpUnregister((PLOOKASIDE)&Lookaside->L);
+    ExpFreeEntries((PLOOKASIDE)&Lookaside->L);
+}
+EXPORT(ExDeletePagedLookasideList, APC_LEVEL, SOURCE ": ExDeletePagedLookasideList");
+
+// ---- taking and giving, for drivers that import it -------------------------------------------------
+/*
+ * ExAllocateFromPagedLookasideList: the list's first entry, or a new block when it is empty.
+ *
+ * IRQL: <= APC_LEVEL. Fails: NULL, as the list's allocate routine.
+ * Source: WDK, wdm.h: ExAllocateFromPagedLookasideList.
+ */
+PVOID NTAPI ExAllocateFromPagedLookasideList(PPAGED_LOOKASIDE_LIST Lookaside)
+{
+    PLOOKASIDE List = (PLOOKASIDE)&Lookaside->L;
+    List->TotalAllocates++;
+    PVOID Entry = InterlockedPopEntrySList(&List->ListHead);
+    if (Entry != NULL)
+        return Entry;
+    List->AllocateMisses++;
+    if (List->Allocate == ExAllocatePoolWithTag)
+        return ExAllocatePoolFor(List->Type, List->Size, List->Tag, KiReturnAddress());
+    return List->Allocate(List->Type, List->Size, List->Tag);
+}
+EXPORT(ExAllocateFromPagedLookasideList, APC_LEVEL, SOURCE ": ExAllocateFromPagedLookasideList");
+
+/*
+ * ExFreeToPagedLookasideList: gives a block to the list, or to its free routine when the list is full.
+ *
+ * IRQL: <= APC_LEVEL.
+ * Source: WDK, wdm.h: ExFreeToPagedLookasideList.
+ */
+VOID NTAPI ExFreeToPagedLookasideList(PPAGED_LOOKASIDE_LIST Lookaside, PVOID Entry)
+{
+    PLOOKASIDE List = (PLOOKASIDE)&Lookaside->L;
+    List->TotalFrees++;
+    if (ExQueryDepthSList(&List->ListHead) < List->Depth) {
+        InterlockedPushEntrySList(&List->ListHead, Entry);
+        return;
+    }
+    List->FreeMisses++;
+    List->Free(Entry);
+}
+EXPORT(ExFreeToPagedLookasideList, APC_LEVEL, SOURCE ": ExFreeToPagedLookasideList");
+
+// ---- the Ex form -----------------------------------------------------------------------------------
+static PVOID NTAPI ExpAllocateEx(POOL_TYPE Type, SIZE_T Size, ULONG Tag, PLOOKASIDE_LIST_EX Lookaside)
+{
+    return ExAllocatePoolFor(Type, Size, Tag, KiReturnAddress());
+}
+
+static VOID NTAPI ExpFreeEx(PVOID Entry, PLOOKASIDE_LIST_EX Lookaside)
+{
+    ExFreePool(Entry);
+}
+
+static BOOLEAN ExpIsPoolType(POOL_TYPE Type)
+{
+    return Type == NonPagedPool || Type == PagedPool || Type == NonPagedPoolNx
+        || Type == NonPagedPoolCacheAligned || Type == PagedPoolCacheAligned
+        || Type == NonPagedPoolNxCacheAligned;
+}
+
+static BOOLEAN ExpAreExFlags(ULONG Flags, BOOLEAN OwnAllocate)
+{
+    return Flags == 0 || Flags == EX_LOOKASIDE_LIST_EX_FLAGS_RAISE_ON_FAIL
+        || (Flags == EX_LOOKASIDE_LIST_EX_FLAGS_FAIL_NO_RAISE && OwnAllocate);
+}
+
+/*
+ * ExInitializeLookasideListEx: makes an empty list of blocks of any pool; Allocate and Free get the list too.
+ *
+ * Flags: 0, EX_LOOKASIDE_LIST_EX_FLAGS_RAISE_ON_FAIL or, with Allocate only, ..._FAIL_NO_RAISE; they reach
+ * Allocate as bits of its pool type (LA-14).
+ * IRQL: <= DISPATCH_LEVEL.
+ * Fails: STATUS_INVALID_PARAMETER_4 pool type, STATUS_INVALID_PARAMETER_5 flags.
+ * Source: WDK, wdm.h: ExInitializeLookasideListEx.
+ */
+NTSTATUS NTAPI ExInitializeLookasideListEx(PLOOKASIDE_LIST_EX Lookaside, PALLOCATE_FUNCTION_EX Allocate,
+                                           PFREE_FUNCTION_EX Free, POOL_TYPE PoolType, ULONG Flags,
+                                           SIZE_T Size, ULONG Tag, USHORT Depth)
+{
+    if (!ExpIsPoolType(PoolType))
+        return STATUS_INVALID_PARAMETER_4;
+    if (!ExpAreExFlags(Flags, Allocate != NULL))
+        return STATUS_INVALID_PARAMETER_5;
+    if (Flags == EX_LOOKASIDE_LIST_EX_FLAGS_RAISE_ON_FAIL)
+        PoolType |= POOL_RAISE_IF_ALLOCATION_FAILURE;
+    if (Flags == EX_LOOKASIDE_LIST_EX_FLAGS_FAIL_NO_RAISE)
+        PoolType |= POOL_QUOTA_FAIL_INSTEAD_OF_RAISE;
+    ExpInitializeList(&Lookaside->L, PoolType, Size, Tag, KiReturnAddress());
+    Lookaside->L.AllocateEx = Allocate != NULL ? Allocate : ExpAllocateEx;
+    Lookaside->L.FreeEx = Free != NULL ? Free : ExpFreeEx;
+    return STATUS_SUCCESS;
+}
+EXPORT(ExInitializeLookasideListEx, DISPATCH_LEVEL, SOURCE ": ExInitializeLookasideListEx");
+
+/*
+ * ExFlushLookasideListEx: frees a list's entries; the list stays in use.
+ *
+ * IRQL: <= DISPATCH_LEVEL, paged lists <= APC_LEVEL.
+ * Source: WDK, wdm.h: ExFlushLookasideListEx.
+ */
+VOID NTAPI ExFlushLookasideListEx(PLOOKASIDE_LIST_EX Lookaside)
+{
+    PVOID Entry;
+    while ((Entry = InterlockedPopEntrySList(&Lookaside->L.ListHead)) != NULL)
+        Lookaside->L.FreeEx(Entry, Lookaside);
+}
+EXPORT(ExFlushLookasideListEx, DISPATCH_LEVEL, SOURCE ": ExFlushLookasideListEx");
+
+/*
+ * ExDeleteLookasideListEx: frees a list's entries and forgets the list.
+ *
+ * IRQL: <= DISPATCH_LEVEL, paged lists <= APC_LEVEL.
+ * Source: WDK, wdm.h: ExDeleteLookasideListEx.
+ */
+VOID NTAPI ExDeleteLookasideListEx(PLOOKASIDE_LIST_EX Lookaside)
+{
+    ExpUnregister(&Lookaside->L);
+    ExFlushLookasideListEx(Lookaside);
+}
+EXPORT(ExDeleteLookasideListEx, DISPATCH_LEVEL, SOURCE ": ExDeleteLookasideListEx");
+
+// ---- tuning ----------------------------------------------------------------------------------------
+static ULONG ExpClamp(ULONG Value, ULONG Low, ULONG High)
+{
+    return Value < Low ? Low : Value > High ? High : Value;
+}
+
+// The depth for the next second, from this one's allocations and misses.
+static ULONG ExpTuneDepth(ULONG Depth, ULONG Maximum, ULONG Allocates, ULONG Misses)
+{
+    ULONG Growth = (Maximum - Depth + 1) / 2;
+    ULONG Ceiling = ExpClamp(Allocates, MINIMUM_DEPTH, Maximum);
+    Depth += Misses < Growth ? Misses : Growth;
+    return Depth > Ceiling ? Depth - (Depth - Ceiling + 1) / 2 : Depth;
+}
+
+// Only the pool itself may be called from here: a driver's free routine may want a lower IRQL.
+static VOID ExpFreeSurplus(PLOOKASIDE List)
+{
+    if ((List->Type & PagedPool) || (List->Free != ExFreePool && List->FreeEx != ExpFreeEx))
+        return;
+    while (ExQueryDepthSList(&List->ListHead) > List->Depth) {
+        PVOID Entry = InterlockedPopEntrySList(&List->ListHead);
+        if (Entry == NULL)
+            break;
+        ExFreePool(Entry);
+    }
+}
+
+static VOID ExpTuneList(PLOOKASIDE List)
+{
+    ULONG Allocates = List->TotalAllocates - List->LastTotalAllocates;
+    ULONG Misses = List->AllocateMisses - List->LastAllocateMisses;
+    List->LastTotalAllocates += Allocates;
+    List->LastAllocateMisses += Misses;
+    List->Depth = (USHORT)ExpTuneDepth(ExpClamp(List->Depth, MINIMUM_DEPTH, List->MaximumDepth),
+                                       List->MaximumDepth, Allocates, Misses);
+    ExpFreeSurplus(List);
+}
+
+VOID ExAdjustLookasideDepth(VOID)
+{
+    KIRQL OldIrql = KiAcquireLock(&ExpLookasideLock);
+    for (PLIST_ENTRY Entry = ExpLookasideLists.Flink; Entry != &ExpLookasideLists; Entry = Entry->Flink)
+        ExpTuneList(ExpLookasideOf(Entry));
+    KiReleaseLock(&ExpLookasideLock, OldIrql);
+}
+
+// ---- what a driver left ----------------------------------------------------------------------------
+static ULONG ExpReportLookasideLeaks(ULONG_PTR Start, ULONG_PTR End)
+{
+    ULONG Count = 0;
+    for (PLIST_ENTRY Entry = ExpLookasideLists.Flink; Entry != &ExpLookasideLists; Entry = Entry->Flink) {
+        PLOOKASIDE List = ExpLookasideOf(Entry);
+        ULONG_PTR Owner = ExpLookasideOwner(List);
+        char Place[96];
+        if ((Owner < Start || Owner >= End) && ((ULONG_PTR)List < Start || (ULONG_PTR)List >= End))
+            continue;
+        if (!KdSymbolize(Owner, Place, sizeof(Place)))
+            RtlFormat(Place, sizeof(Place), "%p", (PVOID)Owner);
+        KLOG("leak", "lookaside list at %p, tag %.4s, initialised by %s, not deleted", (PVOID)List,
+             (const char *)&List->Tag, Place);
+        Count++;
+    }
+    return Count;
+}
+LEAK_SOURCE(lookaside, "lookaside lists", ExpReportLookasideLeaks);
+
+// ---- !lookaside ------------------------------------------------------------------------------------
+static ULONG ExpHitRate(ULONG Total, ULONG Misses)
+{
+    return Total == 0 ? 0 : (ULONG)(100ull * (Total - Misses) / Total);
+}
+
+static VOID ExpPrintLookaside(PLOOKASIDE List)
+{
+    char Owner[96] = "?";
+    KdSymbolize(ExpLookasideOwner(List), Owner, sizeof(Owner));
+    KdPrintf("Lookaside %p  Tag: 0x%08x %.4s  by %s\n", (PVOID)List, List->Tag, (const char *)&List->Tag, Owner);
+    KdPrintf("    Type          %4x%s%s\n", List->Type, List->Type & PagedPool ? " paged" : " nonpaged",
+             List->Type & POOL_RAISE_IF_ALLOCATION_FAILURE ? " RaiseIfAllocationFailure" : "");
+    KdPrintf("    Current depth %4u   entries %4u   Max depth %4u\n", List->Depth,
+             ExQueryDepthSList(&List->ListHead), List->MaximumDepth);
+    KdPrintf("    Size          %4u   Max alloc %u\n", List->Size, List->Size * List->MaximumDepth);
+    KdPrintf("    Allocates %10u   misses %10u   hit rate %3u%%\n", List->TotalAllocates,
+             List->AllocateMisses, ExpHitRate(List->TotalAllocates, List->AllocateMisses));
+    KdPrintf("    Frees     %10u   misses %10u   hit rate %3u%%\n", List->TotalFrees, List->FreeMisses,
+             ExpHitRate(List->TotalFrees, List->FreeMisses));
+}
+
+static BOOLEAN ExpLookasideCommand(const char *Arguments)
+{
+    ULONG64 Address = 0;
+    ULONG Count = 0;
+    if (*Arguments != '\0' && !KdParseNumber(&Arguments, &Address))
+        return FALSE;
+    for (PLIST_ENTRY Entry = ExpLookasideLists.Flink; Entry != &ExpLookasideLists; Entry = Entry->Flink)
+        if (Address == 0 || (ULONG_PTR)Address == (ULONG_PTR)ExpLookasideOf(Entry)) {
+            ExpPrintLookaside(ExpLookasideOf(Entry));
+            Count++;
+        }
+    if (Count == 0)
+        KdPrintf(Address == 0 ? "No lookaside lists.\n" : "No lookaside list there.\n");
+    return TRUE;
+}
+KD_COMMAND(lookaside, "!lookaside", "[ADDRESS]: all lookaside lists, or the one at ADDRESS", ExpLookasideCommand,
+           KD_SAFE_IN_BUGCHECK);
