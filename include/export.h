@@ -25,7 +25,7 @@ typedef struct _EXPORT_ENTRY {
 #else
 #define EXPORT_AS(ExportName, Symbol, Irql, ExportFlags, From)                                     \
     static const EXPORT_ENTRY Export_##ExportName                                                  \
-        __attribute__((section(".export." #ExportName), used)) = {#ExportName, &Symbol, (Irql),    \
+        __attribute__((section(".export." #ExportName), used)) = {#ExportName, (const void *)&Symbol, (Irql), \
                                                                   (ExportFlags), (From)}
 #endif
 

@@ -17,11 +17,17 @@ typedef struct _KTHREAD {
     const char *Name;
 } KTHREAD, *PKTHREAD;
 
+extern PKPRCB KiProcessorBlock[MAXIMUM_PROCESSORS];  // NULL: no such processor
+extern volatile CCHAR KeNumberProcessors;             // exported data
 FORCEINLINE PKTHREAD KiCurrentThread(VOID) { return KeGetCurrentPrcb()->CurrentThread; }
 
 // ---- start -----------------------------------------------------------------------------------------
 // The boot processor's KPCR, descriptor tables and stacks; after it traps are reported. IF stays off.
 VOID KeInitializeProcessor(PVOID BootStackLimit, PVOID BootStackBase);
+// The page below the boot processor's DPC stack, for mm to unmap.
+PVOID KeGuardPage(VOID);
+// To be called by whoever loads another page directory: i386's tasks have a copy of CR3.
+VOID KeUseAddressSpace(VOID);
 // Opens interrupts and starts the clock. Needs the HAL. Gives IRQLs that really mask.
 VOID KeStartInterrupts(VOID);
 
@@ -63,6 +69,9 @@ DECLSPEC_NORETURN VOID NTAPI KeBugCheckEx(ULONG Code, ULONG_PTR P1, ULONG_PTR P2
 DECLSPEC_NORETURN VOID KiBugCheck(ULONG Code, ULONG_PTR P1, ULONG_PTR P2, ULONG_PTR P3, ULONG_PTR P4,
                                   PKTRAP_FRAME Frame, const char *Sentence);
 const char *KeBugCheckName(ULONG Code);
+// Runs what drivers registered by KeRegisterBugCheckCallback. kd calls it once the report is out, so that a
+// callback that hangs costs nothing but itself.
+VOID KeRunBugCheckCallbacks(VOID);
 // kd registers the screen; it does not return.
 typedef struct _KE_BUGCHECK {
     ULONG Code;
@@ -132,7 +141,17 @@ BOOLEAN NTAPI KeSynchronizeExecution(PKINTERRUPT Interrupt, PKSYNCHRONIZE_ROUTIN
 
 // ---- time ------------------------------------------------------------------------------------------
 VOID NTAPI KeStallExecutionProcessor(ULONG Microseconds);
-ULONG64 KeSystemUptime(VOID);  // 100 ns units since the kernel's first instruction; any IRQL
+ULONG64 KeSystemUptime(VOID);  // 100 ns units since the HAL's counter runs, 0 before; any IRQL
+// The page that every address space shares; NULL until KeStartInterrupts.
+extern PKUSER_SHARED_DATA KeSharedUserData;
+
+// What drivers are told to be running on: /OSVERSION= alters it, never what works. Valid after
+// KeStartInterrupts.
+typedef struct _KE_VERSION {
+    ULONG Major, Minor, Build;
+    const char *ServicePack;  // "" when there is none
+} KE_VERSION;
+extern KE_VERSION KeReportedVersion;
 
 // Sleeps until an interrupt. IRQL: PASSIVE_LEVEL.
 VOID KeIdle(VOID);

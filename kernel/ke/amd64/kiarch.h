@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+// amd64: descriptor selectors, and how a dispatch interrupt is asked for. Included by ki.h.
+#pragma once
+
+// NT's selectors.
+#define KGDT_R0_CODE   0x10
+#define KGDT_R0_DATA   0x18
+#define KGDT_R3_CMCODE 0x20
+#define KGDT_R3_DATA   0x28
+#define KGDT_R3_CODE   0x30
+#define KGDT_TSS       0x40
+#define KGDT_R3_CMTEB  0x50
+#define KGDT_ENTRIES   (0x60 / 8)
+
+// Interrupt service finds DpcRequested set when it ends; everyone else needs the self-interrupt, which
+// arrives when CR8 falls below DISPATCH_LEVEL.
+FORCEINLINE VOID KiRequestDispatch(PKPRCB Prcb)
+{
+    if (Prcb->InterruptDepth == 0)
+        HalRequestSoftwareInterrupt(DISPATCH_LEVEL);
+}
+
+FORCEINLINE PKPCR KiPcrOfPrcb(PKPRCB Prcb)
+{
+    return CONTAINING_RECORD(Prcb, KPCR, Prcb);
+}
+
+FORCEINLINE ULONG KiFastFailCode(const KTRAP_FRAME *Frame)
+{
+    return (ULONG)Frame->Rcx;
+}

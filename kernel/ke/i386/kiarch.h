@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+// i386: descriptor selectors, and how a dispatch interrupt is asked for. Included by ki.h.
+#pragma once
+
+// NT's selectors.
+#define KGDT_R0_CODE 0x08
+#define KGDT_R0_DATA 0x10
+#define KGDT_R3_CODE 0x18
+#define KGDT_R3_DATA 0x20
+#define KGDT_TSS     0x28
+#define KGDT_R0_PCR  0x30
+#define KGDT_R3_TEB  0x38
+#define KGDT_DF_TSS  0x50
+#define KGDT_NMI_TSS 0x58
+#define KGDT_ENTRIES (0x60 / 8)
+
+// One instruction, so that no interrupt comes between. Lowering the IRQL and leaving an interrupt look at
+// the word.
+FORCEINLINE VOID KiRequestDispatch(PKPRCB Prcb)
+{
+    __asm__ volatile("orl %0, %%fs:0x28" ::"i"(1 << DISPATCH_LEVEL) : "memory");
+}
+
+FORCEINLINE PKPCR KiPcrOfPrcb(PKPRCB Prcb)
+{
+    return CONTAINING_RECORD(Prcb, KPCR, PrcbData);
+}
+
+FORCEINLINE ULONG KiFastFailCode(const KTRAP_FRAME *Frame)
+{
+    return Frame->Ecx;
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+// i386: the spin lock pair that drivers call most, by hand and without a frame.
+//
+// The lock takes the holder's KPRCB address, so that a second acquisition and a foreign release are seen
+// at no cost. The rare ways out build a frame and call C.
+#include "offsets.h"
+
+#define DISPATCH 2
+
+    .text
+
+// KIRQL FASTCALL KfAcquireSpinLock(PKSPIN_LOCK SpinLock)
+    .globl  KfAcquireSpinLock
+    .p2align 4
+KfAcquireSpinLock:
+    movzbl  %fs:PCR_IRQL, %eax
+    cmpl    $DISPATCH, %eax
+    ja      KiAcquireTooHigh
+    movb    $DISPATCH, %fs:PCR_IRQL
+    pushl   %eax
+    movl    %fs:PCR_PRCB, %edx
+    xorl    %eax, %eax
+    lock cmpxchgl %edx, (%ecx)
+    jne     1f
+    popl    %eax
+    ret
+1:  pushl   %ebp
+    movl    %esp, %ebp
+    call    KiWaitForSpinLock
+    popl    %ebp
+    popl    %eax
+    ret
+
+KiAcquireTooHigh:
+    pushl   %ebp
+    movl    %esp, %ebp
+    pushl   4(%ebp)
+    movl    %eax, %ecx
+    movl    $DISPATCH, %edx
+    call    KiBadRaise
+
+// VOID FASTCALL KfReleaseSpinLock(PKSPIN_LOCK SpinLock, KIRQL NewIrql)
+    .globl  KfReleaseSpinLock
+    .p2align 4
+KfReleaseSpinLock:
+    movl    %fs:PCR_PRCB, %eax
+    cmpl    %eax, (%ecx)
+    jne     2f
+    movl    $0, (%ecx)
+    movb    %dl, %fs:PCR_IRQL
+    cmpl    $0, %fs:PCR_IRR
+    jne     3f
+    ret
+2:  pushl   %ebp
+    movl    %esp, %ebp
+    pushl   4(%ebp)
+    pushl   %ecx
+    call    KiSpinLockNotOwned
+3:  pushl   %ebp
+    movl    %esp, %ebp
+    movzbl  %dl, %ecx
+    call    KiReplayInterrupts
+    popl    %ebp
+    ret
+
+    .section .note.GNU-stack, "", @progbits

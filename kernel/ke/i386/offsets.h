@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+// i386: structure offsets for assembly; processor.c asserts each against the C declaration.
+#pragma once
+
+#define TF_SIZE_BELOW_EBP 0x38  // what of KTRAP_FRAME lies below Ebp
+#define TF_EXCEPTION_LIST 0x08
+#define TF_SEGS           0x10
+#define TF_EDI            0x20
+#define TF_EBP            0x38
+#define TF_CS             0x4C
+
+#define PCR_EXCEPTION_LIST 0x00
+#define PCR_PRCB       0x20
+#define PCR_IRQL       0x24
+#define PCR_IRR        0x28
+#define PCR_DPC_STACK  0x134
+#define PCR_DPC_ACTIVE 0x138
+
+#define CX_EDI        0x9C
+#define CX_ESI        0xA0
+#define CX_EBX        0xA4
+#define CX_EDX        0xA8
+#define CX_ECX        0xAC
+#define CX_EAX        0xB0
+#define CX_EBP        0xB4
+#define CX_EIP        0xB8
+#define CX_EFLAGS     0xC0
+#define CX_ESP        0xC4

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: MIT
+// Interrupt objects: from a vector to the drivers' service routines.
+//
+// A vector has a chain of KINTERRUPTs; one interrupt object connects one service routine. The routine runs
+// at the object's SynchronizeIrql with its spin lock held, so that KeSynchronizeExecution and
+// KeAcquireInterruptSpinLock exclude it. Objects that share a lock (one driver, several vectors) have the
+// highest of their IRQLs as SynchronizeIrql.
+//
+// On a level-sensitive line the chain is walked until one routine claims the interrupt: if another device
+// asserts the line as well, it interrupts again. On an edge-triggered one an edge may stand for several
+// devices and comes once, so the whole chain is walked until a pass in which nobody claimed.
+//
+// Locking: KI_VECTOR.Lock holds the chain still. It is taken at the vector's IRQL or above, so on one
+// processor a routine is never interrupted by its own vector, and disconnecting waits for routines that run
+// on others. A routine that returns at another IRQL than it was called at is IRQL_UNEXPECTED_VALUE:
+// (current << 16) | (expected << 8) | 3, the routine, the interrupt object.
+//
+// `!idt` prints the vectors. Test: tests/guest/irql.c.
+#include "ki.h"
+
+KI_VECTOR KiVectors[HAL_VECTOR_COUNT];
+
+static VOID KiUnexpectedInterrupt(KI_VECTOR *Vector, PKTRAP_FRAME Frame)
+{
+    Vector->Unclaimed++;
+}
+
+VOID KiInitializeVectors(VOID)
+{
+    for (ULONG i = 0; i < HAL_VECTOR_COUNT; i++) {
+        KiVectors[i].Routine = KiUnexpectedInterrupt;
+        InitializeListHead(&KiVectors[i].Chain);
+    }
+}
+
+VOID KiConnectVector(ULONG Vector, KI_VECTOR_ROUTINE *Routine)
+{
+    KiVectors[Vector].Routine = Routine;
+}
+
+static DECLSPEC_NORETURN VOID KiServiceIrqlChanged(PKINTERRUPT Interrupt)
+{
+    ULONG_PTR Routine = Interrupt->MessageServiceRoutine != NULL
+                            ? (ULONG_PTR)Interrupt->MessageServiceRoutine
+                            : (ULONG_PTR)Interrupt->ServiceRoutine;
+    KiBugCheck(IRQL_UNEXPECTED_VALUE,
+               (ULONG_PTR)KiGetIrql() << 16 | (ULONG_PTR)Interrupt->SynchronizeIrql << 8 | 3, Routine,
+               (ULONG_PTR)Interrupt, 0, NULL,
+               "An interrupt service routine changed the IRQL and did not restore it.");
+}
+
+// Calls one service routine as its object asks. Returns whether it claimed the interrupt.
+static BOOLEAN KiCallService(PKINTERRUPT Interrupt)
+{
+    KIRQL Irql = KiGetIrql();
+    BOOLEAN Claimed;
+
+    if (Interrupt->SynchronizeIrql > Irql)
+        KiSetIrql(Interrupt->SynchronizeIrql);
+    KiTakeLock(Interrupt->ActualLock);
+    if (Interrupt->MessageServiceRoutine != NULL)
+        Claimed = Interrupt->MessageServiceRoutine(Interrupt, Interrupt->ServiceContext, Interrupt->MessageId);
+    else
+        Claimed = Interrupt->ServiceRoutine(Interrupt, Interrupt->ServiceContext);
+    if (__builtin_expect(KiGetIrql() != Interrupt->SynchronizeIrql, 0))
+        KiServiceIrqlChanged(Interrupt);
+    KiDropLock(Interrupt->ActualLock);
+    if (Interrupt->SynchronizeIrql > Irql)
+        KiLowerIrql(Irql);
+    if (Claimed)
+        Interrupt->Count++;
+    return Claimed;
+}
+
+// One walk along the chain. Returns whether anybody claimed the interrupt.
+static BOOLEAN KiWalkChain(KI_VECTOR *Vector, BOOLEAN WholeChain)
+{
+    BOOLEAN Claimed = FALSE;
+
+    for (PLIST_ENTRY Entry = Vector->Chain.Flink; Entry != &Vector->Chain; Entry = Entry->Flink) {
+        Claimed |= KiCallService(CONTAINING_RECORD(Entry, KINTERRUPT, ListEntry));
+        if (Claimed && !WholeChain)
+            break;
+    }
+    return Claimed;
+}
+
+static VOID KiServeChain(KI_VECTOR *Vector, PKTRAP_FRAME Frame)
+{
+    KiTakeLock(&Vector->Lock);
+    if (Vector->Mode == LevelSensitive || Vector->Chain.Flink == Vector->Chain.Blink) {
+        if (!KiWalkChain(Vector, FALSE))
+            Vector->Unclaimed++;
+    } else if (!KiWalkChain(Vector, TRUE)) {
+        Vector->Unclaimed++;
+    } else {
+        while (KiWalkChain(Vector, TRUE))
+            ;
+    }
+    KiDropLock(&Vector->Lock);
+}
+
+VOID KeInitializeInterrupt(PKINTERRUPT Interrupt, PKSERVICE_ROUTINE ServiceRoutine, PVOID ServiceContext,
+                           PKSPIN_LOCK SpinLock, ULONG Vector, KIRQL Irql, KIRQL SynchronizeIrql,
+                           KINTERRUPT_MODE Mode, BOOLEAN ShareVector)
+{
+    memset(Interrupt, 0, sizeof(*Interrupt));
+    Interrupt->Type = 22;  // as NT numbers its objects
+    Interrupt->Size = sizeof(*Interrupt);
+    Interrupt->ServiceRoutine = ServiceRoutine;
+    Interrupt->ServiceContext = ServiceContext;
+    Interrupt->ActualLock = SpinLock != NULL ? SpinLock : &Interrupt->SpinLock;
+    Interrupt->Vector = Vector;
+    Interrupt->Irql = Irql;
+    Interrupt->SynchronizeIrql = SynchronizeIrql;
+    Interrupt->Mode = Mode;
+    Interrupt->ShareVector = ShareVector;
+}
+
+// Whether the chain takes another object: everybody on it and the newcomer share, and agree on the mode.
+static BOOLEAN KiChainAccepts(const KI_VECTOR *Vector, const KINTERRUPT *Interrupt)
+{
+    if (IsListEmpty(&Vector->Chain))
+        return Vector->Routine == KiUnexpectedInterrupt || Vector->Routine == KiServeChain;
+    const KINTERRUPT *First = CONTAINING_RECORD(Vector->Chain.Flink, KINTERRUPT, ListEntry);
+    return First->ShareVector && Interrupt->ShareVector && First->Mode == Interrupt->Mode;
+}
+
+static BOOLEAN KiConnectToVector(KI_VECTOR *Vector, PKINTERRUPT Interrupt)
+{
+    BOOLEAN First = IsListEmpty(&Vector->Chain);
+
+    if (Interrupt->Connected || !KiChainAccepts(Vector, Interrupt))
+        return FALSE;
+    Vector->Mode = Interrupt->Mode;
+    Vector->Routine = KiServeChain;
+    InsertTailList(&Vector->Chain, &Interrupt->ListEntry);
+    if (First && !HalEnableSystemInterrupt(Interrupt->Vector, Interrupt->Irql, Interrupt->Mode)) {
+        RemoveEntryList(&Interrupt->ListEntry);
+        Vector->Routine = KiUnexpectedInterrupt;
+        return FALSE;
+    }
+    Interrupt->Connected = TRUE;
+    return TRUE;
+}
+
+BOOLEAN KeConnectInterrupt(PKINTERRUPT Interrupt)
+{
+    KI_VECTOR *Vector = &KiVectors[Interrupt->Vector];
+    BOOLEAN Connected;
+    KIRQL OldIrql;
+
+    if (Interrupt->Vector >= HAL_VECTOR_COUNT || Interrupt->Irql < DIRQL_FIRST ||
+        Interrupt->Irql > DIRQL_LAST || Interrupt->SynchronizeIrql < Interrupt->Irql)
+        return FALSE;
+    OldIrql = KiRaiseIrqlChecked(HIGH_LEVEL);
+    KiTakeLock(&Vector->Lock);
+    Connected = KiConnectToVector(Vector, Interrupt);
+    KiDropLock(&Vector->Lock);
+    KiLowerIrql(OldIrql);
+    return Connected;
+}
+
+BOOLEAN KeDisconnectInterrupt(PKINTERRUPT Interrupt)
+{
+    KI_VECTOR *Vector = &KiVectors[Interrupt->Vector];
+    KIRQL OldIrql = KiRaiseIrqlChecked(HIGH_LEVEL);
+    BOOLEAN Was;
+
+    KiTakeLock(&Vector->Lock);
+    Was = Interrupt->Connected;
+    if (Was) {
+        Interrupt->Connected = FALSE;
+        if (RemoveEntryList(&Interrupt->ListEntry)) {
+            HalDisableSystemInterrupt(Interrupt->Vector, Interrupt->Irql);
+            Vector->Routine = KiUnexpectedInterrupt;
+        }
+    }
+    KiDropLock(&Vector->Lock);
+    KiLowerIrql(OldIrql);
+    return Was;
+}
+
+// KeSynchronizeExecution: calls Routine(Context) so that the interrupt's service routine does not run
+// meanwhile. Returns what Routine returns.
+// IRQL: <= the interrupt's SynchronizeIrql. Source: WDK wdm.h, KeSynchronizeExecution.
+BOOLEAN NTAPI KeSynchronizeExecution(PKINTERRUPT Interrupt, PKSYNCHRONIZE_ROUTINE Routine, PVOID Context)
+{
+    KIRQL OldIrql = KiRaiseIrqlChecked(Interrupt->SynchronizeIrql);
+    KiTakeLock(Interrupt->ActualLock);
+    BOOLEAN Result = Routine(Context);
+    KiDropLock(Interrupt->ActualLock);
+    KiLowerIrqlChecked(OldIrql);
+    return Result;
+}
+EXPORT(KeSynchronizeExecution, EXPORT_ANY_IRQL, "WDK wdm.h KeSynchronizeExecution");
+
+// KeAcquireInterruptSpinLock: takes the lock under which the interrupt's service routine runs. Returns the
+// IRQL before, for KeReleaseInterruptSpinLock.
+// IRQL: <= the interrupt's SynchronizeIrql, which it is after. Source: WDK wdm.h,
+// KeAcquireInterruptSpinLock.
+KIRQL NTAPI KeAcquireInterruptSpinLock(PKINTERRUPT Interrupt);
+KIRQL NTAPI KeAcquireInterruptSpinLock(PKINTERRUPT Interrupt)
+{
+    KIRQL OldIrql = KiRaiseIrqlChecked(Interrupt->SynchronizeIrql);
+    KiTakeLock(Interrupt->ActualLock);
+    return OldIrql;
+}
+EXPORT(KeAcquireInterruptSpinLock, EXPORT_ANY_IRQL, "WDK wdm.h KeAcquireInterruptSpinLock");
+
+// KeReleaseInterruptSpinLock: releases it, back to OldIrql.
+// IRQL: the interrupt's SynchronizeIrql. Fails: bugcheck SPIN_LOCK_NOT_OWNED.
+// Source: WDK wdm.h, KeReleaseInterruptSpinLock.
+VOID NTAPI KeReleaseInterruptSpinLock(PKINTERRUPT Interrupt, KIRQL OldIrql);
+VOID NTAPI KeReleaseInterruptSpinLock(PKINTERRUPT Interrupt, KIRQL OldIrql)
+{
+    KiDropLock(Interrupt->ActualLock);
+    KiLowerIrqlChecked(OldIrql);
+}
+EXPORT(KeReleaseInterruptSpinLock, EXPORT_ANY_IRQL, "WDK wdm.h KeReleaseInterruptSpinLock");
+
+// ---- monitor ---------------------------------------------------------------------------------------
+static VOID KiPrintRoutine(ULONG_PTR Routine, const char *Rest)
+{
+    char Name[128];
+    KdSymbolize(Routine, Name, sizeof(Name));
+    KdPrintf("        %s%s\n", Name, Rest);
+}
+
+static VOID KiPrintChain(const KI_VECTOR *Vector)
+{
+    PLIST_ENTRY Entry = Vector->Chain.Flink;
+    char Rest[48];
+    KINTERRUPT Copy;
+
+    for (ULONG i = 0; i < 32 && Entry != &Vector->Chain; i++) {
+        if (!KeSafeCopy(&Copy, CONTAINING_RECORD(Entry, KINTERRUPT, ListEntry), sizeof(Copy)))
+            return;
+        RtlFormat(Rest, sizeof(Rest), ": claimed %llu", Copy.Count);
+        KiPrintRoutine(Copy.MessageServiceRoutine != NULL ? (ULONG_PTR)Copy.MessageServiceRoutine
+                                                          : (ULONG_PTR)Copy.ServiceRoutine, Rest);
+        Entry = Copy.ListEntry.Flink;
+    }
+}
+
+static BOOLEAN KiIdtCommand(const char *Arguments)
+{
+    char Line[64];
+
+    for (ULONG i = 0; i < HAL_VECTOR_COUNT; i++) {
+        const KI_VECTOR *Vector = &KiVectors[i];
+        if (Vector->Routine == KiUnexpectedInterrupt && Vector->Count == 0 && Vector->Spurious == 0)
+            continue;
+        HalDescribeVector(i, Line, sizeof(Line));
+        KdPrintf("%02x  IRQL %-2u %-24s served %llu, unclaimed %llu, spurious %llu\n", i,
+                 HalVectorToIrql(i), Line, Vector->Count, Vector->Unclaimed, Vector->Spurious);
+        if (Vector->Routine == KiServeChain)
+            KiPrintChain(Vector);
+        else if (Vector->Routine != KiUnexpectedInterrupt)
+            KiPrintRoutine((ULONG_PTR)Vector->Routine, "");
+    }
+    return TRUE;
+}
+KD_COMMAND(idt, "!idt", "!idt: interrupt vectors, what is connected to them and how often they came",
+           KiIdtCommand, KD_SAFE_IN_BUGCHECK);

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT
+// The interrupt request level: what a processor lets itself be interrupted by.
+//
+// At IRQL n a processor takes interrupts of levels above n alone. From DISPATCH_LEVEL up there is no
+// scheduling, no paging and no waiting either, because all of these are themselves DISPATCH_LEVEL work.
+// Code may raise its IRQL and must then lower it to what it was; a raise that lowers, or a lowering that
+// raises, has lost track, and stops the system at once: IRQL_NOT_GREATER_OR_EQUAL from the raising
+// routines, IRQL_NOT_LESS_OR_EQUAL from the lowering ones, with the current level, the requested one, 0
+// and the caller as parameters.
+//
+// amd64: the IRQL is CR8, the local APIC masks by it, and what becomes due is delivered as CR8 falls.
+// Drivers read and write CR8 inline; then nobody checks the rule but Driver Verifier.
+// i386: the IRQL is KPCR.Irql, and masking is lazy: see i386/interrupt.c.
+//
+// `!irql` prints it. Test: tests/guest/irql.c.
+#include "ki.h"
+
+const char *KeIrqlName(KIRQL Irql)
+{
+    static const char *const Names[] = {"PASSIVE_LEVEL", "APC_LEVEL", "DISPATCH_LEVEL"};
+
+    if (Irql < RTL_NUMBER_OF(Names))
+        return Names[Irql];
+    return Irql == HIGH_LEVEL    ? "HIGH_LEVEL"
+           : Irql == POWER_LEVEL ? "POWER_LEVEL"
+           : Irql == IPI_LEVEL   ? "IPI_LEVEL"
+           : Irql == CLOCK_LEVEL ? "CLOCK_LEVEL"
+           : Irql == SYNCH_LEVEL ? "SYNCH_LEVEL"
+           : Irql <= DIRQL_LAST  ? "device level"
+                                 : "no level";
+}
+
+DECLSPEC_NORETURN VOID FASTCALL KiBadRaise(KIRQL Current, KIRQL Requested, ULONG_PTR Caller)
+{
+    KiBugCheck(IRQL_NOT_GREATER_OR_EQUAL, Current, Requested, 0, Caller, NULL,
+               "The IRQL was to be raised to a level below the current one, or to none at all.");
+}
+
+DECLSPEC_NORETURN VOID FASTCALL KiBadLower(KIRQL Current, KIRQL Requested, ULONG_PTR Caller)
+{
+    KiBugCheck(IRQL_NOT_LESS_OR_EQUAL, Current, Requested, 0, Caller, NULL,
+               "The IRQL was to be lowered to a level above the current one.");
+}
+
+// KeGetCurrentIrql: this processor's IRQL.
+// IRQL: any. Source: WDK wdm.h, KeGetCurrentIrql.
+KIRQL NTAPI KeGetCurrentIrql(VOID)
+{
+    return KiGetIrql();
+}
+EXPORT(KeGetCurrentIrql, EXPORT_ANY_IRQL, "WDK wdm.h KeGetCurrentIrql");
+
+// KfRaiseIrql: raises to NewIrql; returns the level before, for KfLowerIrql.
+// IRQL: <= NewIrql. Fails: bugcheck IRQL_NOT_GREATER_OR_EQUAL. Source: WDK wdm.h, KeRaiseIrql.
+KIRQL FASTCALL KfRaiseIrql(KIRQL NewIrql)
+{
+    return KiRaiseIrqlChecked(NewIrql);
+}
+EXPORT(KfRaiseIrql, EXPORT_ANY_IRQL, "WDK wdm.h KeRaiseIrql");
+
+// KfLowerIrql: back to NewIrql, which the matching raise returned. Interrupts and DPCs that were held back
+// above it run before the routine returns.
+// IRQL: >= NewIrql. Fails: bugcheck IRQL_NOT_LESS_OR_EQUAL. Source: WDK wdm.h, KeLowerIrql.
+VOID FASTCALL KfLowerIrql(KIRQL NewIrql)
+{
+    KiLowerIrqlChecked(NewIrql);
+}
+EXPORT(KfLowerIrql, EXPORT_ANY_IRQL, "WDK wdm.h KeLowerIrql");
+
+// KeRaiseIrql: as KfRaiseIrql; *OldIrql receives the level before.
+// IRQL: <= NewIrql. Fails: bugcheck IRQL_NOT_GREATER_OR_EQUAL. Source: WDK wdm.h, KeRaiseIrql.
+VOID NTAPI KeRaiseIrql(KIRQL NewIrql, PKIRQL OldIrql);
+VOID NTAPI KeRaiseIrql(KIRQL NewIrql, PKIRQL OldIrql)
+{
+    *OldIrql = KiRaiseIrqlChecked(NewIrql);
+}
+EXPORT(KeRaiseIrql, EXPORT_ANY_IRQL, "WDK wdm.h KeRaiseIrql");
+
+// KeLowerIrql: as KfLowerIrql.
+// IRQL: >= NewIrql. Fails: bugcheck IRQL_NOT_LESS_OR_EQUAL. Source: WDK wdm.h, KeLowerIrql.
+VOID NTAPI KeLowerIrql(KIRQL NewIrql);
+VOID NTAPI KeLowerIrql(KIRQL NewIrql)
+{
+    KiLowerIrqlChecked(NewIrql);
+}
+EXPORT(KeLowerIrql, EXPORT_ANY_IRQL, "WDK wdm.h KeLowerIrql");
+
+// KeRaiseIrqlToDpcLevel: raises to DISPATCH_LEVEL; returns the level before.
+// IRQL: <= DISPATCH_LEVEL. Fails: bugcheck. Source: WDK wdm.h, KeRaiseIrqlToDpcLevel.
+KIRQL NTAPI KeRaiseIrqlToDpcLevel(VOID)
+{
+    return KiRaiseIrqlChecked(DISPATCH_LEVEL);
+}
+EXPORT(KeRaiseIrqlToDpcLevel, DISPATCH_LEVEL, "WDK wdm.h KeRaiseIrqlToDpcLevel");
+
+// KeRaiseIrqlToSynchLevel: raises to SYNCH_LEVEL; returns the level before.
+// IRQL: <= SYNCH_LEVEL. Fails: bugcheck. Source: WDK wdm.h, KeRaiseIrqlToSynchLevel.
+KIRQL NTAPI KeRaiseIrqlToSynchLevel(VOID);
+KIRQL NTAPI KeRaiseIrqlToSynchLevel(VOID)
+{
+    return KiRaiseIrqlChecked(SYNCH_LEVEL);
+}
+EXPORT(KeRaiseIrqlToSynchLevel, SYNCH_LEVEL, "WDK wdm.h KeRaiseIrqlToSynchLevel");
+
+// ---- monitor ---------------------------------------------------------------------------------------
+static BOOLEAN KiIrqlCommand(const char *Arguments)
+{
+    for (ULONG i = 0; i < MAXIMUM_PROCESSORS; i++) {
+        PKPRCB Prcb = KiProcessorBlock[i];
+        if (Prcb == NULL)
+            continue;
+        // Another processor's IRQL cannot be read from here on amd64; what it was when it stopped can.
+        KIRQL Irql = KiBugCheckActive ? Prcb->BugCheckIrql : KiGetIrql();
+        KdPrintf("processor %u: IRQL %u (%s)%s%s\n", i, Irql, KeIrqlName(Irql),
+                 Prcb->InterruptDepth != 0 ? ", in interrupt service" : "",
+                 Prcb->DpcActive ? ", running DPCs" : "");
+    }
+    return TRUE;
+}
+KD_COMMAND(irql, "!irql", "!irql: the processors' IRQL, in a bugcheck the one before it", KiIrqlCommand,
+           KD_SAFE_IN_BUGCHECK);

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MIT
+// ki.h: what the files of ke share with each other alone.
+//
+// Lock order, outermost first:
+//     KI_VECTOR.Lock (at the vector's IRQL) -> KINTERRUPT.ActualLock (at its SynchronizeIrql)
+//     -> drivers' spin locks -> KPRCB.DpcLock (interrupts off) -> the bugcheck callback lock (same)
+// A KSPIN_LOCK that is held contains the address of its holder's KPRCB; an in-stack queued lock contains
+// the address of the last handle in its queue.
+#pragma once
+
+#include "hal.h"
+#include "ke.h"
+#include "rtl.h"
+
+// ---- spin locks, without IRQL ----------------------------------------------------------------------
+DECLSPEC_NORETURN VOID NTAPI KiSpinLockAlreadyOwned(PKSPIN_LOCK Lock, ULONG_PTR Caller);
+DECLSPEC_NORETURN VOID NTAPI KiSpinLockNotOwned(PKSPIN_LOCK Lock, ULONG_PTR Caller);
+VOID FASTCALL KiWaitForSpinLock(PKSPIN_LOCK Lock);  // takes it once it is free
+
+FORCEINLINE BOOLEAN KiTryTakeLock(PKSPIN_LOCK Lock)
+{
+    ULONG_PTR Free = 0;
+    return __atomic_compare_exchange_n(Lock, &Free, (ULONG_PTR)KeGetCurrentPrcb(), FALSE,
+                                       __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+}
+
+FORCEINLINE VOID KiTakeLock(PKSPIN_LOCK Lock)
+{
+    if (__builtin_expect(!KiTryTakeLock(Lock), 0))
+        KiWaitForSpinLock(Lock);
+}
+
+FORCEINLINE VOID KiDropLock(PKSPIN_LOCK Lock)
+{
+    if (__builtin_expect(*Lock != (ULONG_PTR)KeGetCurrentPrcb(), 0))
+        KiSpinLockNotOwned(Lock, KiReturnAddress());
+    __atomic_store_n(Lock, 0, __ATOMIC_RELEASE);
+}
+
+// ---- IRQL ------------------------------------------------------------------------------------------
+// Raise and lower with the rule checked; Caller is who to blame.
+DECLSPEC_NORETURN VOID FASTCALL KiBadRaise(KIRQL Current, KIRQL Requested, ULONG_PTR Caller);
+DECLSPEC_NORETURN VOID FASTCALL KiBadLower(KIRQL Current, KIRQL Requested, ULONG_PTR Caller);
+
+FORCEINLINE KIRQL KiRaiseIrqlChecked(KIRQL NewIrql)
+{
+    KIRQL OldIrql = KiGetIrql();
+    if (__builtin_expect(NewIrql < OldIrql || NewIrql > HIGH_LEVEL, 0))
+        KiBadRaise(OldIrql, NewIrql, KiReturnAddress());
+    KiSetIrql(NewIrql);
+    return OldIrql;
+}
+
+FORCEINLINE VOID KiLowerIrqlChecked(KIRQL NewIrql)
+{
+    if (__builtin_expect(NewIrql > KiGetIrql(), 0))
+        KiBadLower(KiGetIrql(), NewIrql, KiReturnAddress());
+    KiLowerIrql(NewIrql);
+}
+
+// ---- vectors ---------------------------------------------------------------------------------------
+typedef struct _KI_VECTOR KI_VECTOR;
+typedef VOID KI_VECTOR_ROUTINE(KI_VECTOR *Vector, PKTRAP_FRAME Frame);  // at the vector's IRQL, IF on
+
+struct _KI_VECTOR {
+    KI_VECTOR_ROUTINE *Routine;  // KiServeChain, the clock, KiUnexpectedInterrupt
+    LIST_ENTRY Chain;            // KINTERRUPTs connected here, in order of connection; under Lock
+    KSPIN_LOCK Lock;
+    KINTERRUPT_MODE Mode;
+    ULONG64 Count;               // arrivals that were served
+    ULONG64 Unclaimed;           // of these, claimed by no routine
+    ULONG64 Spurious;            // arrivals that the controller disowned
+};
+
+extern KI_VECTOR KiVectors[HAL_VECTOR_COUNT];
+VOID KiInitializeVectors(VOID);
+VOID KiConnectVector(ULONG Vector, KI_VECTOR_ROUTINE *Routine);
+
+// ---- DPCs ------------------------------------------------------------------------------------------
+VOID KiInitializeDpcs(PKPRCB Prcb, PVOID Stack);
+VOID KiRetireDpcs(VOID);           // IRQL: DISPATCH_LEVEL, on the DPC stack; interrupts off in and out
+VOID KiRunOnDpcStack(VOID);        // trap.S: switches to the DPC stack and calls KiRetireDpcs
+VOID KiAdjustDpcRate(PKPRCB Prcb); // once a clock tick, at CLOCK_LEVEL
+
+// ---- traps -----------------------------------------------------------------------------------------
+#define TRAP_DIVIDE         0
+#define TRAP_DEBUG          1
+#define TRAP_NMI            2
+#define TRAP_BREAKPOINT     3
+#define TRAP_OVERFLOW       4
+#define TRAP_BOUND          5
+#define TRAP_INVALID_OPCODE 6
+#define TRAP_NO_FPU         7
+#define TRAP_DOUBLE_FAULT   8
+#define TRAP_SEGMENT_NOT_PRESENT 11
+#define TRAP_STACK          12
+#define TRAP_PROTECTION     13
+#define TRAP_PAGE_FAULT     14
+#define TRAP_FPU            16
+#define TRAP_ALIGNMENT      17
+#define TRAP_MACHINE_CHECK  18
+#define TRAP_SIMD           19
+#define TRAP_FAST_FAIL      0x29
+#define TRAP_ASSERTION      0x2C
+
+VOID FASTCALL KiDispatchTrap(PKTRAP_FRAME Frame);   // exceptions and software interrupts, from trap.S
+VOID FASTCALL KiDispatchFatal(PKTRAP_FRAME Frame);  // NMI, double fault, machine check: own stacks
+VOID FASTCALL KiInterrupt(PKTRAP_FRAME Frame);      // everything else
+// #GP: TRUE and the exception to raise, or FALSE when it stops the system.
+BOOLEAN KiProtectionException(PKTRAP_FRAME Frame, PEXCEPTION_RECORD Exception);
+VOID KiInitializeMachineCheck(VOID);
+
+// ---- processors ------------------------------------------------------------------------------------
+extern KTHREAD KiBootThread;
+extern const ULONG KiInitialMxCsr;
+VOID KiInitializePrcb(PKPRCB Prcb, ULONG Number, PVOID DpcStack);
+VOID KiInitializeControlRegisters(VOID);
+
+// ---- bugchecks -------------------------------------------------------------------------------------
+extern volatile BOOLEAN KiBugCheckActive;  // a bugcheck has begun; the KPRCBs' BugCheckIrql are valid
+
+// ---- time ------------------------------------------------------------------------------------------
+VOID KiInitializeTime(VOID);
+KI_VECTOR_ROUTINE KiClockInterrupt;
+
+#ifdef __x86_64__
+#include "amd64/kiarch.h"
+#else
+#include "i386/kiarch.h"
+#endif

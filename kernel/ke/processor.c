@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: MIT
+// Processors: their control blocks, control registers, and who is running.
+//
+// Every processor has a KPCR, found through GS or FS, with its KPRCB inside. Drivers read both, so their
+// heads have NT's layout; what follows is ours (include/prcb.h). KiProcessorBlock finds the others.
+// The architecture's processor.c builds descriptor tables and stacks around them. `!pcr` prints one.
+#include "ki.h"
+
+KTHREAD KiBootThread = {.Name = "boot"};
+PKPRCB KiProcessorBlock[MAXIMUM_PROCESSORS];
+volatile CCHAR KeNumberProcessors;
+EXPORT_VARIABLE(KeNumberProcessors, "WDK wdm.h KeNumberProcessors");
+
+const ULONG KiInitialMxCsr = 0x1F80;  // all SIMD exceptions masked, round to nearest
+
+VOID KiInitializePrcb(PKPRCB Prcb, ULONG Number, PVOID DpcStack)
+{
+    Prcb->CurrentThread = Prcb->IdleThread = &KiBootThread;
+    Prcb->ProcessorNumber = Number;
+    Prcb->ProcessorMask = (KAFFINITY)1 << Number;
+    KiInitializeDpcs(Prcb, DpcStack);
+    KiProcessorBlock[Number] = Prcb;
+    KeNumberProcessors++;
+}
+
+#define CR0_MP 0x2u
+#define CR0_EM 0x4u
+#define CR0_TS 0x8u
+#define CR0_NE 0x20u
+#define CR0_WP 0x10000u
+#define CR0_AM 0x40000u
+
+typedef struct _KI_FEATURE {
+    ULONG Leaf, Register, Bit;  // of CPUID; registers in the order eax, ebx, ecx, edx
+    ULONG Cr4;
+} KI_FEATURE;
+
+// What is switched on where the processor has it.
+static const KI_FEATURE KiFeatures[] = {
+    {1, 3, 2, 0x8},        // debugging extensions
+    {1, 3, 13, 0x80},      // global pages
+    {1, 3, 24, 0x200},     // FXSAVE
+    {1, 3, 25, 0x400},     // SSE, and exceptions from it
+    {7, 1, 7, 0x100000},   // SMEP: no user page is executed
+    {7, 1, 20, 0x200000},  // SMAP: no user page is touched by accident
+    {7, 2, 2, 0x800},      // UMIP: user code cannot read descriptor tables
+};
+
+VOID KiInitializeControlRegisters(VOID)
+{
+    ULONG Maximum[4], Leaf[4], Cr4 = 0;
+
+    KiCpuid(0, 0, Maximum);
+    for (ULONG i = 0; i < RTL_NUMBER_OF(KiFeatures); i++) {
+        const KI_FEATURE *Feature = &KiFeatures[i];
+        if (Feature->Leaf > Maximum[0])
+            continue;
+        KiCpuid(Feature->Leaf, 0, Leaf);
+        if (Leaf[Feature->Register] >> Feature->Bit & 1)
+            Cr4 |= Feature->Cr4;
+    }
+    KiWriteCr0((KiReadCr0() & ~(ULONG_PTR)(CR0_EM | CR0_TS | CR0_AM)) | CR0_MP | CR0_NE | CR0_WP);
+    KiWriteCr4(KiReadCr4() | Cr4);
+    __asm__ volatile("fninit");
+    if (Cr4 & 0x400)
+        __asm__ volatile("ldmxcsr %0" ::"m"(KiInitialMxCsr));
+}
+
+// KeGetCurrentThread: the thread that runs on this processor.
+// IRQL: any. Source: WDK wdm.h, KeGetCurrentThread.
+PKTHREAD NTAPI KeGetCurrentThread(VOID);
+PKTHREAD NTAPI KeGetCurrentThread(VOID)
+{
+    return KeGetCurrentPrcb()->CurrentThread;
+}
+EXPORT(KeGetCurrentThread, EXPORT_ANY_IRQL, "WDK wdm.h KeGetCurrentThread");
+
+// KeGetCurrentProcessorNumber: this processor's number, from 0. It is a hint below DISPATCH_LEVEL.
+// IRQL: any. Source: WDK wdm.h, KeGetCurrentProcessorNumber.
+ULONG NTAPI KeGetCurrentProcessorNumber(VOID);
+ULONG NTAPI KeGetCurrentProcessorNumber(VOID)
+{
+    return KeGetCurrentPrcb()->ProcessorNumber;
+}
+EXPORT(KeGetCurrentProcessorNumber, EXPORT_ANY_IRQL, "WDK wdm.h KeGetCurrentProcessorNumber");
+
+// KeGetCurrentProcessorNumberEx: the same; *ProcNumber (may be NULL) receives group and number within
+// it. There is one group: MAXIMUM_PROCESSORS fit in it.
+// IRQL: any. Source: WDK wdm.h, KeGetCurrentProcessorNumberEx.
+typedef struct _PROCESSOR_NUMBER {
+    USHORT Group;
+    UCHAR Number;
+    UCHAR Reserved;
+} PROCESSOR_NUMBER, *PPROCESSOR_NUMBER;
+ULONG NTAPI KeGetCurrentProcessorNumberEx(PPROCESSOR_NUMBER ProcNumber);
+ULONG NTAPI KeGetCurrentProcessorNumberEx(PPROCESSOR_NUMBER ProcNumber)
+{
+    ULONG Number = KeGetCurrentPrcb()->ProcessorNumber;
+    if (ProcNumber != NULL)
+        *ProcNumber = (PROCESSOR_NUMBER){.Group = 0, .Number = (UCHAR)Number};
+    return Number;
+}
+EXPORT(KeGetCurrentProcessorNumberEx, EXPORT_ANY_IRQL, "WDK wdm.h KeGetCurrentProcessorNumberEx");
+
+// KeQueryActiveProcessors: a bit for each processor that runs.
+// IRQL: any. Source: WDK wdm.h, KeQueryActiveProcessors.
+KAFFINITY NTAPI KeQueryActiveProcessors(VOID);
+KAFFINITY NTAPI KeQueryActiveProcessors(VOID)
+{
+    KAFFINITY Active = 0;
+    for (ULONG i = 0; i < MAXIMUM_PROCESSORS; i++)
+        if (KiProcessorBlock[i] != NULL)
+            Active |= (KAFFINITY)1 << i;
+    return Active;
+}
+EXPORT(KeQueryActiveProcessors, EXPORT_ANY_IRQL, "WDK wdm.h KeQueryActiveProcessors");
+
+// KeQueryActiveProcessorCount: how many processors run; *ActiveProcessors (may be NULL) receives which.
+// IRQL: any. Source: WDK wdm.h, KeQueryActiveProcessorCount.
+ULONG NTAPI KeQueryActiveProcessorCount(KAFFINITY *ActiveProcessors);
+ULONG NTAPI KeQueryActiveProcessorCount(KAFFINITY *ActiveProcessors)
+{
+    if (ActiveProcessors != NULL)
+        *ActiveProcessors = KeQueryActiveProcessors();
+    return (ULONG)KeNumberProcessors;
+}
+EXPORT(KeQueryActiveProcessorCount, EXPORT_ANY_IRQL, "WDK wdm.h KeQueryActiveProcessorCount");
+
+#define ALL_PROCESSOR_GROUPS 0xFFFFu
+
+// KeQueryActiveProcessorCountEx: how many processors of a group run, or of all.
+// IRQL: any. Fails: 0 for a group that does not exist. Source: WDK wdm.h, KeQueryActiveProcessorCountEx.
+ULONG NTAPI KeQueryActiveProcessorCountEx(USHORT GroupNumber);
+ULONG NTAPI KeQueryActiveProcessorCountEx(USHORT GroupNumber)
+{
+    return GroupNumber == 0 || GroupNumber == ALL_PROCESSOR_GROUPS ? (ULONG)KeNumberProcessors : 0;
+}
+EXPORT(KeQueryActiveProcessorCountEx, EXPORT_ANY_IRQL, "WDK wdm.h KeQueryActiveProcessorCountEx");
+
+// KeQueryActiveGroupCount: the number of processor groups: one.
+// IRQL: any. Source: WDK wdm.h, KeQueryActiveGroupCount.
+USHORT NTAPI KeQueryActiveGroupCount(VOID);
+USHORT NTAPI KeQueryActiveGroupCount(VOID)
+{
+    return 1;
+}
+EXPORT(KeQueryActiveGroupCount, EXPORT_ANY_IRQL, "WDK wdm.h KeQueryActiveGroupCount");
+
+VOID KeIdle(VOID)
+{
+    KiCli();
+    KiEnableAndHalt();
+}
+
+// ---- monitor ---------------------------------------------------------------------------------------
+static BOOLEAN KiPcrCommand(const char *Arguments)
+{
+    ULONG64 Number = KeGetCurrentPrcb()->ProcessorNumber;
+    if (*Arguments != '\0' && !KdParseNumber(&Arguments, &Number))
+        return FALSE;
+    if (Number >= MAXIMUM_PROCESSORS || KiProcessorBlock[Number] == NULL) {
+        KdPrintf("there is no processor %u\n", (ULONG)Number);
+        return TRUE;
+    }
+    PKPRCB Prcb = KiProcessorBlock[Number];
+    PKTHREAD Thread = Prcb->CurrentThread;
+    KdPrintf("processor %u   KPCR 0x%p   KPRCB 0x%p   APIC id %u\n", Prcb->ProcessorNumber,
+             (PVOID)KiPcrOfPrcb(Prcb), (PVOID)Prcb, Prcb->ApicId);
+    KdPrintf("thread \"%s\" 0x%p, stack 0x%p - 0x%p\n", Thread->Name, (PVOID)Thread, Thread->StackLimit,
+             Thread->StackBase);
+    KdPrintf("interrupts %llu, nested now %u; clock ticks %llu; DPCs %u\n", Prcb->InterruptCount,
+             Prcb->InterruptDepth, Prcb->ClockTicks, Prcb->DpcCount);
+    return TRUE;
+}
+KD_COMMAND(pcr, "!pcr", "!pcr [N]: the control region of processor N, of this one without a number", KiPcrCommand,
+           KD_SAFE_IN_BUGCHECK);

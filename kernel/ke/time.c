@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT
+// Time: the clock interrupt, and the page of shared data that shows what it counts.
+//
+// The clock interrupts every HAL_CLOCK_INCREMENT (15.625 ms). Interrupt time, system time and tick count
+// advance by whole increments, as many as the HAL's counter says have passed: an interrupt that was held
+// back or lost delays them and loses nothing. Drivers read the three from KUSER_SHARED_DATA directly, the
+// tick count also from KeTickCount (i386).
+//
+// A 64-bit time cannot be stored at once on i386, so a KSYSTEM_TIME has its upper half twice: the writer
+// stores High2Time, LowPart, High1Time, a reader takes High1Time, LowPart, High2Time until the halves
+// agree. One processor writes, at CLOCK_LEVEL.
+#include "ki.h"
+
+PKUSER_SHARED_DATA KeSharedUserData;
+volatile KSYSTEM_TIME KeTickCount;
+EXPORT_VARIABLE(KeTickCount, "WDK wdm.h KeTickCount");
+
+static ULONG64 KiTimeBase;   // the HAL's counter when interrupt time was 0
+static ULONG64 KiBootTime;   // system time when interrupt time was 0
+
+static VOID KiWriteTime(volatile KSYSTEM_TIME *Time, ULONG64 Value)
+{
+    Time->High2Time = (LONG)(Value >> 32);
+    Time->LowPart = (ULONG)Value;
+    Time->High1Time = (LONG)(Value >> 32);
+}
+
+static ULONG64 KiReadTime(const volatile KSYSTEM_TIME *Time)
+{
+    ULONG64 High, Low;
+
+    while ((High = (ULONG)Time->High1Time, Low = Time->LowPart, (ULONG)Time->High2Time != High))
+        KiPause();
+    return High << 32 | Low;
+}
+
+// The HAL's counter in 100 ns units, without overflow on the way.
+static ULONG64 KiCounterToTime(ULONG64 Counter)
+{
+    ULONG64 Frequency = HalCounterFrequency;
+    return Counter / Frequency * 10000000 + Counter % Frequency * 10000000 / Frequency;
+}
+
+ULONG64 KeSystemUptime(VOID)
+{
+    return HalCounterFrequency == 0 ? 0 : KiCounterToTime(HalQueryCounter() - KiTimeBase);
+}
+
+static VOID KiAdvanceTime(ULONG64 InterruptTime, ULONG64 Ticks)
+{
+    KiWriteTime(&KeSharedUserData->InterruptTime, InterruptTime);
+    KiWriteTime(&KeSharedUserData->SystemTime, KiBootTime + InterruptTime);
+    KiWriteTime(&KeSharedUserData->TickCount, Ticks);
+    KeSharedUserData->TickCountLowDeprecated = (ULONG)Ticks;
+    KiWriteTime(&KeTickCount, Ticks);
+}
+
+VOID KiClockInterrupt(KI_VECTOR *Vector, PKTRAP_FRAME Frame)
+{
+    PKPRCB Prcb = KeGetCurrentPrcb();
+
+    HalAcknowledgeClock();
+    Prcb->ClockTicks++;
+    if (Prcb->ProcessorNumber == 0) {
+        ULONG64 Ticks = KeSystemUptime() / HAL_CLOCK_INCREMENT;
+        KiAdvanceTime(Ticks * HAL_CLOCK_INCREMENT, Ticks);
+    }
+    KiAdjustDpcRate(Prcb);
+}
+
+VOID KiInitializeTime(VOID)
+{
+    KiTimeBase = HalQueryCounter();
+    KiBootTime = HalQueryRealTime();
+    KiAdvanceTime(0, 0);
+    KeGetPcr()->StallScaleFactor = (ULONG)(HalCounterFrequency / 1000000);
+    KiConnectVector(HalClockVector, KiClockInterrupt);
+}
+
+// KeStallExecutionProcessor: keeps this processor busy for Microseconds.
+// IRQL: any. Source: WDK wdm.h, KeStallExecutionProcessor.
+VOID NTAPI KeStallExecutionProcessor(ULONG Microseconds)
+{
+    HalStallExecution(Microseconds);
+}
+EXPORT(KeStallExecutionProcessor, EXPORT_ANY_IRQL, "WDK wdm.h KeStallExecutionProcessor");
+
+// KeQuerySystemTime: *CurrentTime receives the time in 100 ns units since 1601, UTC, as of the last tick.
+// IRQL: any. Source: WDK wdm.h, KeQuerySystemTime.
+VOID NTAPI KeQuerySystemTime(PLARGE_INTEGER CurrentTime);
+VOID NTAPI KeQuerySystemTime(PLARGE_INTEGER CurrentTime)
+{
+    CurrentTime->QuadPart = (LONGLONG)KiReadTime(&KeSharedUserData->SystemTime);
+}
+EXPORT(KeQuerySystemTime, EXPORT_ANY_IRQL, "WDK wdm.h KeQuerySystemTime");
+
+// KeQuerySystemTimePrecise: the same, exact to the HAL's counter instead of the tick.
+// IRQL: any. Source: WDK wdm.h, KeQuerySystemTimePrecise.
+VOID NTAPI KeQuerySystemTimePrecise(PLARGE_INTEGER CurrentTime);
+VOID NTAPI KeQuerySystemTimePrecise(PLARGE_INTEGER CurrentTime)
+{
+    CurrentTime->QuadPart = (LONGLONG)(KiBootTime + KeSystemUptime());
+}
+EXPORT(KeQuerySystemTimePrecise, EXPORT_ANY_IRQL, "WDK wdm.h KeQuerySystemTimePrecise");
+
+// KeQueryInterruptTime: 100 ns units since the start, as of the last tick.
+// IRQL: any. Source: WDK wdm.h, KeQueryInterruptTime.
+ULONGLONG NTAPI KeQueryInterruptTime(VOID);
+ULONGLONG NTAPI KeQueryInterruptTime(VOID)
+{
+    return KiReadTime(&KeSharedUserData->InterruptTime);
+}
+EXPORT(KeQueryInterruptTime, EXPORT_ANY_IRQL, "WDK wdm.h KeQueryInterruptTime");
+
+// KeQueryUnbiasedInterruptTime: the same without the time the system slept, which it never does.
+// IRQL: any. Source: WDK wdm.h, KeQueryUnbiasedInterruptTime.
+ULONGLONG NTAPI KeQueryUnbiasedInterruptTime(VOID);
+ULONGLONG NTAPI KeQueryUnbiasedInterruptTime(VOID)
+{
+    return KeQueryInterruptTime() - KeSharedUserData->InterruptTimeBias;
+}
+EXPORT(KeQueryUnbiasedInterruptTime, EXPORT_ANY_IRQL, "WDK wdm.h KeQueryUnbiasedInterruptTime");
+
+// KeQueryTickCount: *TickCount receives the number of clock ticks since the start.
+// IRQL: any. Source: WDK wdm.h, KeQueryTickCount.
+VOID NTAPI KeQueryTickCount(PLARGE_INTEGER TickCount);
+VOID NTAPI KeQueryTickCount(PLARGE_INTEGER TickCount)
+{
+    TickCount->QuadPart = (LONGLONG)KiReadTime(&KeTickCount);
+}
+EXPORT(KeQueryTickCount, EXPORT_ANY_IRQL, "WDK wdm.h KeQueryTickCount");
+
+// KeQueryTimeIncrement: 100 ns units in a clock tick.
+// IRQL: any. Source: WDK wdm.h, KeQueryTimeIncrement.
+ULONG NTAPI KeQueryTimeIncrement(VOID);
+ULONG NTAPI KeQueryTimeIncrement(VOID)
+{
+    return HAL_CLOCK_INCREMENT;
+}
+EXPORT(KeQueryTimeIncrement, EXPORT_ANY_IRQL, "WDK wdm.h KeQueryTimeIncrement");
+
+// KeQueryPerformanceCounter: the finest counter there is; *Frequency (may be NULL) receives its ticks in a
+// second.
+// IRQL: any. Source: WDK wdm.h, KeQueryPerformanceCounter.
+LARGE_INTEGER NTAPI KeQueryPerformanceCounter(PLARGE_INTEGER Frequency);
+LARGE_INTEGER NTAPI KeQueryPerformanceCounter(PLARGE_INTEGER Frequency)
+{
+    if (Frequency != NULL)
+        Frequency->QuadPart = (LONGLONG)HalCounterFrequency;
+    return (LARGE_INTEGER){.QuadPart = (LONGLONG)HalQueryCounter()};
+}
+EXPORT(KeQueryPerformanceCounter, EXPORT_ANY_IRQL, "WDK wdm.h KeQueryPerformanceCounter");
