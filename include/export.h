@@ -25,8 +25,8 @@ typedef struct _EXPORT_ENTRY {
 #else
 #define EXPORT_AS(ExportName, Symbol, Irql, ExportFlags, From)                                     \
     static const EXPORT_ENTRY Export_##ExportName                                                  \
-        __attribute__((section(".export." #ExportName), used)) = {#ExportName, (const void *)&Symbol, (Irql), \
-                                                                  (ExportFlags), (From)}
+        __attribute__((section(".export." #ExportName), used)) = {                                 \
+            #ExportName, (const void *)&Symbol, (Irql), (ExportFlags), (From)}
 #endif
 
 #define EXPORT(Routine, Irql, From)        EXPORT_AS(Routine, Routine, Irql, 0, From)

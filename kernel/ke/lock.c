@@ -8,7 +8,7 @@
 // lock, its contents, 0, the caller.
 //
 // Waiting is test-and-test-and-set: a waiter reads its own cached copy until the holder's store takes that
-// away. The pair that drivers call most is assembly: amd64/lock.S, i386/lock.S. The names that only one
+// away. The pair that drivers call most is assembly: amd64/spinlock.S, i386/spinlock.S. The names that only one
 // architecture exports are in its own folder's lock.c. Locks that hand over in order are in queuedlock.c,
 // those with shared owners in rwlock.c.
 #include "ki.h"

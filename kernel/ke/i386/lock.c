@@ -5,13 +5,13 @@
 
 // KfAcquireSpinLock: raises to DISPATCH_LEVEL and takes the lock. Returns the IRQL before.
 // IRQL: <= DISPATCH_LEVEL. Fails: bugcheck SPIN_LOCK_ALREADY_OWNED, IRQL_NOT_GREATER_OR_EQUAL.
-// Source: WDK wdm.h, KeAcquireSpinLock. Defined in lock.S.
+// Source: WDK wdm.h, KeAcquireSpinLock. Defined in spinlock.S.
 KIRQL FASTCALL KfAcquireSpinLock(PKSPIN_LOCK SpinLock);
 EXPORT(KfAcquireSpinLock, DISPATCH_LEVEL, "WDK wdm.h KeAcquireSpinLock");
 
 // KfReleaseSpinLock: releases the lock, back to NewIrql.
 // IRQL: DISPATCH_LEVEL. Fails: bugcheck SPIN_LOCK_NOT_OWNED.
-// Source: WDK wdm.h, KeReleaseSpinLock. Defined in lock.S.
+// Source: WDK wdm.h, KeReleaseSpinLock. Defined in spinlock.S.
 VOID FASTCALL KfReleaseSpinLock(PKSPIN_LOCK SpinLock, KIRQL NewIrql);
 EXPORT(KfReleaseSpinLock, DISPATCH_LEVEL, "WDK wdm.h KeReleaseSpinLock");
 
