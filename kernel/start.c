@@ -22,7 +22,7 @@ static VOID KiReportMachine(PLOADER_BLOCK Block)
     MM_STATISTICS Statistics;
     MmQueryStatistics(&Statistics);
     KLOG("ke", "started by %s, interrupts by %s", Block->LoaderName, HalDescribeInterrupts());
-    KLOG("ke", "first instruction at %I64u by the time stamp counter", Block->BootTime);
+    KLOG("ke", "first instruction at %llu by the time stamp counter", Block->BootTime);
     KLOG("mm", "%llu MiB of RAM, %llu KiB in use", Statistics.TotalPages >> 8, Statistics.ActivePages << 2);
 }
 

@@ -9,7 +9,8 @@ static ULONG ExpBitCount(const ULONG64 *Map)
 {
     ULONG Count = 0;
     for (ULONG Word = 0; Word < 4; Word++)
-        Count += (ULONG)__builtin_popcountll(Map[Word]);
+        for (ULONG64 Rest = Map[Word]; Rest != 0; Rest &= Rest - 1)
+            Count++;
     return Count;
 }
 

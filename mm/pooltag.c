@@ -220,6 +220,14 @@ static BOOLEAN ExpInitializeBootProcessor(PKPRCB Prcb)
     return TRUE;
 }
 
+static ULONG ExpCountBits(ULONG Word)
+{
+    ULONG Count = 0;
+    for (; Word != 0; Word &= Word - 1)
+        Count++;
+    return Count;
+}
+
 // The next code word: ten of the bits above the type's, the rest clear.
 static ULONG ExpNextCodeWord(ULONG *State)
 {
@@ -227,7 +235,7 @@ static ULONG ExpNextCodeWord(ULONG *State)
     do {
         *State = *State * 1664525u + 1013904223u;
         Word = *State & (~0u << POOL_KEY_TYPE_BITS);
-    } while (__builtin_popcount(Word) != 10);
+    } while (ExpCountBits(Word) != 10);
     return Word;
 }
 

@@ -34,8 +34,8 @@ FORCEINLINE VOID MiWriteInvalidPte(PMMPTE Pte, ULONG64 Value)
 // Both halves at once: code that runs through this very entry must never see one without the other.
 FORCEINLINE VOID MiReplacePte(PMMPTE Pte, ULONG64 Value)
 {
-    ULONG64 Old = Pte->Long;
-    while (!__atomic_compare_exchange_n(&Pte->Long, &Old, Value, FALSE, __ATOMIC_SEQ_CST,
-                                        __ATOMIC_SEQ_CST))
-        ;
+    ULONG64 Old;
+    do
+        Old = Pte->Long;
+    while (!__sync_bool_compare_and_swap(&Pte->Long, Old, Value));
 }
