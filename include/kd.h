@@ -61,7 +61,8 @@ typedef struct _KD_COMMAND_ENTRY {
 #define KD_SAFE_IN_BUGCHECK 1u
 
 #ifdef LOOKASIDE_HOST
-#define KD_COMMAND(Identifier, Name, Usage, Routine, Flags) _Static_assert(1, "")
+#define KD_COMMAND(Identifier, Name, Usage, Routine, Flags)                                        \
+    KD_COMMAND_ROUTINE *const KdCommand_##Identifier __attribute__((weak)) = (Routine)
 #else
 #define KD_COMMAND(Identifier, Name, Usage, Routine, Flags)                                        \
     static const KD_COMMAND_ENTRY KdCommand_##Identifier                                           \
@@ -106,7 +107,8 @@ typedef struct _LEAK_SOURCE_ENTRY {
     LEAK_ROUTINE *Routine;
 } LEAK_SOURCE_ENTRY;
 #ifdef LOOKASIDE_HOST
-#define LEAK_SOURCE(Identifier, What, Routine) _Static_assert(1, "")
+#define LEAK_SOURCE(Identifier, What, Routine)                                                     \
+    LEAK_ROUTINE *const LeakSource_##Identifier __attribute__((weak)) = (Routine)
 #else
 #define LEAK_SOURCE(Identifier, What, Routine)                                                     \
     static const LEAK_SOURCE_ENTRY LeakSource_##Identifier                                         \

@@ -8,7 +8,8 @@
 VOID ExInitializePool(VOID);  // needs MmInitialize
 // Caches and counters of one processor. Fails: FALSE when memory is used up.
 BOOLEAN ExInitializePoolProcessor(PKPRCB Prcb);
-// Once a second: pages that a burst left empty go back to the memory manager. IRQL: <= DISPATCH_LEVEL.
+// Once a second: pages that a burst left empty go back to the memory manager. IRQL: <=
+// DISPATCH_LEVEL.
 VOID ExTrimPool(VOID);
 
 PVOID NTAPI ExAllocatePool(POOL_TYPE PoolType, SIZE_T NumberOfBytes);
@@ -16,7 +17,8 @@ PVOID NTAPI ExAllocatePoolWithTag(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULON
 VOID NTAPI ExFreePool(PVOID P);
 VOID NTAPI ExFreePoolWithTag(PVOID P, ULONG Tag);
 
-// ExAllocatePoolWithTag on behalf of the code at Caller, which the block's record and reports will name.
+// ExAllocatePoolWithTag on behalf of the code at Caller, which the block's record and reports will
+// name.
 PVOID ExAllocatePoolFor(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag, ULONG_PTR Caller);
 
 // What is known of a pool block, for the monitor, whatis and reports.

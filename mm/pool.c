@@ -2,49 +2,56 @@
 // The pools: ExAllocatePoolWithTag, ExFreePoolWithTag and their kin.
 //
 // Problem. Drivers allocate and free small blocks all day, at IRQLs up to DISPATCH_LEVEL, on every
-// processor, and name the owner of each block by a tag. They also make mistakes: they write past the end,
-// free twice, free with another's tag, free what never was a block. The first must cost next to nothing;
-// each of the second must end in a bugcheck that says who did it.
+// processor, and name the owner of each block by a tag. They also make mistakes: they write past
+// the end, free twice, free with another's tag, free what never was a block. The first must cost
+// next to nothing; each of the second must end in a bugcheck that says who did it.
 //
-// Idea. Nothing of the allocator's own lies in or beside a block. What is known of a block is an 8-byte
-// record (call site, owner, size) in the bookkeeping region, and a page of small blocks holds blocks of
-// one class only. So the way from an address to its record is arithmetic: page number -> descriptor ->
-// reciprocal of the block size -> record. An overrun meets other blocks or an unmapped page, never the
-// allocator's state.
+// Idea. Nothing of the allocator's own lies in or beside a block. What is known of a block is an
+// 8-byte record (call site, owner, size) in the bookkeeping region, and a page of small blocks
+// holds blocks of one class only. So the way from an address to its record is arithmetic: page
+// number -> descriptor -> reciprocal of the block size -> record. An overrun meets other blocks or
+// an unmapped page, never the allocator's state.
 //
-//   cell      The fast path needs three things of a request: which blocks serve it, whom to count it for,
-//             and whether it is legal at all. A cell answers all three. It stands for one combination of
-//             tag, pool type and size class, is found by hashing the arguments as they come, and exists
-//             only if the combination passed every check once. It holds the two counters of that
-//             combination (bytes in use follow: every block of a class has the same size) and the way to
-//             the cache. Every processor has its own array of cells with the same identities in them.
-//   cache     A stack of up to 124 free blocks of a pool and class, one a processor. Allocation pops,
-//             free pushes; both run at DISPATCH_LEVEL and touch no line that another processor writes.
+//   cell      The fast path needs three things of a request: which blocks serve it, whom to count
+//             it for, and whether it is legal at all. A cell answers all three. It stands for one
+//             combination of tag, pool type and size class, is found by hashing the arguments as
+//             they come, and exists only if the combination passed every check once. It holds the
+//             two counters of that combination (bytes in use follow: every block of a class has the
+//             same size) and the way to the cache. Every processor has its own array of cells with
+//             the same identities in them.
+//   cache     A stack of up to 124 free blocks of a pool and class, one a processor. Allocation
+//             pops, free pushes; both run at DISPATCH_LEVEL and touch no line that another
+//             processor writes.
 //             A block may be freed on any processor: it goes into that processor's cache.
-//   pages     Caches exchange 62 blocks at a time with the pages (poolpage.c), under the class's lock.
-//             A page whose blocks are all back is kept for a while, then returned to mm.
-//   large     Requests over 2048 bytes take whole pages; the record is in the first page's descriptor.
+//   pages     Caches exchange 62 blocks at a time with the pages (poolpage.c), under the class's
+//             lock. A page whose blocks are all back is kept for a while, then returned to mm.
+//   large     Requests over 2048 bytes take whole pages; the record is in the first page's
+//             descriptor.
 //
-// Sizes. Blocks are multiples of 16 bytes, chosen so that a page holds 1/n of itself n times with little
-// left: none crosses a page (PL-21). A block smaller than its class has up to eight canary bytes behind
-// its last one, compared at free (BC-30). A request of a page or more starts on a page (PL-22).
+// Sizes. Blocks are multiples of 16 bytes, chosen so that a page holds 1/n of itself n times with
+// little left: none crosses a page (PL-21). A block smaller than its class has up to eight canary
+// bytes behind its last one, compared at free (BC-30). A request of a page or more starts on a page
+// (PL-22).
 //
-// Invariants. A record's Size is zero exactly while its block is free. A block is in one place: allocated,
-// in one cache, or set in its page's FreeMap. Allocs - Frees, summed over all processors' cells, is the
-// number of live blocks of the combination. ExValidatePool (poolcheck.c) proves these on a pool at rest.
+// Invariants. A record's Size is zero exactly while its block is free. A block is in one place:
+// allocated, in one cache, or set in its page's FreeMap. Allocs - Frees, summed over all
+// processors' cells, is the number of live blocks of the combination. ExValidatePool (poolcheck.c)
+// proves these on a pool at rest.
 //
-// What can go wrong. Memory is used up: the caller's caches and all empty pages are given back and the
-// request is tried once more, then answered with NULL (or raised where asked). More than 64 K combinations:
-// the rest is counted under the tag "Ovfl", and their tags are not compared at free.
+// What can go wrong. Memory is used up: the caller's caches and all empty pages are given back and
+// the request is tried once more, then answered with NULL (or raised where asked). More than 64 K
+// combinations: the rest is counted under the tag "Ovfl", and their tags are not compared at free.
 //
-// Paged pool. No block is touched while the IRQL is raised here, so its pages may be anywhere: canaries are
-// written after lowering and compared before raising.
+// Paged pool. No block is touched while the IRQL is raised here, so its pages may be anywhere:
+// canaries are written after lowering and compared before raising.
 //
 // Observability. !pool, !poolused, whatis; leak reports at unload; tests/host/test_pool.c,
-// tests/guest/pool.c. Checked build: freed blocks are filled, and looked at when they are used again.
+// tests/guest/pool.c. Checked build: freed blocks are filled, and looked at when they are used
+// again.
 #include "poolp.h"
 
-// Leaf routines that must stay short: a frame and a return through the caller's frame cost a tenth of them.
+// Leaf routines that must stay short: a frame and a return through the caller's frame cost a tenth
+// of them.
 #define POOL_HOT __attribute__((optimize("omit-frame-pointer", "optimize-sibling-calls"), hot))
 
 #define ALLOCATE_SOURCE "WDK, wdm.h: ExAllocatePoolWithTag"
@@ -63,9 +70,9 @@ POOL *ExpPoolOfAddress(ULONG_PTR Address)
     return NULL;
 }
 
-// ---- canaries --------------------------------------------------------------------------------------
-// The watched bytes behind a block: eight where there is room, else what the class leaves. Both cases are
-// one unaligned 64-bit word under a mask; the word may begin inside the block.
+// ---- canaries ----------------------------------------------------------------------------------
+// The watched bytes behind a block: eight where there is room, else what the class leaves. Both
+// cases are one unaligned 64-bit word under a mask; the word may begin inside the block.
 typedef struct _POOL_SLACK { ULONG64 *Word; ULONG64 Mask; } POOL_SLACK;
 
 FORCEINLINE POOL_SLACK ExpSlack(PVOID Block, SIZE_T Bytes, SIZE_T BlockSize)
@@ -92,7 +99,7 @@ FORCEINLINE BOOLEAN ExpCanaryIntact(PVOID Block, SIZE_T Bytes, SIZE_T BlockSize)
     return ((*(UNALIGNED_ULONG64 *)Slack.Word ^ ExpCanary) & Slack.Mask) == 0;
 }
 
-// ---- cache operations, at DISPATCH_LEVEL -----------------------------------------------------------
+// ---- cache operations, at DISPATCH_LEVEL -------------------------------------------------------
 // A block from the cell's cache, counted and recorded. NULL: the cache is empty.
 FORCEINLINE PVOID ExpPop(POOL_CELL *Cell, SIZE_T Bytes, ULONG_PTR Caller)
 {
@@ -129,7 +136,7 @@ FORCEINLINE VOID ExpPush(POOL_CELL *Cell, PVOID Block, POOL_RECORD *Record, ULON
         ExpFlushFull(Cell);
 }
 
-// ---- allocation ------------------------------------------------------------------------------------
+// ---- allocation --------------------------------------------------------------------------------
 static POOL_INDEX ExpPoolOfType(POOL_TYPE Type)
 {
     if (Type & PagedPool)
@@ -137,8 +144,8 @@ static POOL_INDEX ExpPoolOfType(POOL_TYPE Type)
     return Type & POOL_NX_ALLOCATION ? PoolNonPagedNx : PoolNonPagedExecute;
 }
 
-// The class of a legal request. Cache-aligned blocks take a class of whole cache lines: its blocks start
-// on a line and share none.
+// The class of a legal request. Cache-aligned blocks take a class of whole cache lines: its blocks
+// start on a line and share none.
 static ULONG ExpClassOfRequest(POOL_TYPE Type, SIZE_T Bytes)
 {
     if (Bytes > POOL_SMALL_LIMIT)
@@ -191,7 +198,8 @@ static VOID ExpReclaimAll(VOID)
     KiLowerIrql(OldIrql);
 }
 
-// Everything that the fast path does not: all checks, all types, new cells, empty caches, large blocks.
+// Everything that the fast path does not: all checks, all types, new cells, empty caches, large
+// blocks.
 static PVOID ExpAllocateChecked(POOL_TYPE Type, SIZE_T Bytes, ULONG Tag, ULONG_PTR Caller)
 {
     ExpCheckRequest(Type, Bytes, Tag, Caller);
@@ -220,7 +228,8 @@ static PVOID ExpAllocateChecked(POOL_TYPE Type, SIZE_T Bytes, ULONG Tag, ULONG_P
     return Block;
 }
 
-static DECLSPEC_NOINLINE PVOID ExpAllocateSlow(POOL_TYPE Type, SIZE_T Bytes, ULONG Tag, ULONG_PTR Caller)
+static DECLSPEC_NOINLINE PVOID ExpAllocateSlow(POOL_TYPE Type, SIZE_T Bytes, ULONG Tag,
+                                               ULONG_PTR Caller)
 {
     PVOID Block = ExpAllocateChecked(Type, Bytes, Tag, Caller);
     if (Block == NULL && (Type & POOL_RAISE_IF_ALLOCATION_FAILURE))
@@ -231,12 +240,15 @@ static DECLSPEC_NOINLINE PVOID ExpAllocateSlow(POOL_TYPE Type, SIZE_T Bytes, ULO
 /*
  * ExAllocatePoolWithTag: a block of NumberOfBytes bytes, contents unspecified, counted for Tag.
  *
- * PoolType: NonPagedPool (executable), PagedPool, NonPagedPoolNx or a cache-aligned form of these, with
+ * PoolType: NonPagedPool (executable), PagedPool, NonPagedPoolNx or a cache-aligned form of these,
+ * with
  *     POOL_RAISE_IF_ALLOCATION_FAILURE, POOL_ZERO_ALLOCATION, POOL_COLD_ALLOCATION as wanted.
- * NumberOfBytes: under a page, the block is 16-byte aligned and crosses no page; else it is page aligned.
+ * NumberOfBytes: under a page, the block is 16-byte aligned and crosses no page; else it is page
+ * aligned.
  * Tag: up to four characters, the first in the low byte.
  * IRQL: <= DISPATCH_LEVEL, paged pool <= APC_LEVEL.
- * Fails: NULL, or STATUS_INSUFFICIENT_RESOURCES raised where PoolType asks for it. Misuse: bugcheck 0xC2.
+ * Fails: NULL, or STATUS_INSUFFICIENT_RESOURCES raised where PoolType asks for it. Misuse: bugcheck
+ * 0xC2.
  * Source: WDK, wdm.h: ExAllocatePoolWithTag.
  */
 POOL_HOT PVOID NTAPI ExAllocatePoolWithTag(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag)
@@ -278,7 +290,7 @@ PVOID NTAPI ExAllocatePool(POOL_TYPE PoolType, SIZE_T NumberOfBytes)
 }
 EXPORT(ExAllocatePool, DISPATCH_LEVEL, "WDK, wdm.h: ExAllocatePool");
 
-// ---- free ------------------------------------------------------------------------------------------
+// ---- free --------------------------------------------------------------------------------------
 static BOOLEAN ExpTagMatches(const POOL_CELL *Cell, ULONG Tag)
 {
     return Tag == 0 || Cell->Tag == Tag || Cell->Tag == POOL_TAG_OVERFLOW;
@@ -343,7 +355,7 @@ FORCEINLINE POOL_RECORD *ExpRecordToFree(const POOL *Pool, ULONG_PTR Offset, PVO
     POOL_PAGE *Page = ExpPageOfOffset(Pool, Offset);
     ULONG Reciprocal = Page->Reciprocal;
     ULONG64 Product = (ULONG64)Reciprocal * (ULONG)(Offset & (PAGE_SIZE - 1));
-    if (__builtin_expect((ULONG)Product >= Reciprocal, 0))  // not the start of a block, or not small
+    if (__builtin_expect((ULONG)Product >= Reciprocal, 0)) // not the start of a block, or not small
         return NULL;
     POOL_RECORD *Record = &Page->Records[Product >> 32];
     if (__builtin_expect(Record->Size == Page->BlockSize, 1))
@@ -388,7 +400,8 @@ FORCEINLINE VOID ExpFree(PVOID P, ULONG Tag, ULONG_PTR Caller)
  * ExFreePoolWithTag: gives a block back. Tag has to be the one it was allocated with; 0 frees any.
  *
  * IRQL: <= DISPATCH_LEVEL, paged pool <= APC_LEVEL.
- * Fails: misuse is a bugcheck: 0xC2 (0x07 double free, 0x09 IRQL, 0x0A tag, 0x40 to 0x50 no pool address,
+ * Fails: misuse is a bugcheck: 0xC2 (0x07 double free, 0x09 IRQL, 0x0A tag, 0x40 to 0x50 no pool
+ * address,
  *     0x99 not the start of a block), 0x19 (0x21 bytes behind the block were changed).
  * Source: WDK, wdm.h: ExFreePoolWithTag.
  */

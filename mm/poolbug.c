@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
-// What is wrong with a pool request: the bugchecks, each with the sentence that says whose mistake it is.
+// What is wrong with a pool request: the bugchecks, each with the sentence that says whose mistake
+// it is.
 //
-// Codes and parameters are the documented ones (0xC2 BAD_POOL_CALLER, 0x19 BAD_POOL_HEADER; the parameters
-// stand beside each case). Where Windows reports an address inside its block header, which does not exist
-// here, the block's own address or the block's record (call site, owner, size in one word) is reported.
+// Codes and parameters are the documented ones (0xC2 BAD_POOL_CALLER, 0x19 BAD_POOL_HEADER; the
+// parameters stand beside each case). Where Windows reports an address inside its block header,
+// which does not exist here, the block's own address or the block's record (call site, owner, size
+// in one word) is reported.
 //
-// A sentence is built in a static buffer: the machine is about to stop, and nothing may be allocated.
+// A sentence is built in a static buffer: the machine is about to stop, and nothing may be
+// allocated.
 #include "poolp.h"
 
 #define POOL_TAG_BIG     0x00474942u  // "BIG"
@@ -20,7 +23,8 @@ static POOL_NAME ExpNameCode(ULONG_PTR Address)
 {
     POOL_NAME Name;
     if (Address == 0 || !KdSymbolize(Address, Name.Text, sizeof(Name.Text)))
-        RtlFormat(Name.Text, sizeof(Name.Text), Address != 0 ? "%p" : "an unknown place", (PVOID)Address);
+        RtlFormat(Name.Text, sizeof(Name.Text), Address != 0 ? "%p" : "an unknown place",
+                  (PVOID)Address);
     return Name;
 }
 
@@ -36,12 +40,13 @@ static ULONG64 ExpRecordWord(const POOL_RECORD *Record)
     return ((ULONG64)Record->Size << 48) | ((ULONG64)Record->Cell << 32) | Record->Caller;
 }
 
-// ---- allocation ------------------------------------------------------------------------------------
+// ---- allocation --------------------------------------------------------------------------------
 VOID ExpReportIrql(POOL_TYPE Type, SIZE_T Bytes, KIRQL Irql, ULONG_PTR Caller)
 {
     KiBugCheck(BAD_POOL_CALLER, 0x08, Irql, Type, Bytes, NULL,
-               SAY("%s allocated %s pool at IRQL %u; the highest for it is %u.", ExpNameCode(Caller).Text,
-                   ExpNamePool(Type), Irql, Type & PagedPool ? APC_LEVEL : DISPATCH_LEVEL));
+               SAY("%s allocated %s pool at IRQL %u; the highest for it is %u.",
+                   ExpNameCode(Caller).Text, ExpNamePool(Type), Irql,
+                   Type & PagedPool ? APC_LEVEL : DISPATCH_LEVEL));
 }
 
 static BOOLEAN ExpTagHasText(ULONG Tag)
@@ -61,8 +66,9 @@ static VOID ExpCheckTag(POOL_TYPE Type, SIZE_T Bytes, ULONG Tag, ULONG_PTR Calle
         KiBugCheck(BAD_POOL_CALLER, 0x9B, Type, Bytes, Caller, NULL,
                    SAY("%s allocated pool with tag 0.", ExpNameCode(Caller).Text));
     if (Tag == POOL_TAG_BIG || Tag == POOL_TAG_BIG_PAD)
-        KiBugCheck(BAD_POOL_CALLER, 0x9C, Type, Bytes, Caller, NULL,
-                   SAY("%s allocated pool with the reserved tag \"BIG\".", ExpNameCode(Caller).Text));
+        KiBugCheck(
+            BAD_POOL_CALLER, 0x9C, Type, Bytes, Caller, NULL,
+            SAY("%s allocated pool with the reserved tag \"BIG\".", ExpNameCode(Caller).Text));
     if (!ExpTagHasText(Tag))
         KiBugCheck(BAD_POOL_CALLER, 0x9D, Tag, Type, Caller, NULL,
                    SAY("%s allocated pool with tag 0x%08x, which has neither letter nor digit.",
@@ -81,15 +87,17 @@ VOID ExpCheckRequest(POOL_TYPE Type, SIZE_T Bytes, ULONG Tag, ULONG_PTR Caller)
     ExpCheckTag(Type, Bytes, Tag, Caller);
 }
 
-// ---- free ------------------------------------------------------------------------------------------
+// ---- free --------------------------------------------------------------------------------------
 VOID ExpReportFreeIrql(PVOID P, POOL_TYPE Type, KIRQL Irql, ULONG_PTR Caller)
 {
     KiBugCheck(BAD_POOL_CALLER, 0x09, Irql, Type, (ULONG_PTR)P, NULL,
-               SAY("%s freed %s pool at IRQL %u; the highest for it is %u.", ExpNameCode(Caller).Text,
-                   ExpNamePool(Type), Irql, Type & PagedPool ? APC_LEVEL : DISPATCH_LEVEL));
+               SAY("%s freed %s pool at IRQL %u; the highest for it is %u.",
+                   ExpNameCode(Caller).Text, ExpNamePool(Type), Irql,
+                   Type & PagedPool ? APC_LEVEL : DISPATCH_LEVEL));
 }
 
-VOID ExpReportTag(PVOID P, const POOL_CELL *Cell, ULONG Tag, ULONG_PTR AllocatedBy, ULONG_PTR Caller)
+VOID ExpReportTag(PVOID P, const POOL_CELL *Cell, ULONG Tag, ULONG_PTR AllocatedBy,
+                  ULONG_PTR Caller)
 {
     KiBugCheck(BAD_POOL_CALLER, 0x0A, (ULONG_PTR)P, Cell->Tag, Tag, NULL,
                SAY("%s freed block %p with tag \"%s\", but %s allocated it with tag \"%s\".",
@@ -97,14 +105,18 @@ VOID ExpReportTag(PVOID P, const POOL_CELL *Cell, ULONG Tag, ULONG_PTR Allocated
                    ExpTagText(Cell->Tag).Text));
 }
 
-VOID ExpReportOverrun(PVOID P, SIZE_T Bytes, const POOL_CELL *Cell, ULONG_PTR AllocatedBy, ULONG_PTR Caller)
+VOID ExpReportOverrun(PVOID P, SIZE_T Bytes, const POOL_CELL *Cell, ULONG_PTR AllocatedBy,
+                      ULONG_PTR Caller)
 {
     ULONG64 Found = 0;
-    SIZE_T Watched = Cell->Size - Bytes < POOL_CANARY_LENGTH ? Cell->Size - Bytes : POOL_CANARY_LENGTH;
+    SIZE_T Watched =
+        Cell->Size - Bytes < POOL_CANARY_LENGTH ? Cell->Size - Bytes : POOL_CANARY_LENGTH;
     memcpy(&Found, (UCHAR *)P + Bytes, Watched);
     KiBugCheck(BAD_POOL_HEADER, 0x21, (ULONG_PTR)P, Bytes, (ULONG_PTR)Found, NULL,
-               SAY("Somebody wrote behind block %p of %u bytes, tag \"%s\", allocated by %s; found when %s "
-                   "freed it.", P, (ULONG)Bytes, ExpTagText(Cell->Tag).Text, ExpNameCode(AllocatedBy).Text,
+               SAY("Somebody wrote behind block %p of %u bytes, tag \"%s\", allocated by %s; found "
+                   "when %s "
+                   "freed it.",
+                   P, (ULONG)Bytes, ExpTagText(Cell->Tag).Text, ExpNameCode(AllocatedBy).Text,
                    ExpNameCode(Caller).Text));
 }
 
@@ -114,12 +126,13 @@ static DECLSPEC_NORETURN VOID ExpReportSmall(POOL_PAGE *Page, PVOID P, ULONG_PTR
     ULONG Index = BYTE_OFFSET(P) / Page->BlockSize;
     if (Index >= Page->BlockCount || BYTE_OFFSET(P) % Page->BlockSize != 0)
         KiBugCheck(BAD_POOL_CALLER, 0x99, (ULONG_PTR)P, 0, 0, NULL,
-                   SAY("%s freed %p, which lies %u bytes inside a block.", ExpNameCode(Caller).Text, P,
-                       BYTE_OFFSET(P) % Page->BlockSize));
+                   SAY("%s freed %p, which lies %u bytes inside a block.", ExpNameCode(Caller).Text,
+                       P, BYTE_OFFSET(P) % Page->BlockSize));
     const POOL_RECORD *Record = &Page->Records[Index];
     if (Record->Cell == 0)
-        KiBugCheck(BAD_POOL_CALLER, 0x46, (ULONG_PTR)P, 0, 0, NULL,
-                   SAY("%s freed %p, a block that was never allocated.", ExpNameCode(Caller).Text, P));
+        KiBugCheck(
+            BAD_POOL_CALLER, 0x46, (ULONG_PTR)P, 0, 0, NULL,
+            SAY("%s freed %p, a block that was never allocated.", ExpNameCode(Caller).Text, P));
     ULONG Tag = ExpPoolProcessor[0]->Cells[Record->Cell].Tag;
     KiBugCheck(BAD_POOL_CALLER, 0x07, 0, (ULONG_PTR)ExpRecordWord(Record), (ULONG_PTR)P, NULL,
                SAY("%s freed block %p, tag \"%s\", a second time; %s had freed it.",
@@ -131,11 +144,12 @@ static DECLSPEC_NORETURN VOID ExpReportLarge(POOL *Pool, POOL_PAGE *Page, PVOID 
 {
     POOL_PAGE *Head = Page->State == PoolPageLargeTail ? ExpPageOfNumber(Pool, Page->Head) : Page;
     PVOID Start = (PVOID)ExpPageAddress(Pool, Head);
-    const char *Sentence = SAY("%s freed %p, which lies inside block %p of %Iu bytes, allocated by %s.",
-                               ExpNameCode(Caller).Text, P, Start, Head->Bytes,
-                               ExpNameCode(Head->Caller).Text);
+    const char *Sentence =
+        SAY("%s freed %p, which lies inside block %p of %Iu bytes, allocated by %s.",
+            ExpNameCode(Caller).Text, P, Start, Head->Bytes, ExpNameCode(Head->Caller).Text);
     if (Pool->Type == PagedPool)
-        KiBugCheck(BAD_POOL_CALLER, 0x41286, 0, 0, ((ULONG_PTR)P - Pool->Base) >> PAGE_SHIFT, NULL, Sentence);
+        KiBugCheck(BAD_POOL_CALLER, 0x41286, 0, 0, ((ULONG_PTR)P - Pool->Base) >> PAGE_SHIFT, NULL,
+                   Sentence);
     KiBugCheck(BAD_POOL_CALLER, 0x99, (ULONG_PTR)P, 0, 0, NULL, Sentence);
 }
 
@@ -165,7 +179,8 @@ static DECLSPEC_NORETURN VOID ExpReportBeyond(const MM_REGION *Region, PVOID P, 
                                ExpNameCode(Caller).Text, P, Region->Name);
     ULONG_PTR Offset = (ULONG_PTR)P - Region->Base;
     if (Region->Type == MmRegionPagedPool)
-        KiBugCheck(BAD_POOL_CALLER, 0x50, (ULONG_PTR)P, Offset >> PAGE_SHIFT, Region->Size, NULL, Sentence);
+        KiBugCheck(BAD_POOL_CALLER, 0x50, (ULONG_PTR)P, Offset >> PAGE_SHIFT, Region->Size, NULL,
+                   Sentence);
     KiBugCheck(BAD_POOL_CALLER, 0x44, (ULONG_PTR)P, 0, 0, NULL, Sentence);
 }
 
@@ -177,18 +192,19 @@ static DECLSPEC_NORETURN VOID ExpReportForeign(PVOID P, ULONG_PTR Caller)
                            || Region->Type == MmRegionNonPagedPoolExecute))
         ExpReportBeyond(Region, P, Caller);
     KiBugCheck(BAD_POOL_CALLER, 0x42, Address, 0, 0, NULL,
-               SAY("%s freed %p, which is no pool address: it lies in %s.", ExpNameCode(Caller).Text, P,
-                   Region != NULL ? Region->Name : "no region"));
+               SAY("%s freed %p, which is no pool address: it lies in %s.",
+                   ExpNameCode(Caller).Text, P, Region != NULL ? Region->Name : "no region"));
 }
 
 VOID ExpReportBadPointer(PVOID P, ULONG_PTR Caller)
 {
     if (P == NULL)
-        KiBugCheck(BAD_POOL_CALLER, 0x46, 0, 0, 0, NULL, SAY("%s freed NULL.", ExpNameCode(Caller).Text));
-    if ((ULONG_PTR)P < SYSTEM_RANGE_START)
+        KiBugCheck(BAD_POOL_CALLER, 0x46, 0, 0, 0, NULL,
+                   SAY("%s freed NULL.", ExpNameCode(Caller).Text));
+    POOL *Pool = ExpPoolOfAddress((ULONG_PTR)P);
+    if (Pool == NULL && (ULONG_PTR)P < SYSTEM_RANGE_START)
         KiBugCheck(BAD_POOL_CALLER, 0x40, (ULONG_PTR)P, (ULONG_PTR)SYSTEM_RANGE_START, 0, NULL,
                    SAY("%s freed %p, a user-mode address.", ExpNameCode(Caller).Text, P));
-    POOL *Pool = ExpPoolOfAddress((ULONG_PTR)P);
     if (Pool == NULL)
         ExpReportForeign(P, Caller);
     POOL_PAGE *Page = ExpPageOfOffset(Pool, (ULONG_PTR)P - Pool->Base);

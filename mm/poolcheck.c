@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // The pool's validator: proves the invariants of mm/pool.c on a pool at rest.
 //
-// It sees that descriptors, records, caches and counters agree with each other. It cannot see that the
-// driver to which a block belongs still wants it, or that a block's content is what its owner wrote.
+// It sees that descriptors, records, caches and counters agree with each other. It cannot see that
+// the driver to which a block belongs still wants it, or that a block's content is what its owner
+// wrote.
 #include "poolp.h"
 
 static ULONG ExpBitCount(const ULONG64 *Map)
@@ -14,7 +15,8 @@ static ULONG ExpBitCount(const ULONG64 *Map)
     return Count;
 }
 
-static const char *ExpCheckSmallPage(const POOL *Pool, const POOL_PAGE *Page, SIZE_T *Live, SIZE_T *Loose)
+static const char *ExpCheckSmallPage(const POOL *Pool, const POOL_PAGE *Page, SIZE_T *Live,
+                                     SIZE_T *Loose)
 {
     if (Page->Class >= POOL_CLASSES || Page->BlockSize != ExpClassSize[Page->Class])
         return "a page's class and block size disagree";
@@ -70,7 +72,8 @@ static SIZE_T ExpLiveByCells(const POOL *Pool)
     SIZE_T Live = 0;
     for (ULONG Index = 0; Index < ExpCellCount; Index++)
         for (ULONG Number = 0; Number < POOL_PROCESSORS; Number++)
-            if (ExpPoolProcessor[Number] != NULL && ExpPoolProcessor[Number]->Cells[Index].Pool == Pool - ExpPool)
+            if (ExpPoolProcessor[Number] != NULL &&
+                ExpPoolProcessor[Number]->Cells[Index].Pool == Pool - ExpPool)
                 Live += (SIZE_T)(ExpPoolProcessor[Number]->Cells[Index].Allocs
                                  - ExpPoolProcessor[Number]->Cells[Index].Frees);
     return Live;
@@ -110,7 +113,7 @@ const char *ExValidatePool(VOID)
     return Wrong;
 }
 
-// ---- freed memory, checked build -------------------------------------------------------------------
+// ---- freed memory, checked build ---------------------------------------------------------------
 // A free block holds this byte until it is used again; a difference is a write after the free.
 #if DBG
 #define POOL_FREED 0xFE

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
 // The pool's private structures. mm/pool.c tells how they work together.
 //
-// Lock order (all at DISPATCH_LEVEL): cell lock -> class lock -> pool's growth lock -> record lock -> mm.
-// At most one class lock is held at a time.
+// Lock order (all at DISPATCH_LEVEL): cell lock -> class lock -> pool's growth lock -> record lock
+// -> mm. At most one class lock is held at a time.
 #pragma once
 
 #include "mm.h"
 #include "pool.h"
 #include "rtl.h"
 
-// ---- sizes -----------------------------------------------------------------------------------------
+// ---- sizes -------------------------------------------------------------------------------------
 #define POOL_GRANULARITY   16u    // block sizes are multiples; also the alignment of every block
 #define POOL_SMALL_LIMIT   2048u  // larger requests take whole pages
 #define POOL_CLASSES       30u
@@ -30,7 +30,7 @@
 
 typedef enum _POOL_INDEX { PoolNonPagedNx, PoolPaged, PoolNonPagedExecute, PoolCount } POOL_INDEX;
 
-// ---- what is known of one block --------------------------------------------------------------------
+// ---- what is known of one block ----------------------------------------------------------------
 // Kept in the bookkeeping region, one array a page, so that no overrun of a block can reach it.
 typedef struct _POOL_RECORD {
     ULONG Caller;  // call site of the allocation or, when free, of the free: see ExpExpandCaller
@@ -41,7 +41,7 @@ typedef struct _POOL_RECORD {
 C_ASSERT(sizeof(POOL_RECORD) == 8);
 C_ASSERT(POOL_SMALL_LIMIT <= MAXUSHORT);
 
-// ---- what is known of one page ---------------------------------------------------------------------
+// ---- what is known of one page -----------------------------------------------------------------
 typedef enum _POOL_PAGE_STATE {
     PoolPageNone,        // not the pool's
     PoolPageSmall,       // cut into blocks of one class
@@ -55,7 +55,7 @@ typedef struct _POOL_PAGE {
     USHORT BlockSize;          // bytes
     UCHAR Class;
     UCHAR State;               // POOL_PAGE_STATE
-    ULONG Next, Previous;      // in the class's list of pages with free blocks: page numbers, 0 ends
+    ULONG Next, Previous; // in the class's list of pages with free blocks: page numbers, 0 ends
     union {
         POOL_RECORD *Records;  // one for each block
         ULONG_PTR Caller;      // large: call site of the allocation or the free
@@ -76,7 +76,7 @@ typedef struct _POOL_PAGE {
 
 C_ASSERT(sizeof(POOL_PAGE) == 64 || sizeof(PVOID) == 4);
 
-// ---- a pool ----------------------------------------------------------------------------------------
+// ---- a pool ------------------------------------------------------------------------------------
 typedef struct DECLSPEC_ALIGN(64) _POOL_CLASS {
     KSPIN_LOCK Lock;   // guards the list and the pages in it
     ULONG First;       // page with free blocks that is used next; 0: none
@@ -97,7 +97,7 @@ typedef struct _POOL {
     POOL_CLASS Class[POOL_CLASSES];
 } POOL;
 
-// ---- counters and caches of one processor ----------------------------------------------------------
+// ---- counters and caches of one processor ------------------------------------------------------
 typedef struct _POOL_CACHE {
     UCHAR Count;                        // blocks below; POOL_CACHE_DEPTH only for a moment
     BOOLEAN Used;                       // blocks came or went since the last trim
@@ -107,7 +107,8 @@ typedef struct _POOL_CACHE {
 
 C_ASSERT(sizeof(POOL_CACHE) <= PAGE_SIZE / 2);
 
-// Requests of one tag, pool and class on one processor. The identity part is the same on all processors.
+// Requests of one tag, pool and class on one processor. The identity part is the same on all
+// processors.
 typedef struct DECLSPEC_ALIGN(64) _POOL_CELL {
     ULONG Tag;
     ULONG Key;           // pool type and class, see ExpKey
@@ -133,7 +134,7 @@ typedef struct _POOL_PROCESSOR {
     POOL_CACHE *Cache[PoolCount][POOL_CLASSES];   // NULL until the class is first used
 } POOL_PROCESSOR;
 
-// ---- state -----------------------------------------------------------------------------------------
+// ---- state -------------------------------------------------------------------------------------
 extern POOL ExpPool[PoolCount];
 extern POOL_PROCESSOR *ExpPoolProcessor[];   // by processor number; NULL: not started
 extern const USHORT ExpClassSize[POOL_CLASSES + 1];
@@ -154,8 +155,9 @@ FORCEINLINE ULONG ExpBucketOf(ULONG Tag, ULONG Key)
 
 C_ASSERT(POOL_BUCKETS == 1u << (32 - 20));
 
-// Key: the pool type as drivers pass it (its modifiers stripped) in the low 11 bits, a code word for the
-// class above. All code words have ten bits set, so that stray bits in a type never turn one into another.
+// Key: the pool type as drivers pass it (its modifiers stripped) in the low 11 bits, a code word
+// for the class above. All code words have ten bits set, so that stray bits in a type never turn
+// one into another.
 #define POOL_KEY_TYPE_BITS 11
 
 FORCEINLINE ULONG ExpPageNumber(const POOL *Pool, const POOL_PAGE *Page)
@@ -184,7 +186,7 @@ POOL *ExpPoolOfAddress(ULONG_PTR Address);
 // A full code address from the 32 bits that records keep of it.
 ULONG_PTR ExpExpandCaller(ULONG Caller);
 
-// ---- poolpage.c: pages and their blocks ------------------------------------------------------------
+// ---- poolpage.c: pages and their blocks --------------------------------------------------------
 BOOLEAN ExpInitializePages(VOID);
 // Moves blocks between the pages and this processor's cache. IRQL: DISPATCH_LEVEL.
 BOOLEAN ExpRefill(POOL *Pool, ULONG Class, POOL_CACHE *Cache);
@@ -198,27 +200,27 @@ PVOID ExpAllocateBookkeeping(SIZE_T Bytes);
 // Makes [Start, Start + Bytes) of a reserved array usable; whole pages. Fails: FALSE.
 BOOLEAN ExpCommitBookkeeping(PVOID Start, SIZE_T Bytes);
 
-// ---- pooltag.c: cells ------------------------------------------------------------------------------
+// ---- pooltag.c: cells --------------------------------------------------------------------------
 // The cell of a tag, pool and class, made when it is new. Fails: 0 when memory is used up.
 USHORT ExpFindCell(ULONG Tag, POOL_INDEX Pool, ULONG Class);
 
 typedef struct _POOL_TAG_TEXT { char Text[5]; } POOL_TAG_TEXT;
 POOL_TAG_TEXT ExpTagText(ULONG Tag);  // a dot for what cannot be printed
 
-// ---- poolraise.c -----------------------------------------------------------------------------------
+// ---- poolraise.c -------------------------------------------------------------------------------
 DECLSPEC_NORETURN VOID ExpRaisePoolFailure(VOID);  // STATUS_INSUFFICIENT_RESOURCES to the caller
 
-// ---- poolbug.c: what is wrong with a request -------------------------------------------------------
+// ---- poolbug.c: what is wrong with a request ---------------------------------------------------
 VOID ExpCheckRequest(POOL_TYPE Type, SIZE_T Bytes, ULONG Tag, ULONG_PTR Caller);
 DECLSPEC_NORETURN VOID ExpReportIrql(POOL_TYPE Type, SIZE_T Bytes, KIRQL Irql, ULONG_PTR Caller);
 DECLSPEC_NORETURN VOID ExpReportFreeIrql(PVOID P, POOL_TYPE Type, KIRQL Irql, ULONG_PTR Caller);
-DECLSPEC_NORETURN VOID ExpReportTag(PVOID P, const POOL_CELL *Cell, ULONG Tag, ULONG_PTR AllocatedBy,
-                                    ULONG_PTR Caller);
-DECLSPEC_NORETURN VOID ExpReportOverrun(PVOID P, SIZE_T Bytes, const POOL_CELL *Cell, ULONG_PTR AllocatedBy,
-                                        ULONG_PTR Caller);
+DECLSPEC_NORETURN VOID ExpReportTag(PVOID P, const POOL_CELL *Cell, ULONG Tag,
+                                    ULONG_PTR AllocatedBy, ULONG_PTR Caller);
+DECLSPEC_NORETURN VOID ExpReportOverrun(PVOID P, SIZE_T Bytes, const POOL_CELL *Cell,
+                                        ULONG_PTR AllocatedBy, ULONG_PTR Caller);
 DECLSPEC_NORETURN VOID ExpReportBadPointer(PVOID P, ULONG_PTR Caller);
 
-// ---- poolcheck.c -----------------------------------------------------------------------------------
+// ---- poolcheck.c -------------------------------------------------------------------------------
 // The checked build fills free blocks and looks at them when they are used again.
 #if DBG
 VOID ExpFillFreed(PVOID P, SIZE_T Bytes);

@@ -1,20 +1,23 @@
 // SPDX-License-Identifier: MIT
 // The pool's pages: where caches get blocks from and where blocks go back to.
 //
-// Problem. Turn pages into blocks of one size and back, quickly in batches, on any processor, without a
-// word of bookkeeping in the pages themselves, and without keeping a burst's pages for ever.
+// Problem. Turn pages into blocks of one size and back, quickly in batches, on any processor,
+// without a word of bookkeeping in the pages themselves, and without keeping a burst's pages for
+// ever.
 //
-// Idea. Every page of a pool's region has a descriptor at a computed place. A small page's descriptor
-// holds a bit for each block that is neither allocated nor in a cache. A class links the pages that have
-// such blocks by page number. A batch is taken or given under the class's lock: 62 blocks for one lock.
+// Idea. Every page of a pool's region has a descriptor at a computed place. A small page's
+// descriptor holds a bit for each block that is neither allocated nor in a cache. A class links the
+// pages that have such blocks by page number. A batch is taken or given under the class's lock: 62
+// blocks for one lock.
 //
-// Empty pages stay in the list, behind all others, so that a batch freed and allocated again does not go
-// through the memory manager; more than POOL_IDLE_PAGES of a pool are returned at once, and half of the
-// rest every second (ExTrimPool), caches that nobody used included. ExpReclaim returns all when memory is
-// short.
+// Empty pages stay in the list, behind all others, so that a batch freed and allocated again does
+// not go through the memory manager; more than POOL_IDLE_PAGES of a pool are returned at once, and
+// half of the rest every second (ExTrimPool), caches that nobody used included. ExpReclaim returns
+// all when memory is short.
 //
-// Descriptors and counters are arrays in the bookkeeping region, reserved whole and committed as far as
-// they are used; records are cut from bookkeeping pages by powers of two and reused, never returned.
+// Descriptors and counters are arrays in the bookkeeping region, reserved whole and committed as
+// far as they are used; records are cut from bookkeeping pages by powers of two and reused, never
+// returned.
 #include "poolp.h"
 
 POOL ExpPool[PoolCount] = {
@@ -32,10 +35,11 @@ const USHORT ExpClassSize[POOL_CLASSES + 1] = {
 #define RECORD_SIZES         8u  // arrays of 2 to 256 records: 16 to 2048 bytes
 
 static KSPIN_LOCK ExpRecordLock;                    // guards the two below
-static POOL_RECORD *ExpFreeRecords[RECORD_SIZES];   // each array's first word is the next one's address
+static POOL_RECORD
+    *ExpFreeRecords[RECORD_SIZES]; // each array's first word is the next one's address
 static UCHAR *ExpBump, *ExpBumpEnd;                 // rest of the bookkeeping page being cut
 
-// ---- bookkeeping memory ----------------------------------------------------------------------------
+// ---- bookkeeping memory ------------------------------------------------------------------------
 BOOLEAN ExpCommitBookkeeping(PVOID Start, SIZE_T Bytes)
 {
     SIZE_T Pages = BYTES_TO_PAGES(Bytes);
@@ -115,7 +119,7 @@ static VOID ExpFreeRecordArray(POOL_RECORD *Records, ULONG Blocks)
     KiReleaseLockFromDpcLevel(&ExpRecordLock);
 }
 
-// ---- pages from mm ---------------------------------------------------------------------------------
+// ---- pages from mm -----------------------------------------------------------------------------
 // Gives every page below End (bytes from the region's start) its descriptor. Fails: FALSE.
 static BOOLEAN ExpDescribe(POOL *Pool, ULONG_PTR End)
 {
@@ -182,7 +186,7 @@ VOID ExpFreePages(POOL *Pool, POOL_PAGE *Page, ULONG_PTR Caller)
     ExpPutPages(Pool, Page, Pages);
 }
 
-// ---- a class's list, under its lock ----------------------------------------------------------------
+// ---- a class's list, under its lock ------------------------------------------------------------
 static VOID ExpUnlinkPage(POOL *Pool, POOL_CLASS *Class, POOL_PAGE *Page)
 {
     if (Page->Previous != 0)
@@ -228,7 +232,7 @@ static VOID ExpCountEmpty(POOL *Pool, POOL_CLASS *Class, LONG Change)
     __atomic_fetch_add(&Pool->EmptyPages, (LONG_PTR)Change, __ATOMIC_RELAXED);
 }
 
-// ---- blocks ----------------------------------------------------------------------------------------
+// ---- blocks ------------------------------------------------------------------------------------
 // Cuts a new page into blocks, all of them free, and puts it into its class's list.
 static BOOLEAN ExpAddPage(POOL *Pool, ULONG ClassIndex)
 {
@@ -371,7 +375,7 @@ VOID ExpFlush(POOL *Pool, ULONG ClassIndex, POOL_CACHE *Cache, ULONG Count)
         ExpReleasePages(Pool, Class, Class->EmptyPages / 2);
 }
 
-// ---- giving back -----------------------------------------------------------------------------------
+// ---- giving back -------------------------------------------------------------------------------
 ULONG ExpReclaim(POOL *Pool)
 {
     POOL_PROCESSOR *Processor = ExpPoolProcessor[KeGetCurrentPrcb()->ProcessorNumber];
@@ -414,7 +418,7 @@ VOID ExQueryPoolStatistics(POOL_TYPE PoolType, EX_POOL_STATISTICS *Statistics)
     Statistics->Failures = ExpPoolFailures;
 }
 
-// ---- start -----------------------------------------------------------------------------------------
+// ---- start -------------------------------------------------------------------------------------
 static BOOLEAN ExpInitializeRegion(POOL *Pool)
 {
     const MM_REGION *Region = MmGetRegion(Pool->Region);

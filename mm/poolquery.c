@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 // What is known of a pool address: whatis, !pool, and what a driver left behind.
 //
-// Everything here reads descriptors and records, never the blocks, and takes no lock: it runs in the
-// monitor and during a bugcheck. Answers about a block that is being freed meanwhile may be a moment old.
+// Everything here reads descriptors and records, never the blocks, and takes no lock: it runs in
+// the monitor and during a bugcheck. Answers about a block that is being freed meanwhile may be a
+// moment old.
 //
-// A record keeps the low 32 bits of a call site. Code lies in two places only: the kernel image at the top
-// of the address space and the drivers in the system image region, which is entered from its start.
+// A record keeps the low 32 bits of a call site. Code lies in two places only: the kernel image at
+// the top of the address space and the drivers in the system image region, which is entered from
+// its start.
 #include "poolp.h"
 
 ULONG_PTR ExpExpandCaller(ULONG Caller)
@@ -23,8 +25,9 @@ static ULONG ExpTagOfCell(USHORT Cell)
     return ExpPoolProcessor[0]->Cells[Cell].Tag;
 }
 
-// ---- one address -----------------------------------------------------------------------------------
-static BOOLEAN ExpQuerySmall(const POOL *Pool, const POOL_PAGE *Page, ULONG Index, EX_POOL_BLOCK *Block)
+// ---- one address -------------------------------------------------------------------------------
+static BOOLEAN ExpQuerySmall(const POOL *Pool, const POOL_PAGE *Page, ULONG Index,
+                             EX_POOL_BLOCK *Block)
 {
     if (Index >= Page->BlockCount)
         return FALSE;
@@ -70,10 +73,11 @@ BOOLEAN ExQueryPoolBlock(const VOID *Address, EX_POOL_BLOCK *Block)
     }
 }
 
-// ---- all blocks ------------------------------------------------------------------------------------
+// ---- all blocks --------------------------------------------------------------------------------
 typedef VOID POOL_VISITOR(const EX_POOL_BLOCK *Block, PVOID Context);
 
-static VOID ExpVisitPage(const POOL *Pool, const POOL_PAGE *Page, POOL_VISITOR *Visit, PVOID Context)
+static VOID ExpVisitPage(const POOL *Pool, const POOL_PAGE *Page, POOL_VISITOR *Visit,
+                         PVOID Context)
 {
     EX_POOL_BLOCK Block;
     if (Page->State == PoolPageLarge && ExpQueryLarge(Pool, Page, &Block))
@@ -96,10 +100,12 @@ static VOID ExpVisitAllocated(POOL_VISITOR *Visit, PVOID Context)
 
 static const char *ExpTypeName(POOL_TYPE Type)
 {
-    return Type == PagedPool ? "paged pool" : Type == NonPagedPoolNx ? "nonpaged pool (NX)" : "nonpaged pool";
+    return Type == PagedPool        ? "paged pool"
+           : Type == NonPagedPoolNx ? "nonpaged pool (NX)"
+                                    : "nonpaged pool";
 }
 
-// ---- what a driver left ----------------------------------------------------------------------------
+// ---- what a driver left ------------------------------------------------------------------------
 typedef struct _POOL_LEAKS { ULONG_PTR Start, End; ULONG Count; } POOL_LEAKS;
 
 static VOID ExpVisitLeak(const EX_POOL_BLOCK *Block, PVOID Context)
@@ -123,16 +129,19 @@ static ULONG ExpReportPoolLeaks(ULONG_PTR Start, ULONG_PTR End)
 }
 LEAK_SOURCE(pool, "pool allocations", ExpReportPoolLeaks);
 
-// ---- !pool -----------------------------------------------------------------------------------------
+// ---- !pool -------------------------------------------------------------------------------------
 static VOID ExpPrintBlock(const EX_POOL_BLOCK *Block, BOOLEAN Wanted)
 {
     char Place[96] = "";
     if (Block->Caller != 0 && !KdSymbolize(Block->Caller, Place, sizeof(Place)))
         RtlFormat(Place, sizeof(Place), "%p", (PVOID)Block->Caller);
-    KdPrintf("%c%p size: %6llx of %6llx  (%s)  %s  %s%s\n", Wanted ? '*' : ' ', (PVOID)Block->Address,
-             (ULONG64)Block->Size, (ULONG64)Block->Reserved, Block->Allocated ? "Allocated" : "Free",
-             ExpTagText(Block->Tag).Text,
-             Block->Caller == 0 ? "" : Block->Allocated ? "by " : "freed by ", Place);
+    KdPrintf("%c%p size: %6llx of %6llx  (%s)  %s  %s%s\n", Wanted ? '*' : ' ',
+             (PVOID)Block->Address, (ULONG64)Block->Size, (ULONG64)Block->Reserved,
+             Block->Allocated ? "Allocated" : "Free", ExpTagText(Block->Tag).Text,
+             Block->Caller == 0 ? ""
+             : Block->Allocated ? "by "
+                                : "freed by ",
+             Place);
 }
 
 static VOID ExpPrintPage(const POOL *Pool, const POOL_PAGE *Page, ULONG_PTR Address)
@@ -162,5 +171,5 @@ static BOOLEAN ExpPoolCommand(const char *Arguments)
         ExpPrintBlock(&Block, TRUE);
     return TRUE;
 }
-KD_COMMAND(pool, "!pool", "ADDRESS: the pool block at ADDRESS and its neighbours in the page", ExpPoolCommand,
-           KD_SAFE_IN_BUGCHECK);
+KD_COMMAND(pool, "!pool", "ADDRESS: the pool block at ADDRESS and its neighbours in the page",
+           ExpPoolCommand, KD_SAFE_IN_BUGCHECK);

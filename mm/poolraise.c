@@ -9,5 +9,6 @@ DECLSPEC_NORETURN VOID ExpRaisePoolFailure(VOID)
     if (RtlRaiseStatus != NULL)
         RtlRaiseStatus(STATUS_INSUFFICIENT_RESOURCES);
     KiBugCheck(KMODE_EXCEPTION_NOT_HANDLED, (ULONG_PTR)(LONG_PTR)STATUS_INSUFFICIENT_RESOURCES,
-               KiReturnAddress(), 0, 0, NULL, "A pool allocation was to raise an exception, and did.");
+               KiReturnAddress(), 0, 0, NULL,
+               "A pool allocation was to raise an exception, and did.");
 }

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 // The pool's cells: who uses how much of what, and the start of the pools.
 //
-// A cell is a combination of tag, pool and size class (mm/pool.c says what the fast path does with it).
-// Cells are numbered in the order of their creation and never go away, so that a block's record can name
-// its owner in 16 bits. Each processor has an array of all cells: same identities, own counters, own cache.
-// A new cell is written into every processor's array before its number is put into the bucket where the
-// fast path looks, under ExpCellLock; readers take no lock.
+// A cell is a combination of tag, pool and size class (mm/pool.c says what the fast path does with
+// it). Cells are numbered in the order of their creation and never go away, so that a block's
+// record can name its owner in 16 bits. Each processor has an array of all cells: same identities,
+// own counters, own cache. A new cell is written into every processor's array before its number is
+// put into the bucket where the fast path looks, under ExpCellLock; readers take no lock.
 //
-// A tag's figures are the sums over its cells and all processors. They are exact when the pools are at
-// rest, and at most a few operations behind when not.
+// A tag's figures are the sums over its cells and all processors. They are exact when the pools are
+// at rest, and at most a few operations behind when not.
 //
 // Observability: !poolused [FLAGS [TAG]]; ExQueryPoolTag.
 #include "poolp.h"
@@ -29,7 +29,7 @@ static KSPIN_LOCK ExpCellLock;
 static USHORT ExpLastTag;
 static POOL_PROCESSOR ExpBootProcessor;
 
-// ---- cells -----------------------------------------------------------------------------------------
+// ---- cells -------------------------------------------------------------------------------------
 static const POOL_CELL *ExpIdentities(VOID)
 {
     return ExpPoolProcessor[0]->Cells;
@@ -65,7 +65,8 @@ static VOID ExpWriteCell(POOL_PROCESSOR *Processor, const POOL_CELL *Identity)
 {
     POOL_CELL *Cell = &Processor->Cells[Identity->Index];
     *Cell = *Identity;
-    Cell->Cache = Identity->Class == POOL_CLASS_LARGE ? NULL : Processor->Cache[Cell->Pool][Cell->Class];
+    Cell->Cache =
+        Identity->Class == POOL_CLASS_LARGE ? NULL : Processor->Cache[Cell->Pool][Cell->Class];
     Cell->Allocs = Cell->Frees = Cell->LargeBytes = 0;
 }
 
@@ -130,7 +131,7 @@ USHORT ExpFindCell(ULONG Tag, POOL_INDEX Pool, ULONG Class)
     return Index;
 }
 
-// ---- sums ------------------------------------------------------------------------------------------
+// ---- sums --------------------------------------------------------------------------------------
 static VOID ExpAddCell(USHORT Index, EX_POOL_TAG *Use)
 {
     ULONG64 Allocs = 0, Frees = 0, LargeBytes = 0;
@@ -173,7 +174,7 @@ BOOLEAN ExQueryPoolTag(ULONG Number, EX_POOL_TAG *Use)
     return TRUE;
 }
 
-// ---- start -----------------------------------------------------------------------------------------
+// ---- start -------------------------------------------------------------------------------------
 static BOOLEAN ExpFillProcessor(POOL_PROCESSOR *Processor)
 {
     for (ULONG Index = 0; Index < ExpCellCount; Index++) {
@@ -274,14 +275,16 @@ VOID ExInitializePool(VOID)
     ExpCanary = ExpMakeCanary();
     ExpInitializeSizes();
     if (!ExpInitializePages() || !ExpInitializeBootProcessor(KeGetCurrentPrcb()))
-        KiBugCheck(INSTALL_MORE_MEMORY, 0, 0, 0, 0, NULL, "There is not enough memory for the pools.");
+        KiBugCheck(INSTALL_MORE_MEMORY, 0, 0, 0, 0, NULL,
+                   "There is not enough memory for the pools.");
 }
 
-// ---- !poolused -------------------------------------------------------------------------------------
+// ---- !poolused ---------------------------------------------------------------------------------
 #define POOLUSED_SORT_NONPAGED 2u
 #define POOLUSED_SORT_PAGED    4u
 
-// Does a tag's text match a pattern with ? and *? Without a wildcard all four characters have to be equal.
+// Does a tag's text match a pattern with ? and *? Without a wildcard all four characters have to be
+// equal.
 static BOOLEAN ExpTagLike(const char *Text, SIZE_T Length, const char *Pattern)
 {
     if (*Pattern == '\0' || *Pattern == ' ')
@@ -301,13 +304,15 @@ static ULONG64 ExpSortKey(const EX_POOL_TAG *Use, ULONG Flags)
 }
 
 // Does A come before B? By the sorted column downwards, then in order of first use.
-static BOOLEAN ExpBefore(const EX_POOL_TAG *A, ULONG NumberA, const EX_POOL_TAG *B, ULONG NumberB, ULONG Flags)
+static BOOLEAN ExpBefore(const EX_POOL_TAG *A, ULONG NumberA, const EX_POOL_TAG *B, ULONG NumberB,
+                         ULONG Flags)
 {
     ULONG64 KeyA = ExpSortKey(A, Flags), KeyB = ExpSortKey(B, Flags);
     return KeyA != KeyB ? KeyA > KeyB : NumberA < NumberB;
 }
 
-// The tag that comes next behind Last (number NoTag: the first). Allocates nothing: it looks at all of them.
+// The tag that comes next behind Last (number NoTag: the first). Allocates nothing: it looks at all
+// of them.
 #define NO_TAG MAXULONG
 static ULONG ExpNextTag(const EX_POOL_TAG *Last, ULONG LastNumber, ULONG Flags, EX_POOL_TAG *Next)
 {
@@ -329,8 +334,8 @@ static VOID ExpPrintTag(const char *Name, const EX_POOL_TAG *Use, ULONG Flags)
     KdPrintf(" %-5s %10llu %12llu %10llu %12llu", Name, Use->NonPagedAllocs - Use->NonPagedFrees,
              Use->NonPagedBytes, Use->PagedAllocs - Use->PagedFrees, Use->PagedBytes);
     if (Flags & 1)
-        KdPrintf("   %llu/%llu %llu/%llu", Use->NonPagedAllocs, Use->NonPagedFrees, Use->PagedAllocs,
-                 Use->PagedFrees);
+        KdPrintf("   %llu/%llu %llu/%llu", Use->NonPagedAllocs, Use->NonPagedFrees,
+                 Use->PagedAllocs, Use->PagedFrees);
     KdPrintf("\n");
 }
 
@@ -374,5 +379,7 @@ static BOOLEAN ExpPoolUsedCommand(const char *Arguments)
     KdPrintf(" Used is in bytes; NonPaged and Paged are blocks in use.\n");
     return TRUE;
 }
-KD_COMMAND(poolused, "!poolused", "[FLAGS [TAG]]: pool by tag; 1 counts, 2 sort by nonpaged, 4 by paged; "
-           "TAG with ? and *", ExpPoolUsedCommand, KD_SAFE_IN_BUGCHECK);
+KD_COMMAND(poolused, "!poolused",
+           "[FLAGS [TAG]]: pool by tag; 1 counts, 2 sort by nonpaged, 4 by paged; "
+           "TAG with ? and *",
+           ExpPoolUsedCommand, KD_SAFE_IN_BUGCHECK);

@@ -10,8 +10,8 @@ LONG FASTCALL InterlockedDecrement(volatile LONG *Addend);
 LONG FASTCALL InterlockedExchange(volatile LONG *Target, LONG Value);
 LONG FASTCALL InterlockedExchangeAdd(volatile LONG *Addend, LONG Value);
 LONG FASTCALL InterlockedCompareExchange(volatile LONG *Destination, LONG Exchange, LONG Comperand);
-LONGLONG FASTCALL ExfInterlockedCompareExchange64(volatile LONGLONG *Destination, PLONGLONG Exchange,
-                                                  PLONGLONG Comperand);
+LONGLONG FASTCALL ExfInterlockedCompareExchange64(volatile LONGLONG *Destination,
+                                                  PLONGLONG Exchange, PLONGLONG Comperand);
 LONGLONG FASTCALL ExInterlockedCompareExchange64(volatile LONGLONG *Destination, PLONGLONG Exchange,
                                                  PLONGLONG Comperand, PKSPIN_LOCK Lock);
 VOID FASTCALL ExInterlockedAddLargeStatistic(PLARGE_INTEGER Addend, ULONG Increment);
@@ -24,11 +24,15 @@ ULONG NTAPI Exi386InterlockedExchangeUlong(volatile ULONG *Target, ULONG Value);
 ULONG NTAPI ExInterlockedIncrementLong(volatile LONG *Addend, PKSPIN_LOCK Lock);
 ULONG NTAPI ExInterlockedDecrementLong(volatile LONG *Addend, PKSPIN_LOCK Lock);
 ULONG NTAPI ExInterlockedExchangeUlong(volatile ULONG *Target, ULONG Value, PKSPIN_LOCK Lock);
-PLIST_ENTRY FASTCALL ExfInterlockedInsertHeadList(PLIST_ENTRY ListHead, PLIST_ENTRY ListEntry, PKSPIN_LOCK Lock);
-PLIST_ENTRY FASTCALL ExfInterlockedInsertTailList(PLIST_ENTRY ListHead, PLIST_ENTRY ListEntry, PKSPIN_LOCK Lock);
+PLIST_ENTRY FASTCALL ExfInterlockedInsertHeadList(PLIST_ENTRY ListHead, PLIST_ENTRY ListEntry,
+                                                  PKSPIN_LOCK Lock);
+PLIST_ENTRY FASTCALL ExfInterlockedInsertTailList(PLIST_ENTRY ListHead, PLIST_ENTRY ListEntry,
+                                                  PKSPIN_LOCK Lock);
 PLIST_ENTRY FASTCALL ExfInterlockedRemoveHeadList(PLIST_ENTRY ListHead, PKSPIN_LOCK Lock);
 PSINGLE_LIST_ENTRY FASTCALL ExfInterlockedPushEntryList(PSINGLE_LIST_ENTRY ListHead,
-                                                        PSINGLE_LIST_ENTRY ListEntry, PKSPIN_LOCK Lock);
-PSINGLE_LIST_ENTRY FASTCALL ExfInterlockedPopEntryList(PSINGLE_LIST_ENTRY ListHead, PKSPIN_LOCK Lock);
+                                                        PSINGLE_LIST_ENTRY ListEntry,
+                                                        PKSPIN_LOCK Lock);
+PSINGLE_LIST_ENTRY FASTCALL ExfInterlockedPopEntryList(PSINGLE_LIST_ENTRY ListHead,
+                                                       PKSPIN_LOCK Lock);
 ULONG FASTCALL ExfInterlockedAddUlong(PULONG Addend, ULONG Increment, PKSPIN_LOCK Lock);
 #endif

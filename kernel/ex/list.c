@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 // The ExInterlocked list and arithmetic routines: one operation under the caller's spin lock.
 //
-// A thread at PASSIVE_LEVEL and an interrupt service routine may share such a list (LA-72), so interrupts
-// are off while the lock is held, and the lock is used by these routines only (LA-70): a plain
-// test-and-set word suffices. Links are compared with their neighbours' before they are followed (LA-50);
-// a list that was damaged, or an entry inserted or removed twice, ends in 0x139 with parameter 3.
+// A thread at PASSIVE_LEVEL and an interrupt service routine may share such a list (LA-72), so
+// interrupts are off while the lock is held, and the lock is used by these routines only (LA-70): a
+// plain test-and-set word suffices. Links are compared with their neighbours' before they are
+// followed (LA-50); a list that was damaged, or an entry inserted or removed twice, ends in 0x139
+// with parameter 3.
 #include "ex.h"
 
 #define SOURCE "WDK, wdm.h"
@@ -29,9 +30,10 @@ static VOID ExpUnlockInterrupts(PKSPIN_LOCK Lock, BOOLEAN Enabled)
 static VOID ExpCheckLink(PLIST_ENTRY First, PLIST_ENTRY Second)
 {
     if (First->Flink != Second || Second->Blink != First)
-        KiBugCheck(KERNEL_SECURITY_CHECK_FAILURE, FAST_FAIL_CORRUPT_LIST_ENTRY, 0, 0, 0, NULL,
-                   "A linked list is damaged: an entry was inserted or removed twice, freed while in the "
-                   "list, or the list was changed without its lock.");
+        KiBugCheck(
+            KERNEL_SECURITY_CHECK_FAILURE, FAST_FAIL_CORRUPT_LIST_ENTRY, 0, 0, 0, NULL,
+            "A linked list is damaged: an entry was inserted or removed twice, freed while in the "
+            "list, or the list was changed without its lock.");
 }
 
 static VOID ExpInsertBetween(PLIST_ENTRY Before, PLIST_ENTRY Entry, PLIST_ENTRY After)
@@ -50,7 +52,8 @@ static VOID ExpInsertBetween(PLIST_ENTRY Before, PLIST_ENTRY Entry, PLIST_ENTRY 
  * IRQL: any; list, entry and lock are resident.
  * Source: WDK, wdm.h: ExInterlockedInsertHeadList, ExInterlockedInsertTailList.
  */
-PLIST_ENTRY NTAPI ExInterlockedInsertHeadList(PLIST_ENTRY ListHead, PLIST_ENTRY ListEntry, PKSPIN_LOCK Lock)
+PLIST_ENTRY NTAPI ExInterlockedInsertHeadList(PLIST_ENTRY ListHead, PLIST_ENTRY ListEntry,
+                                              PKSPIN_LOCK Lock)
 {
     BOOLEAN Enabled = ExpLockInterrupts(Lock);
     PLIST_ENTRY First = ListHead->Flink;
@@ -60,7 +63,8 @@ PLIST_ENTRY NTAPI ExInterlockedInsertHeadList(PLIST_ENTRY ListHead, PLIST_ENTRY 
 }
 EXPORT(ExInterlockedInsertHeadList, EXPORT_ANY_IRQL, SOURCE ": ExInterlockedInsertHeadList");
 
-PLIST_ENTRY NTAPI ExInterlockedInsertTailList(PLIST_ENTRY ListHead, PLIST_ENTRY ListEntry, PKSPIN_LOCK Lock)
+PLIST_ENTRY NTAPI ExInterlockedInsertTailList(PLIST_ENTRY ListHead, PLIST_ENTRY ListEntry,
+                                              PKSPIN_LOCK Lock)
 {
     BOOLEAN Enabled = ExpLockInterrupts(Lock);
     PLIST_ENTRY Last = ListHead->Blink;
@@ -99,8 +103,8 @@ EXPORT(ExInterlockedRemoveHeadList, EXPORT_ANY_IRQL, SOURCE ": ExInterlockedRemo
  * IRQL: any; list, entry and lock are resident.
  * Source: WDK, wdm.h: ExInterlockedPushEntryList.
  */
-PSINGLE_LIST_ENTRY NTAPI ExInterlockedPushEntryList(PSINGLE_LIST_ENTRY ListHead, PSINGLE_LIST_ENTRY ListEntry,
-                                                    PKSPIN_LOCK Lock)
+PSINGLE_LIST_ENTRY NTAPI ExInterlockedPushEntryList(PSINGLE_LIST_ENTRY ListHead,
+                                                    PSINGLE_LIST_ENTRY ListEntry, PKSPIN_LOCK Lock)
 {
     BOOLEAN Enabled = ExpLockInterrupts(Lock);
     PSINGLE_LIST_ENTRY First = ListHead->Next;
@@ -126,8 +130,8 @@ PSINGLE_LIST_ENTRY NTAPI ExInterlockedPopEntryList(PSINGLE_LIST_ENTRY ListHead, 
 EXPORT(ExInterlockedPopEntryList, EXPORT_ANY_IRQL, SOURCE ": ExInterlockedPopEntryList");
 
 /*
- * ExInterlockedAddLargeInteger, ExInterlockedAddUlong: adds Increment to the variable, one processor at a
- * time. Returns the variable's value before the addition.
+ * ExInterlockedAddLargeInteger, ExInterlockedAddUlong: adds Increment to the variable, one
+ * processor at a time. Returns the variable's value before the addition.
  *
  * IRQL: any; variable and lock are resident.
  * Source: WDK, wdm.h: ExInterlockedAddLargeInteger, ExInterlockedAddUlong.

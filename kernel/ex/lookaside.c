@@ -1,24 +1,25 @@
 // SPDX-License-Identifier: MIT
 // Lookaside lists: caches of blocks of one size that a driver owns.
 //
-// Problem. A driver that takes and gives one kind of block all the time wants it without the pool's checks.
+// Problem. A driver that takes and gives one kind of block all the time wants it without the pool's
+// checks.
 //
-// Idea. The list is an SLIST in the driver's own nonpaged memory. The driver's compiler inlines the fast
-// path (pop, or push while the list is shorter than Depth) and the counters; so the structure's layout is
-// the interface. What is here: making and deleting lists, a registry of all of them, and the tuning of
-// Depth once a second.
+// Idea. The list is an SLIST in the driver's own nonpaged memory. The driver's compiler inlines the
+// fast path (pop, or push while the list is shorter than Depth) and the counters; so the
+// structure's layout is the interface. What is here: making and deleting lists, a registry of all
+// of them, and the tuning of Depth once a second.
 //
-// Tuning (ours; the published texts say only that busy lists grow and idle ones shrink, LA-25). In a second
-// with A allocations, M of which found the list empty:
+// Tuning (ours; the published texts say only that busy lists grow and idle ones shrink, LA-25). In
+// a second with A allocations, M of which found the list empty:
 //     grow      by M, but by no more than half of what is left to MaximumDepth;
-//     ceiling   A, kept within the minimum and MaximumDepth: a list that handed out A blocks never needs
-//               more; a Depth above it falls half of the way.
-// So Depth stays within its limits, never falls when A or M rise, and an idle list is at the minimum after
-// nine seconds. Entries above a lowered Depth go to the pool as the driver frees (LA-07); those of nonpaged
-// lists without a free routine of their own are freed here.
+//     ceiling   A, kept within the minimum and MaximumDepth: a list that handed out A blocks never
+//               needs more; a Depth above it falls half of the way.
+// So Depth stays within its limits, never falls when A or M rise, and an idle list is at the
+// minimum after nine seconds. Entries above a lowered Depth go to the pool as the driver frees
+// (LA-07); those of nonpaged lists without a free routine of their own are freed here.
 //
-// Attribution. A new block is allocated by the code that runs in the driver: its call site is recorded.
-// The list remembers who initialised it (Future, which is reserved), for the leak report.
+// Attribution. A new block is allocated by the code that runs in the driver: its call site is
+// recorded. The list remembers who initialised it (Future, which is reserved), for the leak report.
 //
 // Locking: ExpLookasideLock guards the registry, at DISPATCH_LEVEL. The lists need none.
 //
@@ -45,7 +46,7 @@ VOID ExInitializeLookaside(VOID)
     KeInitializeSpinLock(&ExpLookasideLock);
 }
 
-// ---- the registry ----------------------------------------------------------------------------------
+// ---- the registry ------------------------------------------------------------------------------
 static PLOOKASIDE ExpLookasideOf(PLIST_ENTRY Entry)
 {
     return CONTAINING_RECORD(Entry, LOOKASIDE, ListEntry);
@@ -54,7 +55,8 @@ static PLOOKASIDE ExpLookasideOf(PLIST_ENTRY Entry)
 // Called with the lock held, or when nothing else runs.
 static BOOLEAN ExpIsRegistered(const LOOKASIDE *List)
 {
-    for (PLIST_ENTRY Entry = ExpLookasideLists.Flink; Entry != &ExpLookasideLists; Entry = Entry->Flink)
+    for (PLIST_ENTRY Entry = ExpLookasideLists.Flink; Entry != &ExpLookasideLists;
+         Entry = Entry->Flink)
         if (ExpLookasideOf(Entry) == List)
             return TRUE;
     return FALSE;
@@ -89,8 +91,9 @@ static VOID ExpUnregister(PLOOKASIDE List)
     KiReleaseLock(&ExpLookasideLock, OldIrql);
 }
 
-// ---- making and deleting ---------------------------------------------------------------------------
-static VOID ExpInitializeList(PLOOKASIDE List, POOL_TYPE Type, SIZE_T Size, ULONG Tag, ULONG_PTR Caller)
+// ---- making and deleting -----------------------------------------------------------------------
+static VOID ExpInitializeList(PLOOKASIDE List, POOL_TYPE Type, SIZE_T Size, ULONG Tag,
+                              ULONG_PTR Caller)
 {
     ExpRegister(List, Caller);
     InitializeSListHead(&List->ListHead);
@@ -111,14 +114,15 @@ static VOID ExpFreeEntries(PLOOKASIDE List)
 /*
  * ExInitializeNPagedLookasideList: makes an empty list of nonpaged blocks.
  *
- * Lookaside: the list, in nonpaged memory. Allocate, Free: where blocks come from and go to, NULL: the
- * pool. Flags: 0, POOL_NX_ALLOCATION, POOL_RAISE_IF_ALLOCATION_FAILURE. Size: bytes of a block. Depth: 0.
+ * Lookaside: the list, in nonpaged memory. Allocate, Free: where blocks come from and go to, NULL:
+ * the pool. Flags: 0, POOL_NX_ALLOCATION, POOL_RAISE_IF_ALLOCATION_FAILURE. Size: bytes of a block.
+ * Depth: 0.
  * IRQL: <= DISPATCH_LEVEL.
  * Source: WDK, wdm.h: ExInitializeNPagedLookasideList.
  */
-VOID NTAPI ExInitializeNPagedLookasideList(PNPAGED_LOOKASIDE_LIST Lookaside, PALLOCATE_FUNCTION Allocate,
-                                           PFREE_FUNCTION Free, ULONG Flags, SIZE_T Size, ULONG Tag,
-                                           USHORT Depth)
+VOID NTAPI ExInitializeNPagedLookasideList(PNPAGED_LOOKASIDE_LIST Lookaside,
+                                           PALLOCATE_FUNCTION Allocate, PFREE_FUNCTION Free,
+                                           ULONG Flags, SIZE_T Size, ULONG Tag, USHORT Depth)
 {
     PLOOKASIDE List = (PLOOKASIDE)&Lookaside->L;
     ExpInitializeList(List, NonPagedPool | (Flags & LOOKASIDE_FLAGS), Size, Tag, KiReturnAddress());
@@ -128,14 +132,15 @@ VOID NTAPI ExInitializeNPagedLookasideList(PNPAGED_LOOKASIDE_LIST Lookaside, PAL
 EXPORT(ExInitializeNPagedLookasideList, DISPATCH_LEVEL, SOURCE ": ExInitializeNPagedLookasideList");
 
 /*
- * ExInitializePagedLookasideList: makes an empty list of paged blocks; the list itself is in nonpaged memory.
+ * ExInitializePagedLookasideList: makes an empty list of paged blocks; the list itself is in
+ * nonpaged memory.
  *
  * IRQL: <= APC_LEVEL. Otherwise as ExInitializeNPagedLookasideList.
  * Source: WDK, wdm.h: ExInitializePagedLookasideList.
  */
-VOID NTAPI ExInitializePagedLookasideList(PPAGED_LOOKASIDE_LIST Lookaside, PALLOCATE_FUNCTION Allocate,
-                                          PFREE_FUNCTION Free, ULONG Flags, SIZE_T Size, ULONG Tag,
-                                          USHORT Depth)
+VOID NTAPI ExInitializePagedLookasideList(PPAGED_LOOKASIDE_LIST Lookaside,
+                                          PALLOCATE_FUNCTION Allocate, PFREE_FUNCTION Free,
+                                          ULONG Flags, SIZE_T Size, ULONG Tag, USHORT Depth)
 {
     PLOOKASIDE List = (PLOOKASIDE)&Lookaside->L;
     ExpInitializeList(List, PagedPool | (Flags & POOL_RAISE_IF_ALLOCATION_FAILURE), Size, Tag,
@@ -146,7 +151,8 @@ VOID NTAPI ExInitializePagedLookasideList(PPAGED_LOOKASIDE_LIST Lookaside, PALLO
 EXPORT(ExInitializePagedLookasideList, APC_LEVEL, SOURCE ": ExInitializePagedLookasideList");
 
 /*
- * ExDeleteNPagedLookasideList, ExDeletePagedLookasideList: frees a list's entries and forgets the list.
+ * ExDeleteNPagedLookasideList, ExDeletePagedLookasideList: frees a list's entries and forgets the
+ * list.
  *
  * IRQL: <= DISPATCH_LEVEL, paged lists <= APC_LEVEL.
  * Source: WDK, wdm.h: ExDeleteNPagedLookasideList, ExDeletePagedLookasideList.
@@ -165,7 +171,7 @@ VOID NTAPI ExDeletePagedLookasideList(PPAGED_LOOKASIDE_LIST Lookaside)
 }
 EXPORT(ExDeletePagedLookasideList, APC_LEVEL, SOURCE ": ExDeletePagedLookasideList");
 
-// ---- taking and giving, for drivers that import it -------------------------------------------------
+// ---- taking and giving, for drivers that import it ---------------------------------------------
 /*
  * ExAllocateFromPagedLookasideList: the list's first entry, or a new block when it is empty.
  *
@@ -187,7 +193,8 @@ PVOID NTAPI ExAllocateFromPagedLookasideList(PPAGED_LOOKASIDE_LIST Lookaside)
 EXPORT(ExAllocateFromPagedLookasideList, APC_LEVEL, SOURCE ": ExAllocateFromPagedLookasideList");
 
 /*
- * ExFreeToPagedLookasideList: gives a block to the list, or to its free routine when the list is full.
+ * ExFreeToPagedLookasideList: gives a block to the list, or to its free routine when the list is
+ * full.
  *
  * IRQL: <= APC_LEVEL.
  * Source: WDK, wdm.h: ExFreeToPagedLookasideList.
@@ -205,8 +212,9 @@ VOID NTAPI ExFreeToPagedLookasideList(PPAGED_LOOKASIDE_LIST Lookaside, PVOID Ent
 }
 EXPORT(ExFreeToPagedLookasideList, APC_LEVEL, SOURCE ": ExFreeToPagedLookasideList");
 
-// ---- the Ex form -----------------------------------------------------------------------------------
-static PVOID NTAPI ExpAllocateEx(POOL_TYPE Type, SIZE_T Size, ULONG Tag, PLOOKASIDE_LIST_EX Lookaside)
+// ---- the Ex form -------------------------------------------------------------------------------
+static PVOID NTAPI ExpAllocateEx(POOL_TYPE Type, SIZE_T Size, ULONG Tag,
+                                 PLOOKASIDE_LIST_EX Lookaside)
 {
     return ExAllocatePoolFor(Type, Size, Tag, KiReturnAddress());
 }
@@ -230,17 +238,19 @@ static BOOLEAN ExpAreExFlags(ULONG Flags, BOOLEAN OwnAllocate)
 }
 
 /*
- * ExInitializeLookasideListEx: makes an empty list of blocks of any pool; Allocate and Free get the list too.
+ * ExInitializeLookasideListEx: makes an empty list of blocks of any pool; Allocate and Free get the
+ * list too.
  *
- * Flags: 0, EX_LOOKASIDE_LIST_EX_FLAGS_RAISE_ON_FAIL or, with Allocate only, ..._FAIL_NO_RAISE; they reach
- * Allocate as bits of its pool type (LA-14).
+ * Flags: 0, EX_LOOKASIDE_LIST_EX_FLAGS_RAISE_ON_FAIL or, with Allocate only, ..._FAIL_NO_RAISE;
+ * they reach Allocate as bits of its pool type (LA-14).
  * IRQL: <= DISPATCH_LEVEL.
  * Fails: STATUS_INVALID_PARAMETER_4 pool type, STATUS_INVALID_PARAMETER_5 flags.
  * Source: WDK, wdm.h: ExInitializeLookasideListEx.
  */
-NTSTATUS NTAPI ExInitializeLookasideListEx(PLOOKASIDE_LIST_EX Lookaside, PALLOCATE_FUNCTION_EX Allocate,
-                                           PFREE_FUNCTION_EX Free, POOL_TYPE PoolType, ULONG Flags,
-                                           SIZE_T Size, ULONG Tag, USHORT Depth)
+NTSTATUS NTAPI ExInitializeLookasideListEx(PLOOKASIDE_LIST_EX Lookaside,
+                                           PALLOCATE_FUNCTION_EX Allocate, PFREE_FUNCTION_EX Free,
+                                           POOL_TYPE PoolType, ULONG Flags, SIZE_T Size, ULONG Tag,
+                                           USHORT Depth)
 {
     if (!ExpIsPoolType(PoolType))
         return STATUS_INVALID_PARAMETER_4;
@@ -284,7 +294,7 @@ VOID NTAPI ExDeleteLookasideListEx(PLOOKASIDE_LIST_EX Lookaside)
 }
 EXPORT(ExDeleteLookasideListEx, DISPATCH_LEVEL, SOURCE ": ExDeleteLookasideListEx");
 
-// ---- tuning ----------------------------------------------------------------------------------------
+// ---- tuning ------------------------------------------------------------------------------------
 static ULONG ExpClamp(ULONG Value, ULONG Low, ULONG High)
 {
     return Value < Low ? Low : Value > High ? High : Value;
@@ -326,16 +336,18 @@ static VOID ExpTuneList(PLOOKASIDE List)
 VOID ExAdjustLookasideDepth(VOID)
 {
     KIRQL OldIrql = KiAcquireLock(&ExpLookasideLock);
-    for (PLIST_ENTRY Entry = ExpLookasideLists.Flink; Entry != &ExpLookasideLists; Entry = Entry->Flink)
+    for (PLIST_ENTRY Entry = ExpLookasideLists.Flink; Entry != &ExpLookasideLists;
+         Entry = Entry->Flink)
         ExpTuneList(ExpLookasideOf(Entry));
     KiReleaseLock(&ExpLookasideLock, OldIrql);
 }
 
-// ---- what a driver left ----------------------------------------------------------------------------
+// ---- what a driver left ------------------------------------------------------------------------
 static ULONG ExpReportLookasideLeaks(ULONG_PTR Start, ULONG_PTR End)
 {
     ULONG Count = 0;
-    for (PLIST_ENTRY Entry = ExpLookasideLists.Flink; Entry != &ExpLookasideLists; Entry = Entry->Flink) {
+    for (PLIST_ENTRY Entry = ExpLookasideLists.Flink; Entry != &ExpLookasideLists;
+         Entry = Entry->Flink) {
         PLOOKASIDE List = ExpLookasideOf(Entry);
         ULONG_PTR Owner = ExpLookasideOwner(List);
         char Place[96];
@@ -351,7 +363,7 @@ static ULONG ExpReportLookasideLeaks(ULONG_PTR Start, ULONG_PTR End)
 }
 LEAK_SOURCE(lookaside, "lookaside lists", ExpReportLookasideLeaks);
 
-// ---- !lookaside ------------------------------------------------------------------------------------
+// ---- !lookaside --------------------------------------------------------------------------------
 static ULONG ExpHitRate(ULONG Total, ULONG Misses)
 {
     return Total == 0 ? 0 : (ULONG)(100ull * (Total - Misses) / Total);
@@ -361,16 +373,18 @@ static VOID ExpPrintLookaside(PLOOKASIDE List)
 {
     char Owner[96] = "?";
     KdSymbolize(ExpLookasideOwner(List), Owner, sizeof(Owner));
-    KdPrintf("Lookaside %p  Tag: 0x%08x %.4s  by %s\n", (PVOID)List, List->Tag, (const char *)&List->Tag, Owner);
-    KdPrintf("    Type          %4x%s%s\n", List->Type, List->Type & PagedPool ? " paged" : " nonpaged",
+    KdPrintf("Lookaside %p  Tag: 0x%08x %.4s  by %s\n", (PVOID)List, List->Tag,
+             (const char *)&List->Tag, Owner);
+    KdPrintf("    Type          %4x%s%s\n", List->Type,
+             List->Type & PagedPool ? " paged" : " nonpaged",
              List->Type & POOL_RAISE_IF_ALLOCATION_FAILURE ? " RaiseIfAllocationFailure" : "");
     KdPrintf("    Current depth %4u   entries %4u   Max depth %4u\n", List->Depth,
              ExQueryDepthSList(&List->ListHead), List->MaximumDepth);
     KdPrintf("    Size          %4u   Max alloc %u\n", List->Size, List->Size * List->MaximumDepth);
     KdPrintf("    Allocates %10u   misses %10u   hit rate %3u%%\n", List->TotalAllocates,
              List->AllocateMisses, ExpHitRate(List->TotalAllocates, List->AllocateMisses));
-    KdPrintf("    Frees     %10u   misses %10u   hit rate %3u%%\n", List->TotalFrees, List->FreeMisses,
-             ExpHitRate(List->TotalFrees, List->FreeMisses));
+    KdPrintf("    Frees     %10u   misses %10u   hit rate %3u%%\n", List->TotalFrees,
+             List->FreeMisses, ExpHitRate(List->TotalFrees, List->FreeMisses));
 }
 
 static BOOLEAN ExpLookasideCommand(const char *Arguments)
@@ -379,7 +393,8 @@ static BOOLEAN ExpLookasideCommand(const char *Arguments)
     ULONG Count = 0;
     if (*Arguments != '\0' && !KdParseNumber(&Arguments, &Address))
         return FALSE;
-    for (PLIST_ENTRY Entry = ExpLookasideLists.Flink; Entry != &ExpLookasideLists; Entry = Entry->Flink)
+    for (PLIST_ENTRY Entry = ExpLookasideLists.Flink; Entry != &ExpLookasideLists;
+         Entry = Entry->Flink)
         if (Address == 0 || (ULONG_PTR)Address == (ULONG_PTR)ExpLookasideOf(Entry)) {
             ExpPrintLookaside(ExpLookasideOf(Entry));
             Count++;
@@ -388,5 +403,5 @@ static BOOLEAN ExpLookasideCommand(const char *Arguments)
         KdPrintf(Address == 0 ? "No lookaside lists.\n" : "No lookaside list there.\n");
     return TRUE;
 }
-KD_COMMAND(lookaside, "!lookaside", "[ADDRESS]: all lookaside lists, or the one at ADDRESS", ExpLookasideCommand,
-           KD_SAFE_IN_BUGCHECK);
+KD_COMMAND(lookaside, "!lookaside", "[ADDRESS]: all lookaside lists, or the one at ADDRESS",
+           ExpLookasideCommand, KD_SAFE_IN_BUGCHECK);

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 // Sequenced singly linked lists, amd64: lock-free push, pop and flush.
 //
-// The header is two words that one cmpxchg16b compares and replaces: the first entry, and depth (16 bits)
-// with a sequence number (48 bits) above it. Every push adds one to both; a pop takes one from the depth.
-// A pop reads the first entry's link before it owns the entry. If others pop it and push it again
-// meanwhile, the sequence number differs and the exchange fails (ABA). If they pop it and its memory is
-// given back, the read may fault: the fix-up table sends it to a reload. Should the header then still say
-// the same, the list itself is damaged, and the read is repeated where its fault is reported.
+// The header is two words that one cmpxchg16b compares and replaces: the first entry, and depth (16
+// bits) with a sequence number (48 bits) above it. Every push adds one to both; a pop takes one
+// from the depth. A pop reads the first entry's link before it owns the entry. If others pop it and
+// push it again meanwhile, the sequence number differs and the exchange fails (ABA). If they pop it
+// and its memory is given back, the read may fault: the fix-up table sends it to a reload. Should
+// the header then still say the same, the list itself is damaged, and the read is repeated where
+// its fault is reported.
 //
 // A list whose depth passes 65535 carries into the sequence number and comes back on the way down.
 //
@@ -71,7 +72,8 @@ ExpInterlockedPopEntrySList:
         .size   ExpInterlockedPopEntrySList, . - ExpInterlockedPopEntrySList
 
 // PSLIST_ENTRY ExpInterlockedFlushSList(PSLIST_HEADER ListHead)
-// Takes all entries; returns the first, which is linked to the others, NULL when the list was empty.
+// Takes all entries; returns the first, which is linked to the others, NULL when the list was
+// empty.
         .globl  ExpInterlockedFlushSList
         .type   ExpInterlockedFlushSList, @function
         .p2align 4

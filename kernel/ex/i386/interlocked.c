@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: MIT
-// Interlocked routines that are imports on i386 and compiler intrinsics elsewhere, and the fastcall forms
-// (Exf...) that i386 headers call in place of the ExInterlocked list routines (kernel/ex/list.c).
+// Interlocked routines that are imports on i386 and compiler intrinsics elsewhere, and the fastcall
+// forms (Exf...) that i386 headers call in place of the ExInterlocked list routines
+// (kernel/ex/list.c).
 //
-// IRQL: any, for all of them. The Interlocked routines return the new value (Increment, Decrement) or the
-// old one (the others); the Exi386 ones return where the new value stands to zero, as flag bits.
+// IRQL: any, for all of them. The Interlocked routines return the new value (Increment, Decrement)
+// or the old one (the others); the Exi386 ones return where the new value stands to zero, as flag
+// bits.
 #include "../exp.h"
 
 #define SOURCE "WDK, wdm.h"
 #define OLD    "DDK, ntddk.h"
 
-// ---- one variable ----------------------------------------------------------------------------------
+// ---- one variable ------------------------------------------------------------------------------
 LONG FASTCALL InterlockedIncrement(volatile LONG *Addend)
 {
     return __atomic_add_fetch(Addend, 1, __ATOMIC_SEQ_CST);
@@ -36,13 +38,14 @@ EXPORT(InterlockedExchangeAdd, EXPORT_ANY_IRQL, SOURCE ": InterlockedExchangeAdd
 
 LONG FASTCALL InterlockedCompareExchange(volatile LONG *Destination, LONG Exchange, LONG Comperand)
 {
-    __atomic_compare_exchange_n(Destination, &Comperand, Exchange, FALSE, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+    __atomic_compare_exchange_n(Destination, &Comperand, Exchange, FALSE, __ATOMIC_SEQ_CST,
+                                __ATOMIC_SEQ_CST);
     return Comperand;
 }
 EXPORT(InterlockedCompareExchange, EXPORT_ANY_IRQL, SOURCE ": InterlockedCompareExchange");
 
-LONGLONG FASTCALL ExfInterlockedCompareExchange64(volatile LONGLONG *Destination, PLONGLONG Exchange,
-                                                  PLONGLONG Comperand)
+LONGLONG FASTCALL ExfInterlockedCompareExchange64(volatile LONGLONG *Destination,
+                                                  PLONGLONG Exchange, PLONGLONG Comperand)
 {
     return __sync_val_compare_and_swap(Destination, *Comperand, *Exchange);
 }
@@ -61,7 +64,7 @@ VOID FASTCALL ExInterlockedAddLargeStatistic(PLARGE_INTEGER Addend, ULONG Increm
 }
 EXPORT(ExInterlockedAddLargeStatistic, EXPORT_ANY_IRQL, SOURCE ": ExInterlockedAddLargeStatistic");
 
-// ---- results as flags ------------------------------------------------------------------------------
+// ---- results as flags --------------------------------------------------------------------------
 // The bits of EFLAGS' low half: sign and zero.
 #define RESULT_NEGATIVE 0x8000
 #define RESULT_ZERO     0x4000
@@ -126,14 +129,16 @@ ULONG NTAPI ExInterlockedExchangeUlong(volatile ULONG *Target, ULONG Value, PKSP
 }
 EXPORT(ExInterlockedExchangeUlong, EXPORT_ANY_IRQL, OLD ": ExInterlockedExchangeUlong");
 
-// ---- lists, fastcall -------------------------------------------------------------------------------
-PLIST_ENTRY FASTCALL ExfInterlockedInsertHeadList(PLIST_ENTRY ListHead, PLIST_ENTRY ListEntry, PKSPIN_LOCK Lock)
+// ---- lists, fastcall ---------------------------------------------------------------------------
+PLIST_ENTRY FASTCALL ExfInterlockedInsertHeadList(PLIST_ENTRY ListHead, PLIST_ENTRY ListEntry,
+                                                  PKSPIN_LOCK Lock)
 {
     return ExInterlockedInsertHeadList(ListHead, ListEntry, Lock);
 }
 EXPORT(ExfInterlockedInsertHeadList, EXPORT_ANY_IRQL, SOURCE ": ExInterlockedInsertHeadList");
 
-PLIST_ENTRY FASTCALL ExfInterlockedInsertTailList(PLIST_ENTRY ListHead, PLIST_ENTRY ListEntry, PKSPIN_LOCK Lock)
+PLIST_ENTRY FASTCALL ExfInterlockedInsertTailList(PLIST_ENTRY ListHead, PLIST_ENTRY ListEntry,
+                                                  PKSPIN_LOCK Lock)
 {
     return ExInterlockedInsertTailList(ListHead, ListEntry, Lock);
 }
@@ -146,13 +151,15 @@ PLIST_ENTRY FASTCALL ExfInterlockedRemoveHeadList(PLIST_ENTRY ListHead, PKSPIN_L
 EXPORT(ExfInterlockedRemoveHeadList, EXPORT_ANY_IRQL, SOURCE ": ExInterlockedRemoveHeadList");
 
 PSINGLE_LIST_ENTRY FASTCALL ExfInterlockedPushEntryList(PSINGLE_LIST_ENTRY ListHead,
-                                                        PSINGLE_LIST_ENTRY ListEntry, PKSPIN_LOCK Lock)
+                                                        PSINGLE_LIST_ENTRY ListEntry,
+                                                        PKSPIN_LOCK Lock)
 {
     return ExInterlockedPushEntryList(ListHead, ListEntry, Lock);
 }
 EXPORT(ExfInterlockedPushEntryList, EXPORT_ANY_IRQL, SOURCE ": ExInterlockedPushEntryList");
 
-PSINGLE_LIST_ENTRY FASTCALL ExfInterlockedPopEntryList(PSINGLE_LIST_ENTRY ListHead, PKSPIN_LOCK Lock)
+PSINGLE_LIST_ENTRY FASTCALL ExfInterlockedPopEntryList(PSINGLE_LIST_ENTRY ListHead,
+                                                       PKSPIN_LOCK Lock)
 {
     return ExInterlockedPopEntryList(ListHead, Lock);
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Sequenced singly linked lists, i386: lock-free push, pop and flush.
 //
-// As on amd64 (kernel/ex/amd64/slist.S), with a header of 8 bytes for cmpxchg8b: the first entry, then
-// depth and sequence number, 16 bits each.
+// As on amd64 (kernel/ex/amd64/slist.S), with a header of 8 bytes for cmpxchg8b: the first entry,
+// then depth and sequence number, 16 bits each.
 //
-// IRQL: any. Fastcall: list in ecx, entry in edx; the old forms with a lock have it as the last argument
-// and never look at it.
+// IRQL: any. Fastcall: list in ecx, entry in edx; the old forms with a lock have it as the last
+// argument and never look at it.
 
         .text
 

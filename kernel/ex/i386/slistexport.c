@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The names under which i386 drivers import SLISTs (slist.S). Their headers initialise lists and read
-// depths inline.
+// The names under which i386 drivers import SLISTs (slist.S). Their headers initialise lists and
+// read depths inline.
 #include "ex.h"
 
 #define SOURCE "WDK, wdm.h"

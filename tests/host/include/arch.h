@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+// The processor, for host tests: IRQL, KPRCB and interrupt flag are variables that a test defines
+// or takes from tests/host/fake_ke.c; addresses are amd64's. Found before include/amd64/arch.h.
+#pragma once
+
+#include "nt/nt.h"
+#include "amd64/pcr.h"
+
+#define KERNEL_BASE              0xFFFFFFFF80000000ull
+#define HAL_REGION_BASE          0xFFFFFFFFFFC00000ull
+#define HAL_REGION_SIZE          0x400000u
+#define MM_TRANSIENT_ADDRESS     0xFFFFFFFFFFFFE000ull
+#define SHARED_USER_DATA_ADDRESS 0xFFFFF78000000000ull
+#define PTE_BASE                 0xFFFFF68000000000ull
+#define PAGING_LEVELS            4u
+#define SYSTEM_RANGE_START       0xFFFF080000000000ull
+
+#define DIRQL_FIRST 3u
+#define DIRQL_LAST  11u
+
+typedef struct _KTRAP_FRAME {
+    ULONG PreviousIrql;
+    ULONG64 Rip, Rsp, Rbp, EFlags;
+} KTRAP_FRAME, *PKTRAP_FRAME;
+
+#define TRAP_PC(Frame)    ((Frame)->Rip)
+#define TRAP_SP(Frame)    ((Frame)->Rsp)
+#define TRAP_FP(Frame)    ((Frame)->Rbp)
+#define TRAP_FLAGS(Frame) ((Frame)->EFlags)
+
+#define EFLAGS_IF 0x200u
+
+// A thread is a processor.
+extern __thread KIRQL HostIrql;
+extern __thread KPRCB HostPrcb;
+
+FORCEINLINE PKPRCB KeGetCurrentPrcb(VOID)
+{
+    return &HostPrcb;
+}
+
+FORCEINLINE PVOID KiReadPoolProcessor(VOID)
+{
+    return HostPrcb.PoolProcessor;
+}
+
+FORCEINLINE ULONG64 KiReadTsc(VOID)
+{
+    return __builtin_ia32_rdtsc();
+}
+
+FORCEINLINE KIRQL KiGetIrql(VOID)
+{
+    return HostIrql;
+}
+
+FORCEINLINE VOID KiSetIrql(KIRQL Irql)
+{
+    HostIrql = Irql;
+}
+
+FORCEINLINE KIRQL KiRaiseIrql(KIRQL NewIrql)
+{
+    KIRQL OldIrql = HostIrql;
+    HostIrql = NewIrql;
+    return OldIrql;
+}
+
+FORCEINLINE VOID KiLowerIrql(KIRQL NewIrql)
+{
+    HostIrql = NewIrql;
+}
+
+FORCEINLINE VOID KiInvalidatePage(const VOID *Address)
+{
+}
+
+FORCEINLINE VOID KiPause(VOID)
+{
+    __builtin_ia32_pause();
+}
+
+FORCEINLINE BOOLEAN KiDisableInterrupts(VOID)
+{
+    return FALSE;
+}
+
+FORCEINLINE VOID KiRestoreInterrupts(BOOLEAN Enabled)
+{
+}
+
+#define KiReturnAddress() ((ULONG_PTR)__builtin_return_address(0))
