@@ -26,8 +26,6 @@ FORCEINLINE PKTHREAD KiCurrentThread(VOID) { return KeGetCurrentPrcb()->CurrentT
 VOID KeInitializeProcessor(PVOID BootStackLimit, PVOID BootStackBase);
 // The page below the boot processor's DPC stack, for mm to unmap.
 PVOID KeGuardPage(VOID);
-// To be called by whoever loads another page directory: i386's tasks have a copy of CR3.
-VOID KeUseAddressSpace(VOID);
 // Opens interrupts and starts the clock. Needs the HAL. Gives IRQLs that really mask.
 VOID KeStartInterrupts(VOID);
 
@@ -142,7 +140,7 @@ BOOLEAN NTAPI KeSynchronizeExecution(PKINTERRUPT Interrupt, PKSYNCHRONIZE_ROUTIN
 // ---- time ------------------------------------------------------------------------------------------
 VOID NTAPI KeStallExecutionProcessor(ULONG Microseconds);
 ULONG64 KeSystemUptime(VOID);  // 100 ns units since the HAL's counter runs, 0 before; any IRQL
-// The page that every address space shares; NULL until KeStartInterrupts.
+// Where ke writes the page that everyone reads at SHARED_USER_DATA_ADDRESS. MmInitialize sets it.
 extern PKUSER_SHARED_DATA KeSharedUserData;
 
 // What drivers are told to be running on: /OSVERSION= alters it, never what works. Valid after

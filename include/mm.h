@@ -105,10 +105,6 @@ VOID MmDescribeAddress(const VOID *Address);
 // A general protection fault whose cause is a pointer that is not canonical: bugcheck 0x50, P4 = 4.
 DECLSPEC_NORETURN VOID MmBugCheckNonCanonical(PKTRAP_FRAME Frame, ULONG_PTR Address, BOOLEAN Write);
 
-// ---- shared user data ---------------------------------------------------------------------------
-// Where ke writes the page that everyone reads at SHARED_USER_DATA_ADDRESS. Set by MmInitialize.
-extern struct _KUSER_SHARED_DATA *MmSharedUserData;
-
 // ---- exported to drivers ------------------------------------------------------------------------
 extern PVOID MmSystemRangeStart, MmHighestUserAddress;
 extern ULONG_PTR MmUserProbeAddress;

@@ -3,8 +3,9 @@
 //
 // boot/ leaves the image in 2 MiB pages that may be written and run, and an identity map of the
 // first gigabyte. When MmInitialize returns, the identity map is gone, the image's text is
-// read-execute, its constants read-only, its data no-execute, and the page below the boot stack is
-// a guard. 2 MiB pages stay where one section fills one; elsewhere the image gets a page table.
+// read-execute, its constants read-only, its data no-execute, and the pages below the boot and
+// the DPC stack are guards. 2 MiB pages stay where one section fills one; elsewhere the image gets a
+// page table.
 //
 // Order matters and is written down in MmInitialize: each line needs what the lines above it gave.
 #include "mi.h"
@@ -15,14 +16,19 @@ extern UCHAR KernelTextStart[], KernelInitStart[], KernelInitEnd[], KernelRodata
 #define PHYSICAL_OF(Symbol) ((PFN_NUMBER)(((ULONG_PTR)(Symbol)-KERNEL_BASE) >> PAGE_SHIFT))
 
 static PFN_NUMBER MiImageFirst; // boot's pages, then the kernel's
-PKUSER_SHARED_DATA MmSharedUserData;
 
 // ---- kernel image -------------------------------------------------------------------------------
+// The page below a stack that lies in the image: the boot stack's, the DPC stack's.
+static BOOLEAN INIT_CODE MiIsGuardPage(ULONG_PTR Address)
+{
+    return Address == (ULONG_PTR)KiBootStack || Address == (ULONG_PTR)KeGuardPage();
+}
+
 // MM_* for one page of the image; 0: nothing belongs there.
 static ULONG INIT_CODE MiImageProtection(ULONG_PTR Address)
 {
     if (Address < (ULONG_PTR)KernelTextStart || Address >= (ULONG_PTR)KernelDataEnd ||
-        Address == (ULONG_PTR)KiBootStack)
+        MiIsGuardPage(Address))
         return 0;
     if (Address < (ULONG_PTR)KernelRodataStart)
         return MM_READ | MM_EXECUTE;
@@ -41,7 +47,7 @@ static ULONG64 INIT_CODE MiImagePte(ULONG_PTR Address)
 {
     ULONG Protection = MiImageProtection(Address);
     if (Protection == 0)
-        return Address == (ULONG_PTR)KiBootStack ? PTE_SOFT_GUARD : 0;
+        return MiIsGuardPage(Address) ? PTE_SOFT_GUARD : 0;
     return MiMakePte(PHYSICAL_OF(Address), Protection, MmCached);
 }
 
@@ -90,8 +96,8 @@ static VOID INIT_CODE MiMapSharedUserData(VOID)
     PVOID Base = (PVOID)SHARED_USER_DATA_ADDRESS;
     VERIFY(Page != MM_NO_PAGE && MiMakeTables(Base, 1));
     MiMapPages(Base, Page, 1, MM_READ, MmCached);
-    MmSharedUserData = MmMapPhysical(PAGE_BYTES(Page), PAGE_SIZE, MM_READ | MM_WRITE, MmCached);
-    VERIFY(MmSharedUserData != NULL);
+    KeSharedUserData = MmMapPhysical(PAGE_BYTES(Page), PAGE_SIZE, MM_READ | MM_WRITE, MmCached);
+    VERIFY(KeSharedUserData != NULL);
 }
 
 // ---- start --------------------------------------------------------------------------------------
@@ -160,6 +166,7 @@ SIZE_T MmFreeInitialMemory(VOID)
     Freed += MiReleaseLoadedPages(PHYSICAL_OF(KernelInitStart),
                                   BYTES_TO_PAGES(KernelInitEnd - KernelInitStart));
     Freed += MiReleaseLoadedPages(PHYSICAL_OF(KiBootStack), 1);
+    Freed += MiReleaseLoadedPages(PHYSICAL_OF(KeGuardPage()), 1);
     KLOG("mm", "%llu KiB of start-up code and data freed", (ULONG64)Freed << 2);
     return Freed << PAGE_SHIFT;
 }

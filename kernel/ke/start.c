@@ -101,9 +101,7 @@ static VOID KiFillSharedData(VOID)
 
 VOID KeStartInterrupts(VOID)
 {
-    KeUseAddressSpace();
     KiReadVersionOption();
-    KeSharedUserData = (PKUSER_SHARED_DATA)SHARED_USER_DATA_ADDRESS;
     KiFillSharedData();
     KiInitializeTime();
     KiLowerIrql(PASSIVE_LEVEL);

@@ -173,11 +173,6 @@ PVOID KeGuardPage(VOID)
     return KiBootProcessor.DpcGuard;
 }
 
-VOID KeUseAddressSpace(VOID)
-{
-    // Stacks here are switched within the current page tables.
-}
-
 // A non-canonical address comes as #GP without the address; NT reports it as an access violation at -1.
 BOOLEAN KiProtectionException(PKTRAP_FRAME Frame, PEXCEPTION_RECORD Exception)
 {

@@ -6,7 +6,7 @@
 // processors; GDT and TSSs belong to each. Double fault (a kernel stack has run into its guard page, so
 // that the processor could not push a frame) and NMI (which may come at any instruction) are task gates:
 // the processor saves its registers into the interrupted TSS and loads the task's, stack included. A task
-// carries its own CR3, so KeUseAddressSpace must follow when the page tables move.
+// carries its own CR3: the one the system started with, which maps the kernel as every other does.
 #include "../ki.h"
 #include "offsets.h"
 
@@ -180,12 +180,6 @@ VOID KeInitializeProcessor(PVOID BootStackLimit, PVOID BootStackBase)
 PVOID KeGuardPage(VOID)
 {
     return KiBootProcessor.DpcGuard;
-}
-
-VOID KeUseAddressSpace(VOID)
-{
-    KI_PROCESSOR *Processor = CONTAINING_RECORD(KeGetPcr(), KI_PROCESSOR, Pcr);
-    Processor->DoubleFaultTss.Cr3 = Processor->NmiTss.Cr3 = KiReadCr3();
 }
 
 VOID FASTCALL KiFatalTask(ULONG Vector);
