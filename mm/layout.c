@@ -22,7 +22,7 @@ MM_REGION MiRegion[MmRegionMaximum] = {
     REGION(NonPagedPool, "nonpaged pool"),
     REGION(NonPagedPoolExecute, "executable nonpaged pool"),
     REGION(PfnDatabase, "PFN database"),
-    REGION(Bookkeeping, "memory manager's own"),
+    REGION(Bookkeeping, "bookkeeping"),
     REGION(KernelImage, "kernel image"),
     REGION(Hal, "HAL"),
     REGION(SpecialPool, "special pool"),

@@ -5,8 +5,9 @@
 // address space, a mapping of a device has address space and no pages of its own. What is reserved
 // belongs to whoever reserved it, so page table entries are written without a lock.
 //
-// mm's own growing arrays (MI_ARRAY) live in a region of their own that is handed out once at start
-// and never given back.
+// Bookkeeping, mm's growing arrays (MI_ARRAY) and the pools' descriptors and records, has a region of its
+// own that is handed out from low to high. Only the range handed out last can be given back, which is
+// what a reservation needs that found no memory.
 //
 // An entry that is no longer valid keeps its frame number and says that it was freed, or that it is
 // a guard page: the fault routine and `!pte` tell the reader (mm/fault.c).
@@ -33,15 +34,32 @@ MI_RANGE *MiRangeOf(MM_REGION_TYPE Type)
     return MiHasRange(Type) && MiRanges[Type].Groups != 0 ? &MiRanges[Type] : NULL;
 }
 
-// ---- mm's own arrays ----------------------------------------------------------------------------
-VOID INIT_CODE MiCreateArray(MI_ARRAY *Array, SIZE_T Limit)
+// ---- bookkeeping --------------------------------------------------------------------------------
+static PVOID MiReserveBookkeeping(SIZE_T Pages)
 {
     const MM_REGION *Region = MmGetRegion(MmRegionBookkeeping);
-    Array->Base = (PUCHAR)MiBookkeepingNext;
-    Array->Committed = 0;
+    ULONG_PTR Base = __atomic_load_n(&MiBookkeepingNext, __ATOMIC_RELAXED);
+    do
+        if (Pages > (Region->Size - (Base - Region->Base)) >> PAGE_SHIFT)
+            return NULL;
+    while (!__atomic_compare_exchange_n(&MiBookkeepingNext, &Base, Base + (Pages << PAGE_SHIFT), FALSE,
+                                        __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+    return (PVOID)Base;
+}
+
+static VOID MiReleaseBookkeeping(PVOID Base, SIZE_T Pages)
+{
+    ULONG_PTR End = (ULONG_PTR)Base + (Pages << PAGE_SHIFT);
+    __atomic_compare_exchange_n(&MiBookkeepingNext, &End, (ULONG_PTR)Base, FALSE, __ATOMIC_RELAXED,
+                                __ATOMIC_RELAXED);
+}
+
+VOID INIT_CODE MiCreateArray(MI_ARRAY *Array, SIZE_T Limit)
+{
     Array->Limit = ROUND_TO_PAGES(Limit);
-    MiBookkeepingNext += Array->Limit;
-    VERIFY(MiBookkeepingNext - Region->Base <= Region->Size);
+    Array->Committed = 0;
+    Array->Base = MiReserveBookkeeping(Array->Limit >> PAGE_SHIFT);
+    VERIFY(Array->Base != NULL);
 }
 
 BOOLEAN MiGrowArray(MI_ARRAY *Array, SIZE_T Bytes)
@@ -60,7 +78,9 @@ BOOLEAN MiGrowArray(MI_ARRAY *Array, SIZE_T Bytes)
 // ---- reserve ------------------------------------------------------------------------------------
 PVOID MmReserveSystemRange(MM_REGION_TYPE Region, SIZE_T Pages)
 {
-    ASSERT(MiHasRange(Region));
+    ASSERT(MiHasRange(Region) || Region == MmRegionBookkeeping);
+    if (Region == MmRegionBookkeeping)
+        return MiReserveBookkeeping(Pages);
     return MiReserveRange(&MiRanges[Region], Pages);
 }
 
@@ -75,7 +95,9 @@ static MM_REGION_TYPE MiRegionOfRange(ULONG_PTR Base)
 VOID MmReleaseSystemRange(PVOID Base, SIZE_T Pages)
 {
     MM_REGION_TYPE Type = MiRegionOfRange((ULONG_PTR)Base);
-    if (!MiHasRange(Type) || !MiReleaseRange(&MiRanges[Type], Base, Pages))
+    if (Type == MmRegionBookkeeping)
+        MiReleaseBookkeeping(Base, Pages);
+    else if (!MiHasRange(Type) || !MiReleaseRange(&MiRanges[Type], Base, Pages))
         KiBugCheck(SYSTEM_PTE_MISUSE, 0x304, (ULONG_PTR)Base, Pages, 0, NULL,
                    "A range of system address space was released that is not reserved.");
 }

@@ -28,7 +28,7 @@ VOID INIT_CODE MiComputeLayout(PFN_NUMBER HighestPage, ULONG_PTR ImageEnd, BOOLE
     MiSetRegion(MmRegionNonPagedPoolExecute, 0xFFFFFA0000000000ull, 128 * GIGABYTE);
     MiSetRegion(MmRegionPfnDatabase, 0xFFFFFA8000000000ull, 512 * GIGABYTE);
     MiSetRegion(MmRegionNonPagedPool, 0xFFFFFB0000000000ull, 128 * GIGABYTE);
-    MiSetRegion(MmRegionBookkeeping, 0xFFFFFC0000000000ull, 4 * GIGABYTE);
+    MiSetRegion(MmRegionBookkeeping, 0xFFFFFC0000000000ull, 128 * GIGABYTE);
     MiSetRegion(MmRegionKernelImage, KERNEL_BASE + LARGE_PAGE_SIZE,
                 ALIGN_UP_BY(ImageEnd, LARGE_PAGE_SIZE) - KERNEL_BASE - LARGE_PAGE_SIZE);
     MiSetRegion(MmRegionHal, HAL_REGION_BASE, HAL_REGION_SIZE);
