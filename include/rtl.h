@@ -81,6 +81,50 @@ typedef PVOID RTL_ALLOCATE_ROUTINE(SIZE_T NumberOfBytes, ULONG Tag, ULONG_PTR Ca
 typedef VOID RTL_FREE_ROUTINE(PVOID Memory, ULONG_PTR Caller);
 VOID RtlRegisterAllocator(RTL_ALLOCATE_ROUTINE *Allocate, RTL_FREE_ROUTINE *Free);
 
+// ---- structured exceptions --------------------------------------------------------------------
+// rtl stands below what it needs for this, so the start of the system hands it over
+// (kernel/exception.c).
+typedef struct _RTL_IMAGE {
+    ULONG_PTR Base;
+    SIZE_T Size;
+    const VOID *FunctionTable;  // .pdata as RUNTIME_FUNCTIONs, amd64
+    ULONG FunctionCount;
+} RTL_IMAGE, *PRTL_IMAGE;
+
+typedef struct _RTL_PLATFORM {
+    // Copies, or returns FALSE when any byte is not accessible. Any IRQL.
+    BOOLEAN (*SafeCopy)(PVOID Destination, const VOID *Source, SIZE_T Length);
+    // The driver image that Address lies in. Any IRQL, no lock.
+    BOOLEAN (*FindImage)(ULONG_PTR Address, PRTL_IMAGE Image);
+    // Nobody took an exception that software raised: bugcheck. Does not return.
+    VOID (*Unhandled)(PEXCEPTION_RECORD Record, PCONTEXT Context);
+    ULONG_PTR UserLimit;  // every user address lies below
+} RTL_PLATFORM;
+VOID RtlInitializeExceptions(const RTL_PLATFORM *Platform);
+
+// Offers an exception to the handlers of the code interrupted at Context. Returns TRUE when
+// execution is to continue at Context, FALSE when nobody took it; a handler that takes it is
+// continued in directly.
+BOOLEAN RtlDispatchException(PEXCEPTION_RECORD Record, PCONTEXT Context);
+
+// Loads the registers of Context, at the current IRQL.
+DECLSPEC_NORETURN VOID RtlpRestoreContext(const CONTEXT *Context);
+
+// Raise in the caller. IRQL: any.
+VOID NTAPI RtlRaiseException(PEXCEPTION_RECORD ExceptionRecord);
+DECLSPEC_NORETURN VOID NTAPI RtlRaiseStatus(NTSTATUS Status);
+
+VOID NTAPI RtlCaptureContext(PCONTEXT Context);  // the caller's registers
+
+#ifdef __x86_64__
+VOID RtlpCaptureXmm(PCONTEXT Context);           // of these, xmm6 to xmm15 alone
+
+// Replaces Context by its caller's: by unwind tables where there are some, else by the frame
+// pointer. Unknown registers may be zero. FALSE when the stack or the tables make no sense. IRQL:
+// any.
+BOOLEAN RtlStepFrame(PCONTEXT Context);
+#endif
+
 #define RtlZeroMemory(Destination, Length) memset((Destination), 0, (Length))
 #define RtlCopyMemory(Destination, Source, Length) memcpy((Destination), (Source), (Length))
 #define RtlMoveMemory(Destination, Source, Length) memmove((Destination), (Source), (Length))
@@ -92,6 +136,14 @@ VOID RtlRegisterAllocator(RTL_ALLOCATE_ROUTINE *Allocate, RTL_FREE_ROUTINE *Free
 WCHAR NTAPI RtlUpcaseUnicodeChar(WCHAR Character);
 WCHAR NTAPI RtlDowncaseUnicodeChar(WCHAR Character);
 CHAR NTAPI RtlUpperChar(CHAR Character);
+
+// exception.c
+DECLSPEC_NORETURN VOID NTAPI ExRaiseStatus(NTSTATUS Status);
+DECLSPEC_NORETURN VOID NTAPI ExRaiseAccessViolation(VOID);
+DECLSPEC_NORETURN VOID NTAPI ExRaiseDatatypeMisalignment(VOID);
+VOID NTAPI ProbeForRead(const VOID *Address, SIZE_T Length, ULONG Alignment);
+VOID NTAPI ProbeForWrite(PVOID Address, SIZE_T Length, ULONG Alignment);
+PVOID NTAPI RtlPcToFileHeader(PVOID Pc, PVOID *Base);
 
 // integer.c
 NTSTATUS NTAPI RtlInt64ToUnicodeString(ULONG64 Value, ULONG Base, PUNICODE_STRING String);
@@ -179,3 +231,31 @@ WCHAR *_wcslwr(WCHAR *String);
 WCHAR *_wcsupr(WCHAR *String);
 WCHAR *_wcsset(WCHAR *String, WCHAR Character);
 WCHAR *_wcsrev(WCHAR *String);
+
+#ifdef __x86_64__
+// amd64/chandler.c
+EXCEPTION_DISPOSITION NTAPI __C_specific_handler(PEXCEPTION_RECORD ExceptionRecord,
+                                                 PVOID EstablisherFrame, PCONTEXT ContextRecord,
+                                                 PVOID DispatcherContext);
+
+// amd64/dispatch.c
+VOID NTAPI RtlUnwindEx(PVOID TargetFrame, PVOID TargetIp, PEXCEPTION_RECORD ExceptionRecord,
+                       PVOID ReturnValue, PCONTEXT OriginalContext,
+                       PUNWIND_HISTORY_TABLE HistoryTable);
+VOID NTAPI RtlUnwind(PVOID TargetFrame, PVOID TargetIp, PEXCEPTION_RECORD ExceptionRecord,
+                     PVOID ReturnValue);
+
+// amd64/unwind.c
+PEXCEPTION_ROUTINE NTAPI RtlVirtualUnwind(ULONG HandlerType, ULONG64 ImageBase, ULONG64 ControlPc,
+                                          PRUNTIME_FUNCTION FunctionEntry, PCONTEXT Context,
+                                          PVOID *HandlerData, PULONG64 EstablisherFrame,
+                                          PKNONVOLATILE_CONTEXT_POINTERS ContextPointers);
+PRUNTIME_FUNCTION NTAPI RtlLookupFunctionEntry(ULONG64 ControlPc, PULONG64 ImageBase,
+                                               PUNWIND_HISTORY_TABLE HistoryTable);
+#endif
+
+#ifdef __i386__
+// i386/dispatch.c
+PVOID NTAPI RtlUnwind(PVOID TargetFrame, PVOID TargetIp, PEXCEPTION_RECORD ExceptionRecord,
+                      PVOID ReturnValue);
+#endif

@@ -12,6 +12,7 @@
 #define ON_WDM      "Windows driver documentation, wdm.h"
 #define ON_NTDDK    "Windows driver documentation, ntddk.h"
 #define ON_NTIFS    "Windows driver documentation, ntifs.h"
+#define ON_WINNT    "Windows developer documentation, winnt.h"
 
 // ---- characters -------------------------------------------------------------------------------
 FORCEINLINE int RtlpLowerAscii(int Character)
@@ -48,3 +49,11 @@ VOID RtlpFormat(PRTLP_FORMAT_TARGET Target, const VOID *Format, BOOLEAN WideForm
 // ---- memory -----------------------------------------------------------------------------------
 PVOID RtlpAllocate(SIZE_T Length, PVOID Caller);  // from the registered allocator; fails: NULL
 VOID RtlpFree(PVOID Memory, PVOID Caller);
+
+// ---- exceptions -------------------------------------------------------------------------------
+// What RtlInitializeExceptions was given; before that, nothing is readable and no image is known.
+BOOLEAN RtlpSafeCopy(PVOID Destination, const VOID *Source, SIZE_T Length);
+BOOLEAN RtlpFindImage(ULONG_PTR Address, struct _RTL_IMAGE *Image);
+DECLSPEC_NORETURN VOID RtlpUnhandled(PEXCEPTION_RECORD Record, PCONTEXT Context);
+// Raises Status because of what became of Record.
+DECLSPEC_NORETURN VOID RtlpRaiseAbout(NTSTATUS Status, PEXCEPTION_RECORD Record);
