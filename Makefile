@@ -41,7 +41,8 @@ COMMON := -std=gnu11 -O2 -g -ffreestanding -fno-pic -fno-pie -fno-stack-protecto
 # No build directory in the image.
 COMMON += -ffile-prefix-map=$(CURDIR)/=
 
-arch_amd64 := -m64 -mabi=ms -mms-bitfields -mno-red-zone -mcmodel=kernel -mcx16 -D_AMD64_
+# amd64's unwind tables: exceptions and backtraces pass through kernel frames (kernel/rtl/amd64/cfi.c).
+arch_amd64 := -fasynchronous-unwind-tables -m64 -mabi=ms -mms-bitfields -mno-red-zone -mcmodel=kernel -mcx16 -D_AMD64_
 arch_i386  := -m32 -march=i686 -malign-double -mms-bitfields -freg-struct-return -mpreferred-stack-boundary=2 -D_X86_
 checked_1  := -DDBG=1 -fsanitize=undefined -fno-sanitize=alignment,null,pointer-overflow,object-size
 checked_0  := -DDBG=0
@@ -120,7 +121,7 @@ $(OUT)/font.o: $(OUT)/font.psf
 
 # Linked twice: the second time with the table of the first one's function names, which the kernel's
 # own backtraces read. The table lies behind all code, so that filling it moves no function.
-LDFLAGS := -nostdlib -static -z max-page-size=4096 -z noexecstack --build-id=none --no-warn-rwx-segments -T $(OUT)/linker.ld
+LDFLAGS := $(if $(filter amd64,$(ARCH)),--eh-frame-hdr) -nostdlib -static -z max-page-size=4096 -z noexecstack --build-id=none --no-warn-rwx-segments -T $(OUT)/linker.ld
 LIBGCC   = $(if $(filter i386,$(ARCH)),$(shell $(CC) -m32 -print-libgcc-file-name))
 $(OUT)/symbols0.S: tools/symbols.py
 	@mkdir -p $(@D)

@@ -47,9 +47,12 @@ extern KE_PAGE_FAULT_ROUTINE *KePageFaultRoutine;
 // continues there. Returns only when nobody took it.
 typedef VOID KE_EXCEPTION_ROUTINE(PEXCEPTION_RECORD Exception, PKTRAP_FRAME Frame);
 extern KE_EXCEPTION_ROUTINE *KeExceptionRoutine;
+// The bugcheck for an exception that nobody took, raised by the code at Frame.
+DECLSPEC_NORETURN VOID KeExceptionNotHandled(PEXCEPTION_RECORD Exception, PKTRAP_FRAME Frame);
 
 // Context <-> trap frame. The frame passed to KeContinue is loaded into the processor; no return.
 VOID KeContextFromTrapFrame(const KTRAP_FRAME *Frame, PCONTEXT Context);
+VOID KeContextToTrapFrame(const CONTEXT *Context, PKTRAP_FRAME Frame);  // general registers
 DECLSPEC_NORETURN VOID KeContinue(const CONTEXT *Context);  // resumes there, at the current IRQL
 
 // Kernel code that may fault on a driver's or user's memory lists itself in the fix-up table: when the

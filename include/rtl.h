@@ -117,8 +117,6 @@ DECLSPEC_NORETURN VOID NTAPI RtlRaiseStatus(NTSTATUS Status);
 VOID NTAPI RtlCaptureContext(PCONTEXT Context);  // the caller's registers
 
 #ifdef __x86_64__
-VOID RtlpCaptureXmm(PCONTEXT Context);           // of these, xmm6 to xmm15 alone
-
 // Replaces Context by its caller's: by unwind tables where there are some, else by the frame
 // pointer. Unknown registers may be zero. FALSE when the stack or the tables make no sense. IRQL:
 // any.

@@ -55,7 +55,7 @@ static BOOLEAN KiTryFixup(PKTRAP_FRAME Frame)
     return TRUE;
 }
 
-static DECLSPEC_NORETURN VOID KiExceptionNotHandled(PEXCEPTION_RECORD Exception, PKTRAP_FRAME Frame)
+DECLSPEC_NORETURN VOID KeExceptionNotHandled(PEXCEPTION_RECORD Exception, PKTRAP_FRAME Frame)
 {
     static char Sentence[160];
     BOOLEAN High = KiGetIrql() >= DISPATCH_LEVEL;
@@ -72,7 +72,7 @@ static VOID KiRaiseException(PEXCEPTION_RECORD Exception, PKTRAP_FRAME Frame)
 {
     if (KiGetIrql() < DISPATCH_LEVEL && KeExceptionRoutine != NULL)
         KeExceptionRoutine(Exception, Frame);
-    KiExceptionNotHandled(Exception, Frame);
+    KeExceptionNotHandled(Exception, Frame);
 }
 
 static VOID KiPageFault(PKTRAP_FRAME Frame, PEXCEPTION_RECORD Exception)

@@ -47,3 +47,27 @@ VOID KeContextFromTrapFrame(const KTRAP_FRAME *Frame, PCONTEXT Context)
     KiContextInteger(Frame, Context);
     KiContextFloat(Frame, Context);
 }
+
+VOID KeContextToTrapFrame(const CONTEXT *Context, PKTRAP_FRAME Frame)
+{
+    Frame->Rax = Context->Rax;
+    Frame->Rcx = Context->Rcx;
+    Frame->Rdx = Context->Rdx;
+    Frame->Rbx = Context->Rbx;
+    Frame->Rbp = Context->Rbp;
+    Frame->Rsi = Context->Rsi;
+    Frame->Rdi = Context->Rdi;
+    Frame->R8 = Context->R8;
+    Frame->R9 = Context->R9;
+    Frame->R10 = Context->R10;
+    Frame->R11 = Context->R11;
+    Frame->R12 = Context->R12;
+    Frame->R13 = Context->R13;
+    Frame->R14 = Context->R14;
+    Frame->R15 = Context->R15;
+    Frame->Rip = Context->Rip;
+    Frame->Rsp = Context->Rsp;
+    Frame->EFlags = Context->EFlags;
+    Frame->SegCs = Context->SegCs;
+    Frame->SegSs = Context->SegSs;
+}

@@ -24,3 +24,22 @@ VOID KeContextFromTrapFrame(const KTRAP_FRAME *Frame, PCONTEXT Context)
     Context->Esp = Frame->HardwareEsp;
     Context->SegSs = KGDT_R0_DATA;
 }
+
+VOID KeContextToTrapFrame(const CONTEXT *Context, PKTRAP_FRAME Frame)
+{
+    Frame->SegGs = Context->SegGs;
+    Frame->SegFs = Context->SegFs;
+    Frame->SegEs = Context->SegEs;
+    Frame->SegDs = Context->SegDs;
+    Frame->Edi = Context->Edi;
+    Frame->Esi = Context->Esi;
+    Frame->Ebx = Context->Ebx;
+    Frame->Edx = Context->Edx;
+    Frame->Ecx = Context->Ecx;
+    Frame->Eax = Context->Eax;
+    Frame->Ebp = Context->Ebp;
+    Frame->Eip = Context->Eip;
+    Frame->SegCs = Context->SegCs;
+    Frame->EFlags = Context->EFlags;
+    Frame->HardwareEsp = Context->Esp;
+}

@@ -34,7 +34,7 @@ C_ASSERT(FIELD_OFFSET(CONTEXT, EFlags) == 0x44);
 C_ASSERT(FIELD_OFFSET(CONTEXT, Rax) == 0x78);
 C_ASSERT(FIELD_OFFSET(CONTEXT, R8) == 0xB8);
 C_ASSERT(FIELD_OFFSET(CONTEXT, Rip) == 0xF8);
-C_ASSERT(FIELD_OFFSET(CONTEXT, Xmm0) == 0x1A0);
+C_ASSERT(FIELD_OFFSET(CONTEXT, FltSave) == 0x100);
 C_ASSERT(FIELD_OFFSET(DISPATCHER_CONTEXT, LanguageHandler) == 0x30);
 
 // ---- one step ---------------------------------------------------------------------------------

@@ -19,7 +19,6 @@
 #define CONTEXT_R8    0xB8
 #define CONTEXT_RIP   0xF8
 #define CONTEXT_FLT   0x100
-#define CONTEXT_XMM0  0x1A0
 #define CONTEXT_FULL  0x10000F  // with segments
 
         .text
@@ -53,13 +52,8 @@ RtlCaptureContext:
         movw    %fs, CONTEXT_CS + 6(%rcx)
         movw    %gs, CONTEXT_CS + 8(%rcx)
         movw    %ss, CONTEXT_SS(%rcx)
+        fxsave64 CONTEXT_FLT(%rcx)
         stmxcsr CONTEXT_MXCSR(%rcx)
-        movaps  %xmm0, CONTEXT_XMM0(%rcx)
-        movaps  %xmm1, CONTEXT_XMM0 + 0x10(%rcx)
-        movaps  %xmm2, CONTEXT_XMM0 + 0x20(%rcx)
-        movaps  %xmm3, CONTEXT_XMM0 + 0x30(%rcx)
-        movaps  %xmm4, CONTEXT_XMM0 + 0x40(%rcx)
-        movaps  %xmm5, CONTEXT_XMM0 + 0x50(%rcx)
         movq    (%rsp), %rax
         movl    %eax, CONTEXT_EFL(%rcx)
         movq    8(%rsp), %rax
@@ -69,25 +63,6 @@ RtlCaptureContext:
         movq    CONTEXT_RAX(%rcx), %rax
         popfq
         .cfi_adjust_cfa_offset -8
-        .cfi_endproc
-        // falls through: the nonvolatile XMM registers, and back to the caller
-
-// VOID RtlpCaptureXmm(PCONTEXT Context): the nonvolatile XMM registers alone, which kernel code never
-// changes: at any depth they still are what the driver had.
-        .globl  RtlpCaptureXmm
-        .type   RtlpCaptureXmm, @function
-RtlpCaptureXmm:
-        .cfi_startproc
-        movaps  %xmm6, CONTEXT_XMM0 + 0x60(%rcx)
-        movaps  %xmm7, CONTEXT_XMM0 + 0x70(%rcx)
-        movaps  %xmm8, CONTEXT_XMM0 + 0x80(%rcx)
-        movaps  %xmm9, CONTEXT_XMM0 + 0x90(%rcx)
-        movaps  %xmm10, CONTEXT_XMM0 + 0xA0(%rcx)
-        movaps  %xmm11, CONTEXT_XMM0 + 0xB0(%rcx)
-        movaps  %xmm12, CONTEXT_XMM0 + 0xC0(%rcx)
-        movaps  %xmm13, CONTEXT_XMM0 + 0xD0(%rcx)
-        movaps  %xmm14, CONTEXT_XMM0 + 0xE0(%rcx)
-        movaps  %xmm15, CONTEXT_XMM0 + 0xF0(%rcx)
         ret
         .cfi_endproc
 
@@ -96,23 +71,8 @@ RtlpCaptureXmm:
         .globl  RtlpRestoreContext
         .type   RtlpRestoreContext, @function
 RtlpRestoreContext:
+        fxrstor64 CONTEXT_FLT(%rcx)
         ldmxcsr CONTEXT_MXCSR(%rcx)
-        movaps  CONTEXT_XMM0(%rcx), %xmm0
-        movaps  CONTEXT_XMM0 + 0x10(%rcx), %xmm1
-        movaps  CONTEXT_XMM0 + 0x20(%rcx), %xmm2
-        movaps  CONTEXT_XMM0 + 0x30(%rcx), %xmm3
-        movaps  CONTEXT_XMM0 + 0x40(%rcx), %xmm4
-        movaps  CONTEXT_XMM0 + 0x50(%rcx), %xmm5
-        movaps  CONTEXT_XMM0 + 0x60(%rcx), %xmm6
-        movaps  CONTEXT_XMM0 + 0x70(%rcx), %xmm7
-        movaps  CONTEXT_XMM0 + 0x80(%rcx), %xmm8
-        movaps  CONTEXT_XMM0 + 0x90(%rcx), %xmm9
-        movaps  CONTEXT_XMM0 + 0xA0(%rcx), %xmm10
-        movaps  CONTEXT_XMM0 + 0xB0(%rcx), %xmm11
-        movaps  CONTEXT_XMM0 + 0xC0(%rcx), %xmm12
-        movaps  CONTEXT_XMM0 + 0xD0(%rcx), %xmm13
-        movaps  CONTEXT_XMM0 + 0xE0(%rcx), %xmm14
-        movaps  CONTEXT_XMM0 + 0xF0(%rcx), %xmm15
         movzwl  CONTEXT_SS(%rcx), %eax
         pushq   %rax
         pushq   CONTEXT_RSP(%rcx)

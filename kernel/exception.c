@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+// Joins the exception dispatcher (rtl) with the traps that feed it (ke) and the images it walks (ldr).
+//
+// rtl stands below both; this file, like start.c, stands above all and hands it what it needs.
+//
+// Which faults are offered to handlers: those in driver code, and those in rtl's own code, which works
+// on its caller's memory and holds nothing (RtlCopyMemory and its like). A fault anywhere else in the
+// kernel happened while locks were held or lists half changed; to unwind from there would leave them so,
+// and the fault is reported instead. What the kernel means to raise, it raises by RtlRaiseStatus.
+#include "ldr.h"
+#include "mm.h"
+#include "rtl.h"
+
+VOID KiInitializeExceptions(VOID);
+
+extern const UCHAR KernelTextStart[], KernelTextEnd[], RtlTextStart[], RtlTextEnd[];
+
+static BOOLEAN KiIsWithin(ULONG_PTR Address, const UCHAR *Start, const UCHAR *End)
+{
+    return Address - (ULONG_PTR)Start < (ULONG_PTR)(End - Start);
+}
+
+static BOOLEAN KiMayRaise(ULONG_PTR Pc)
+{
+    return !KiIsWithin(Pc, KernelTextStart, KernelTextEnd) || KiIsWithin(Pc, RtlTextStart, RtlTextEnd);
+}
+
+// ke's exception routine: returns only when nobody took the exception.
+static VOID KiDispatchException(PEXCEPTION_RECORD Exception, PKTRAP_FRAME Frame)
+{
+    CONTEXT Context;
+
+    if (!KiMayRaise(TRAP_PC(Frame)))
+        return;
+    KeContextFromTrapFrame(Frame, &Context);
+    if (RtlDispatchException(Exception, &Context))
+        KeContinue(&Context);
+}
+
+// What software raised and nobody took.
+static VOID KiUnhandledException(PEXCEPTION_RECORD Exception, PCONTEXT Context)
+{
+    KTRAP_FRAME Frame;
+
+    RtlZeroMemory(&Frame, sizeof(Frame));
+    KeContextToTrapFrame(Context, &Frame);
+    KeExceptionNotHandled(Exception, &Frame);
+}
+
+static BOOLEAN KiFindImage(ULONG_PTR Address, PRTL_IMAGE Image)
+{
+    PLDR_DRIVER Driver = LdrDriverOfAddress(Address);
+
+    if (Driver == NULL)
+        return FALSE;
+    Image->Base = Driver->Base;
+    Image->Size = Driver->Size;
+    Image->FunctionTable = Driver->FunctionTable;
+    Image->FunctionCount = Driver->FunctionTable != NULL ? Driver->FunctionCount : 0;
+    return TRUE;
+}
+
+VOID KiInitializeExceptions(VOID)
+{
+    const RTL_PLATFORM Platform = {
+        .SafeCopy = KeSafeCopy,
+        .FindImage = KiFindImage,
+        .Unhandled = KiUnhandledException,
+        .UserLimit = MmUserProbeAddress,
+    };
+
+    RtlInitializeExceptions(&Platform);
+    KeExceptionRoutine = KiDispatchException;
+}
