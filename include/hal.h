@@ -44,14 +44,14 @@ VOID HalFreeMessageVector(ULONG Vector);
 BOOLEAN HalEnableSystemInterrupt(ULONG Vector, KIRQL Irql, KINTERRUPT_MODE Mode);
 VOID HalDisableSystemInterrupt(ULONG Vector, KIRQL Irql);
 
-// Called by ke around the service routines of Vector, interrupts disabled.
-// Begin comes first, whatever is to become of the vector; FALSE means that it was spurious or hal's
-// own business: nothing is to be run and nothing to be ended. After TRUE comes End or (i386) Hold.
+// Called by ke around the service routines of Vector, interrupts disabled. Begin returns FALSE when
+// it was spurious or hal's own business: nothing is to be run and nothing to be ended.
 BOOLEAN HalBeginSystemInterrupt(ULONG Vector);
 VOID HalEndSystemInterrupt(ULONG Vector);
 
-// i386: Vector arrived at or below the current IRQL. The line is masked and acknowledged; ke keeps
-// it pending. When it is replayed, ke runs the routines without Begin and End, then calls Resume.
+// i386: Vector arrived at or below the current IRQL. Instead of Begin, ke calls Hold, which
+// acknowledges it and masks its line, and keeps it pending. When it is replayed, ke runs the
+// routines without Begin and End, and then calls Resume.
 VOID HalHoldInterrupt(ULONG Vector);
 VOID HalResumeInterrupt(ULONG Vector);
 
@@ -60,9 +60,9 @@ VOID HalResumeInterrupt(ULONG Vector);
 // caller to see to.
 VOID HalRequestSoftwareInterrupt(KIRQL Irql);
 
-// 8259 input Irq arrived through its own vector (0x20.. on i386, HAL's choice on amd64): masks and
-// acknowledges it, and returns the system vector that stands for it, 0 when spurious.
-// ke then requests that vector (amd64: HalRequestVector; i386: treats it as arrived).
+// 8259 input Irq arrived through its own vector (LEGACY_VECTOR_BASE + Irq): masks and acknowledges
+// it, and returns the system vector that stands for it, 0 when spurious. ke then requests that
+// vector (amd64: HalRequestVector; i386: treats it as held, and so calls Resume when it has run).
 ULONG HalAcknowledgeLegacyInterrupt(ULONG Irq);
 VOID HalRequestVector(ULONG Vector);
 
@@ -75,7 +75,6 @@ VOID HalDescribeVector(ULONG Vector, char *Buffer, SIZE_T Size);  // "GSI 11 lev
 // The vector at which the periodic clock arrives once started.
 extern ULONG HalClockVector;
 VOID HalStartClock(VOID);
-VOID HalAcknowledgeClock(VOID);  // the timer's own acknowledgement, if it has one
 
 ULONG64 HalQueryCounter(VOID);               // monotonic; TSC where usable
 extern ULONG64 HalCounterFrequency;          // Hz

@@ -33,8 +33,10 @@ static VOID KiAttachScreen(const LOADER_DISPLAY *Display)
     if (Display->Type != LoaderDisplayFramebuffer)
         return;
     PVOID Mapping = MmMapPhysical(Display->Base, Length, MM_READ | MM_WRITE, MmWriteCombined);
+    SIZE_T ShadowPages = BYTES_TO_PAGES(HalFramebufferShadowSize(Display));
+    PVOID Shadow = ShadowPages != 0 ? MmAllocatePoolPages(MmRegionNonPagedPool, ShadowPages) : NULL;
     if (Mapping != NULL)
-        HalAttachFramebuffer(Display, Mapping, NULL);
+        HalAttachFramebuffer(Display, Mapping, Shadow);
 }
 
 DECLSPEC_NORETURN VOID NTAPI KiSystemStartup(PLOADER_BLOCK Block)

@@ -22,6 +22,7 @@
 #define APIC_ENABLED     1u
 #define FADT_TIMER_WIDE  (1u << 8)
 #define FADT_HAS_RESET   (1u << 10)
+#define FADT_REDUCED     (1u << 20)
 
 typedef struct _ACPI_VIEW {
     const UCHAR *Data;
@@ -193,6 +194,8 @@ static VOID AcpiParseFadt(HALP_ACPI *Acpi, ACPI_VIEW Fadt)
     Acpi->BootFlags = Acpi->FadtRevision >= 3 ? (USHORT)AcpiField(Fadt, 109, 2) : ACPI_BOOT_8042;
     Acpi->Pm1aControl = AcpiBlock(Fadt, 64, 172);
     Acpi->Pm1bControl = AcpiBlock(Fadt, 68, 184);
+    if (Flags & FADT_REDUCED)
+        Acpi->SleepControl = AcpiRegister(Fadt, 244);
     if (Flags & FADT_HAS_RESET)
         Acpi->Reset = AcpiRegister(Fadt, 116);
     Acpi->ResetValue = (UCHAR)AcpiField(Fadt, 128, 1);

@@ -87,6 +87,7 @@ typedef struct _HALP_ACPI {
     ULONG PmTimerPort;    // 0: none
     BOOLEAN PmTimerWide;  // 32 bits, else 24
     ACPI_REGISTER Pm1aControl, Pm1bControl;
+    ACPI_REGISTER SleepControl;  // instead of PM1 where the ACPI hardware is reduced
     ACPI_REGISTER Reset;
     UCHAR ResetValue;
     ULONG64 DsdtAddress;

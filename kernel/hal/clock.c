@@ -71,11 +71,6 @@ VOID HalStartClock(VOID)
     HalpApicWrite(APIC_TIMER_INITIAL, (ULONG)(HalpApicTimerFrequency / CLOCK_RATE));
 }
 
-VOID HalAcknowledgeClock(VOID)
-{
-    HalpCounterTick();
-}
-
 VOID HalpClockReport(VOID)
 {
     KdPrintf("clock: %u Hz by %s", CLOCK_RATE, HalpClockName);

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 // counter.c: a monotonic counter of known frequency.
 //
-// The counter is the TSC. Its frequency comes from CPUID where the processor or the hypervisor
-// tells, and is measured otherwise, against the first that exists of: ACPI's PM timer, the HPET,
-// the PIT's channel 2. A processor without a TSC has the reference itself as counter, extended to
-// 64 bits in software.
+// The counter is the TSC, which boot/ insists on. Its frequency comes from CPUID where the
+// processor or the hypervisor tells, and is measured otherwise, against the first that exists of:
+// ACPI's PM timer, the HPET, the PIT's channel 2.
 //
 // Measuring. The reference is read until it changes, and the counter is read before and after, so
 // that each sample knows how wrong it can be: by the time between the two. From a first sample on,
@@ -17,7 +16,6 @@
 // Observability: `hwinfo` names the source.
 #include "halp.h"
 
-#define CPUID_TSC            (1u << 4)
 #define CPUID_HYPERVISOR     (1u << 31)
 #define HYPERVISOR_BASE      0x40000000u
 #define HYPERVISOR_FREQUENCY 0x40000010u
@@ -45,7 +43,6 @@
 
 ULONG64 HalCounterFrequency;
 static const char *HalpCounterSource = "nothing";
-static BOOLEAN HalpTscUsable;
 static HALP_REFERENCE HalpReference;
 
 // ---- references ---------------------------------------------------------------------------------
@@ -232,11 +229,6 @@ static ULONG64 HalpProcessorFrequency(VOID)
 // have times.
 VOID HalpEarlyCounter(VOID)
 {
-    ULONG Registers[4];
-    KiCpuid(1, 0, Registers);
-    HalpTscUsable = (Registers[3] & CPUID_TSC) != 0;
-    if (!HalpTscUsable)
-        return;
     HalpCounterSource = "the hypervisor";
     HalCounterFrequency = HalpHypervisorFrequency();
     if (HalCounterFrequency == 0) {
@@ -250,7 +242,7 @@ VOID HalpInitializeCounter(VOID)
     BOOLEAN Found = HalpFindReference();
     if (HalCounterFrequency == 0 && Found) {
         HalpCounterSource = HalpReference.Name;
-        HalCounterFrequency = HalpTscUsable ? HalpMeasureUntilAgreed() : HalpReference.Frequency;
+        HalCounterFrequency = HalpMeasureUntilAgreed();
     }
     if (HalCounterFrequency == 0) {
         HalpCounterSource = "a guess";  // no timer at all: any number keeps the kernel alive
@@ -259,31 +251,9 @@ VOID HalpInitializeCounter(VOID)
 }
 
 // ---- use ----------------------------------------------------------------------------------------
-// The reference as a 64-bit counter: what it has moved on since the last look is added up.
-static ULONG64 HalpExtendReference(VOID)
-{
-    static ULONG64 Total, Last;
-    static HALP_LOCK Lock;
-    if (HalpReference.Read == NULL)
-        return 0;
-    BOOLEAN Enabled = HalpAcquireLock(&Lock);
-    ULONG64 Now = HalpReference.Read();
-    Total += (Now - Last) & HalpReference.Mask;
-    Last = Now;
-    ULONG64 Result = Total;
-    HalpReleaseLock(&Lock, Enabled);
-    return Result;
-}
-
 ULONG64 HalQueryCounter(VOID)
 {
-    return HalpTscUsable ? KiReadTsc() : HalpExtendReference();
-}
-
-VOID HalpCounterTick(VOID)
-{
-    if (!HalpTscUsable)
-        HalpExtendReference();
+    return KiReadTsc();
 }
 
 // Before the counter has a frequency, a write to the diagnostic port stands for about a
@@ -308,7 +278,6 @@ VOID HalStallExecution(ULONG Microseconds)
 
 VOID HalpCounterReport(VOID)
 {
-    KdPrintf("time: %s, %llu Hz by %s", HalpTscUsable ? "TSC" : HalpReference.Name,
-             HalCounterFrequency, HalpCounterSource);
-    KdPrintf(", reference: %s\n", HalpReference.Name != NULL ? HalpReference.Name : "none");
+    KdPrintf("time: TSC at %llu Hz by %s, reference: %s\n", HalCounterFrequency, HalpCounterSource,
+             HalpReference.Name != NULL ? HalpReference.Name : "none");
 }

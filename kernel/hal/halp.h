@@ -190,7 +190,6 @@ typedef struct _HALP_SPAN {
 
 VOID HalpEarlyCounter(VOID);
 VOID HalpInitializeCounter(VOID);  // gives the counter its frequency
-VOID HalpCounterTick(VOID);        // at every clock interrupt
 // Measures until it is exact, or as long as Longest allows. FALSE: the reference does not count.
 BOOLEAN HalpMeasure(const HALP_REFERENCE *Reference, HALP_SPAN Longest, HALP_SPAN *Result);
 VOID HalpInitializeClock(VOID);

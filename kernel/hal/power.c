@@ -9,6 +9,8 @@
 #define PM1_SLEEP_TYPE(t)   ((USHORT)(((t)&7u) << 10))
 #define PM1_SLEEP_TYPE_MASK 0x1C00u
 #define PM1_SLEEP_ENABLE    0x2000u
+#define SLEEP_TYPE(t)       ((UCHAR)(((t)&7u) << 2))
+#define SLEEP_ENABLE        0x20u
 
 #define RESET_CONTROL     0xCF9u
 #define RESET_FULL        0x06u  // after 0x02: hard reset
@@ -30,34 +32,36 @@ VOID HalExitEmulator(ULONG Port, ULONG Value)
     KiOutByte((USHORT)Port, (UCHAR)Value);
 }
 
-// ---- reset --------------------------------------------------------------------------------------
-static VOID HalpResetByPci(ULONG64 Where, UCHAR Value)
+// ---- registers that firmware names --------------------------------------------------------------
+static VOID HalpWritePciRegister(ULONG64 Where, UCHAR Value)
 {
     HalWritePci(0, (ULONG)(Where >> 32) & 0x1F, (ULONG)(Where >> 16) & 7, (ULONG)Where & 0xFF,
                 &Value, 1);
 }
 
-static VOID HalpResetByMemory(ULONG64 Where, UCHAR Value)
+static VOID HalpWriteMemory(ULONG64 Where, UCHAR Value)
 {
     volatile UCHAR *Register = HalMapPhysical(Where, 1, FALSE);
     if (Register != NULL)
         *Register = Value;
 }
 
-static VOID HalpResetByAcpi(VOID)
+// Writes an eight-bit register of ACPI's, wherever it is, and waits for what it does.
+static VOID HalpWriteAcpiRegister(const ACPI_REGISTER *Register, UCHAR Value)
 {
-    ULONG64 Where = HalpAcpi.Reset.Address;
+    ULONG64 Where = Register->Address;
     if (Where == 0)
         return;
-    if (HalpAcpi.Reset.Space == ACPI_SPACE_IO && Where <= 0xFFFF)
-        KiOutByte((USHORT)Where, HalpAcpi.ResetValue);
-    else if (HalpAcpi.Reset.Space == ACPI_SPACE_MEMORY)
-        HalpResetByMemory(Where, HalpAcpi.ResetValue);
-    else if (HalpAcpi.Reset.Space == ACPI_SPACE_PCI)
-        HalpResetByPci(Where, HalpAcpi.ResetValue);
+    if (Register->Space == ACPI_SPACE_IO && Where <= 0xFFFF)
+        KiOutByte((USHORT)Where, Value);
+    else if (Register->Space == ACPI_SPACE_MEMORY)
+        HalpWriteMemory(Where, Value);
+    else if (Register->Space == ACPI_SPACE_PCI)
+        HalpWritePciRegister(Where, Value);
     HalStallExecution(SETTLE_TIME);
 }
 
+// ---- reset --------------------------------------------------------------------------------------
 static VOID HalpResetByChipset(VOID)
 {
     UCHAR Control = KiInByte(RESET_CONTROL) & (UCHAR)~RESET_FULL;
@@ -81,7 +85,7 @@ static DECLSPEC_NORETURN VOID HalpTripleFault(VOID)
 DECLSPEC_NORETURN VOID HalReboot(VOID)
 {
     KiCli();
-    HalpResetByAcpi();
+    HalpWriteAcpiRegister(&HalpAcpi.Reset, HalpAcpi.ResetValue);
     HalpResetByChipset();
     if (HalpKeyboardController(I8042_PULSE_RESET))
         HalStallExecution(SETTLE_TIME);
@@ -118,7 +122,10 @@ static VOID HalpWriteSleep(USHORT Port, UCHAR Type)
 static VOID HalpPowerOffByAcpi(VOID)
 {
     USHORT Pm1a = HalpPm1Port(&HalpAcpi.Pm1aControl);
-    if (!HalpAcpi.HasS5 || Pm1a == 0)
+    if (!HalpAcpi.HasS5)
+        return;
+    HalpWriteAcpiRegister(&HalpAcpi.SleepControl, SLEEP_TYPE(HalpAcpi.S5TypeA) | SLEEP_ENABLE);
+    if (Pm1a == 0)
         return;
     HalpEnterAcpiMode(Pm1a);
     HalpWriteSleep(Pm1a, HalpAcpi.S5TypeA);

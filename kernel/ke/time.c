@@ -59,7 +59,6 @@ VOID KiClockInterrupt(KI_VECTOR *Vector, PKTRAP_FRAME Frame)
 {
     PKPRCB Prcb = KeGetCurrentPrcb();
 
-    HalAcknowledgeClock();
     Prcb->ClockTicks++;
     if (Prcb->ProcessorNumber == 0) {
         ULONG64 Ticks = KeSystemUptime() / HAL_CLOCK_INCREMENT;
