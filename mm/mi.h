@@ -255,6 +255,16 @@ FORCEINLINE VOID MiRelease(PKSPIN_LOCK Lock, KIRQL OldIrql)
 }
 
 VOID MiInitializePfnDatabase(VOID);
+// Locked: MiPfnLock, for all of these.
+VOID MiPushPage(MI_PAGE_LIST *List, PFN_NUMBER Page);
+VOID MiUnlinkPage(MI_PAGE_LIST *List, PFN_NUMBER Page);
+PFN_NUMBER MiPopPage(MI_PAGE_LIST *List);                    // Fails: MM_NO_PAGE
+VOID MiMakeActive(MI_PROCESSOR *Processor, PFN_NUMBER Page); // one reference, no flags
+VOID MiReturnPage(PFN_NUMBER Page);                          // active, back to the free list
+VOID MiDrainCache(MI_PROCESSOR *Processor, ULONG Keep);
+BOOLEAN MiGrowFreeList(VOID); // the next untouched chunk; FALSE: there is none
+BOOLEAN MiPopulateRun(PFN_NUMBER First, PFN_NUMBER Count); // its pages are active then, or FALSE
+
 BOOLEAN MiIsChunkPopulated(PFN_NUMBER Chunk); // IRQL: any
 BOOLEAN MiIsInDatabase(PFN_NUMBER Page);      // IRQL: any; does the page have an entry?
 VOID MiSetPageState(PFN_NUMBER Page, MI_PAGE_STATE State); // the only writer of MMPFN.State

@@ -39,8 +39,6 @@ PFN_NUMBER MiUntouched[MiPageStates];
 MI_PROCESSOR *MiProcessors[MAXIMUM_PROCESSORS];
 MI_PROCESSOR MiBootProcessor;
 
-static PFN_NUMBER MiGrowChunk; // chunks from here up have been tried
-
 // ---- states -------------------------------------------------------------------------------------
 #define TO(State) (1u << MiPage##State)
 static const UCHAR MiLegalStates[MiPageStates] = {
@@ -83,6 +81,18 @@ FORCEINLINE VOID MiChangeState(MI_PROCESSOR *Processor, PMMPFN Pfn, PFN_NUMBER P
     Processor->Count[State]++;
 }
 
+#define PFN_WORD_IN_USE (1u | (ULONG)MiPageActive << 16) // ReferenceCount 1, active, no flags
+
+// IRQL: DISPATCH_LEVEL.
+VOID MiMakeActive(MI_PROCESSOR *Processor, PFN_NUMBER Page)
+{
+    PMMPFN Pfn = MiPfn(Page);
+    MiChangeState(Processor, Pfn, Page, MiPageActive);
+    Pfn->u3.Word = PFN_WORD_IN_USE;
+    Pfn->u2.ShareCount = 1;
+    Pfn->PteAddress = NULL;
+}
+
 VOID MiSetPageState(PFN_NUMBER Page, MI_PAGE_STATE State)
 {
     MiChangeState(MiCurrentProcessor(), MiPfn(Page), Page, State);
@@ -108,7 +118,7 @@ MI_PAGE_STATE MiQueryPageState(PFN_NUMBER Page)
 
 // ---- lists --------------------------------------------------------------------------------------
 // Locked: MiPfnLock. The state is the caller's business.
-static VOID MiPushPage(MI_PAGE_LIST *List, PFN_NUMBER Page)
+VOID MiPushPage(MI_PAGE_LIST *List, PFN_NUMBER Page)
 {
     PMMPFN Pfn = MiPfn(Page);
     Pfn->u1.Flink = List->Head;
@@ -119,7 +129,7 @@ static VOID MiPushPage(MI_PAGE_LIST *List, PFN_NUMBER Page)
     List->Count++;
 }
 
-static VOID MiUnlinkPage(MI_PAGE_LIST *List, PFN_NUMBER Page)
+VOID MiUnlinkPage(MI_PAGE_LIST *List, PFN_NUMBER Page)
 {
     PMMPFN Pfn = MiPfn(Page);
     PFN_NUMBER Next = Pfn->u1.Flink, Previous = Pfn->u2.Blink;
@@ -135,7 +145,7 @@ static VOID MiUnlinkPage(MI_PAGE_LIST *List, PFN_NUMBER Page)
     List->Count--;
 }
 
-static PFN_NUMBER MiPopPage(MI_PAGE_LIST *List)
+PFN_NUMBER MiPopPage(MI_PAGE_LIST *List)
 {
     PFN_NUMBER Page = List->Head;
     if (Page == MI_LIST_END)
@@ -147,124 +157,12 @@ static PFN_NUMBER MiPopPage(MI_PAGE_LIST *List)
     return Page;
 }
 
-// ---- populating ---------------------------------------------------------------------------------
-typedef struct _MI_CHUNK_SUPPLY {
-    PFN_NUMBER Next, End; // the chunk's own pages not yet looked at
-    BOOLEAN Foreign;      // take from the free list instead
-} MI_CHUNK_SUPPLY;
-
-static PFN_NUMBER MiTakeForeignPage(VOID)
+VOID MiReturnPage(PFN_NUMBER Page)
 {
-    PFN_NUMBER Page = MiPopPage(&MiFreeList);
-    if (Page == MM_NO_PAGE)
-        return Page;
-    MiSetPageState(Page, MiPageActive);
-    MiPfn(Page)->u3.ReferenceCount = 1;
-    MiPfn(Page)->u2.ShareCount = 1;
-    MiPfn(Page)->u3.Fixed = 1;
-    return Page;
-}
-
-static PFN_NUMBER MiSupplyChunkPage(PVOID Context)
-{
-    MI_CHUNK_SUPPLY *Supply = Context;
-    if (Supply->Foreign)
-        return MiTakeForeignPage();
-    while (Supply->Next < Supply->End)
-        if (MiRamState(Supply->Next++) == MiPageFree)
-            return Supply->Next - 1;
-    return MM_NO_PAGE;
-}
-
-static BOOLEAN MiMapDatabasePage(ULONG_PTR Address, MI_CHUNK_SUPPLY *Supply)
-{
-    if (!MiEnsureTables(Address, MiSupplyChunkPage, Supply))
-        return FALSE;
-    PFN_NUMBER Page = MiSupplyChunkPage(Supply);
-    if (Page == MM_NO_PAGE)
-        return FALSE;
-    MiMapPages((PVOID)Address, Page, 1, MM_READ | MM_WRITE, MmCached);
-    memset((PVOID)Address, 0, PAGE_SIZE);
-    MiPfnPages++;
-    return TRUE;
-}
-
-static VOID MiEnterPage(PFN_NUMBER Page, MI_PAGE_STATE State, BOOLEAN Taken)
-{
-    PMMPFN Pfn = MiPfn(Page);
-    if (State == MiPageNone)
-        return;
-    MiUntouched[State]--;
-    if (State == MiPageFree && !Taken) {
-        MiSetPageState(Page, MiPageFree);
-        MiPushPage(&MiFreeList, Page);
-        return;
-    }
-    MiSetPageState(Page, Taken ? MiPageActive : State);
-    if (Pfn->u3.State == MiPageActive) {
-        Pfn->u3.ReferenceCount = 1;
-        Pfn->u2.ShareCount = 1;
-        Pfn->u3.Fixed = Taken;
-    }
-}
-
-// Free pages go onto the list in ascending order: the highest comes out first.
-static VOID MiEnterChunk(PFN_NUMBER First, const MI_CHUNK_SUPPLY *Supply)
-{
-    PFN_NUMBER Taken = Supply->Foreign ? First : Supply->Next;
-    PFN_NUMBER End = First + MI_CHUNK_PAGES;
-    for (ULONG i = 0; i < MiRamCount && MiRam[i].First < End; i++) {
-        PFN_NUMBER Page = MiRam[i].First > First ? MiRam[i].First : First;
-        PFN_NUMBER Stop = MiRam[i].End < End ? MiRam[i].End : End;
-        for (; Page < Stop; Page++)
-            MiEnterPage(Page, MiRam[i].State, Page < Taken);
-    }
-}
-
-// Locked: MiPfnLock. Fails only for Foreign, when the free list has fewer than MI_FOREIGN_PAGES,
-// and for a chunk with fewer than MI_CHUNK_MINIMUM free pages of its own.
-#define MI_FOREIGN_PAGES (MI_CHUNK_DATABASE_PAGES + MI_SELF_MAP_LEVELS)
-
-static BOOLEAN MiPopulateChunk(PFN_NUMBER Chunk, BOOLEAN Foreign)
-{
-    PFN_NUMBER First = Chunk * MI_CHUNK_PAGES;
-    MI_CHUNK_SUPPLY Supply = {First, First + MI_CHUNK_PAGES, Foreign};
-    ULONG_PTR Address = (ULONG_PTR)MiPfn(First);
-    ULONG Own = MiCountRam(First, First + MI_CHUNK_PAGES, MiPageFree);
-
-    if (Foreign ? MiFreeList.Count < MI_FOREIGN_PAGES : Own < MI_CHUNK_MINIMUM)
-        return FALSE;
-    for (ULONG i = 0; i < MI_CHUNK_DATABASE_PAGES; i++)
-        if (!MiMapDatabasePage(Address + i * PAGE_SIZE, &Supply))
-            KiBugCheck(NO_PAGES_AVAILABLE, Chunk, Own, MiFreeList.Count, 0, NULL,
-                       "A chunk of RAM could not hold its own page descriptions.");
-    MiEnterChunk(First, &Supply);
-    return TRUE;
-}
-
-// The highest chunk below Chunk that has free RAM in the RAM table; none: MM_NO_PAGE.
-static PFN_NUMBER MiChunkBelow(PFN_NUMBER Chunk)
-{
-    for (ULONG i = MiRamCount; i-- != 0;) {
-        if (MiRam[i].State != MiPageFree || MI_CHUNK_OF(MiRam[i].First) >= Chunk)
-            continue;
-        PFN_NUMBER Last = MI_CHUNK_OF(MiRam[i].End - 1);
-        return Last < Chunk ? Last : Chunk - 1;
-    }
-    return MM_NO_PAGE;
-}
-
-// Locked: MiPfnLock. Puts the next untouched chunk's pages onto the free list. FALSE: there is
-// none.
-static BOOLEAN MiGrowFreeList(VOID)
-{
-    PFN_NUMBER Chunk;
-    while ((Chunk = MiChunkBelow(MiGrowChunk)) != MM_NO_PAGE) {
-        MiGrowChunk = Chunk;
-        if (!MiIsChunkPopulated(Chunk) && MiPopulateChunk(Chunk, FALSE))
-            return TRUE;
-    }
-    return FALSE;
+    MiSetPageState(Page, MiPageFree);
+    MiPfn(Page)->u3.Word = (ULONG)MiPageFree << 16;
+    MiPfn(Page)->PteAddress = NULL;
+    MiPushPage(&MiFreeList, Page);
 }
 
 // ---- one page -----------------------------------------------------------------------------------
@@ -298,7 +196,7 @@ static BOOLEAN MiRefillCache(MI_PROCESSOR *Processor)
     return Processor->CacheCount != 0;
 }
 
-static VOID MiDrainCache(MI_PROCESSOR *Processor, ULONG Keep)
+VOID MiDrainCache(MI_PROCESSOR *Processor, ULONG Keep)
 {
     while (Processor->CacheCount > Keep) {
         PFN_NUMBER Page = Processor->Cache[--Processor->CacheCount];
@@ -320,18 +218,6 @@ static PFN_NUMBER MiTakeFreePage(MI_PROCESSOR *Processor)
     if (Processor->CacheCount == 0 && !MiRefillCache(Processor))
         return MM_NO_PAGE;
     return Processor->Cache[--Processor->CacheCount];
-}
-
-#define PFN_WORD_IN_USE (1u | (ULONG)MiPageActive << 16) // ReferenceCount 1, active, no flags
-
-// IRQL: DISPATCH_LEVEL.
-static VOID MiMakeActive(MI_PROCESSOR *Processor, PFN_NUMBER Page)
-{
-    PMMPFN Pfn = MiPfn(Page);
-    MiChangeState(Processor, Pfn, Page, MiPageActive);
-    Pfn->u3.Word = PFN_WORD_IN_USE;
-    Pfn->u2.ShareCount = 1;
-    Pfn->PteAddress = NULL;
 }
 
 PFN_NUMBER MmAllocatePage(ULONG Flags)
@@ -412,187 +298,6 @@ PFN_NUMBER MmZeroFreePages(PFN_NUMBER Maximum)
             break;
     }
     return Done;
-}
-
-// ---- contiguous pages ---------------------------------------------------------------------------
-// How many pages ending with Page, none below Low, are free. For an untouched chunk the answer
-// reaches to the chunk's or the RAM entry's first page; elsewhere it is one page or none.
-static PFN_NUMBER MiFreeExtent(PFN_NUMBER Page, PFN_NUMBER Low)
-{
-    if (MiIsChunkPopulated(MI_CHUNK_OF(Page))) {
-        PMMPFN Pfn = MiPfn(Page);
-        return (Pfn->u3.State == MiPageFree || Pfn->u3.State == MiPageZeroed) && !Pfn->u3.Cached;
-    }
-    PFN_NUMBER First = Page / MI_CHUNK_PAGES * MI_CHUNK_PAGES;
-    for (ULONG i = 0; i < MiRamCount; i++)
-        if (Page >= MiRam[i].First && Page < MiRam[i].End) {
-            if (MiRam[i].State != MiPageFree)
-                return 0;
-            if (First < MiRam[i].First)
-                First = MiRam[i].First;
-            return Page - (First > Low ? First : Low) + 1;
-        }
-    return 0;
-}
-
-// The highest page below Page that can be free at all: skips holes.
-static PFN_NUMBER MiRamBelow(PFN_NUMBER Page)
-{
-    for (ULONG i = MiRamCount; i-- != 0;)
-        if (MiRam[i].First < Page)
-            return MiRam[i].End < Page ? MiRam[i].End - 1 : Page - 1;
-    return MM_NO_PAGE;
-}
-
-// The highest run of Count free pages in [Low, High]. Position is the first page of the run so far.
-static PFN_NUMBER MiFindRun(PFN_NUMBER Count, PFN_NUMBER Low, PFN_NUMBER High, PFN_NUMBER Boundary)
-{
-    PFN_NUMBER Run = 0, Position = MiRamBelow(High + 1);
-    if (Position == MM_NO_PAGE)
-        return MM_NO_PAGE;
-    for (Position++; Position > Low;) {
-        PFN_NUMBER Extent = MiFreeExtent(Position - 1, Low);
-        if (Extent == 0) {
-            PFN_NUMBER Below = MiRamBelow(Position - 1);
-            if (Below == MM_NO_PAGE)
-                return MM_NO_PAGE;
-            Run = 0;
-            Position = Below + 1;
-            continue;
-        }
-        if (Extent > Count - Run)
-            Extent = Count - Run;
-        Run += Extent;
-        Position -= Extent;
-        if (Run < Count)
-            continue;
-        PFN_NUMBER Edge = Boundary == 0 ? Position : (Position + Count - 1) / Boundary * Boundary;
-        if (Edge <= Position)
-            return Position;
-        Run = Edge - Position; // only what lies below the boundary can be part of the answer
-    }
-    return MM_NO_PAGE;
-}
-
-// Gives every page of the run an entry. FALSE: no pages to hold the entries.
-static BOOLEAN MiPopulateRun(PFN_NUMBER First, PFN_NUMBER Count)
-{
-    for (PFN_NUMBER Chunk = MI_CHUNK_OF(First); Chunk <= MI_CHUNK_OF(First + Count - 1); Chunk++) {
-        while (!MiIsChunkPopulated(Chunk) && !MiPopulateChunk(Chunk, TRUE))
-            if (!MiGrowFreeList())
-                return FALSE;
-    }
-    return TRUE;
-}
-
-static BOOLEAN MiIsRunFree(PFN_NUMBER First, PFN_NUMBER Count)
-{
-    for (PFN_NUMBER i = 0; i < Count; i++)
-        if (MiFreeExtent(First + i, First + i) == 0)
-            return FALSE;
-    return TRUE;
-}
-
-static VOID MiTakeRun(PFN_NUMBER First, PFN_NUMBER Count)
-{
-    MI_PROCESSOR *Processor = MiCurrentProcessor();
-    for (PFN_NUMBER Page = First; Page < First + Count; Page++) {
-        MiUnlinkPage(MiPfn(Page)->u3.State == MiPageFree ? &MiFreeList : &MiZeroedList, Page);
-        MiMakeActive(Processor, Page);
-    }
-}
-
-// Populating may take pages of the very run that was found; then it is searched again. Every round
-// populates a chunk, so this ends.
-static PFN_NUMBER MiTakeContiguous(PFN_NUMBER Count, PFN_NUMBER Low, PFN_NUMBER High,
-                                   PFN_NUMBER Boundary)
-{
-    for (;;) {
-        PFN_NUMBER First = MiFindRun(Count, Low, High, Boundary);
-        if (First == MM_NO_PAGE || !MiPopulateRun(First, Count))
-            return MM_NO_PAGE;
-        if (!MiIsRunFree(First, Count))
-            continue;
-        MiTakeRun(First, Count);
-        return First;
-    }
-}
-
-PFN_NUMBER MiAllocateContiguousPages(PFN_NUMBER Count, PFN_NUMBER Low, PFN_NUMBER High,
-                                     PFN_NUMBER Boundary)
-{
-    if (High > MiHighestPage)
-        High = MiHighestPage;
-    if (Low < MiLowestPage)
-        Low = MiLowestPage;
-    if (Count == 0 || High < Low || Count > High - Low + 1 || (Boundary != 0 && Count > Boundary))
-        return MM_NO_PAGE;
-    KIRQL OldIrql = MiAcquire(&MiPfnLock);
-    PFN_NUMBER First = MiTakeContiguous(Count, Low, High, Boundary);
-    if (First == MM_NO_PAGE && MiCurrentProcessor()->CacheCount != 0) {
-        MiDrainCache(MiCurrentProcessor(), 0);
-        First = MiTakeContiguous(Count, Low, High, Boundary);
-    }
-    MiRelease(&MiPfnLock, OldIrql);
-    return First;
-}
-
-// ---- start --------------------------------------------------------------------------------------
-static VOID MiReleaseKnownPage(PFN_NUMBER Page)
-{
-    MiSetPageState(Page, MiPageFree);
-    MiPfn(Page)->u3.Word = (ULONG)MiPageFree << 16;
-    MiPfn(Page)->PteAddress = NULL;
-    MiPushPage(&MiFreeList, Page);
-}
-
-// Pages [First, End) of one chunk. A chunk without entries just has more free RAM in the RAM table,
-// provided that there is enough of it to be of use.
-static PFN_NUMBER MiReleasePiece(PFN_NUMBER First, PFN_NUMBER End)
-{
-    PFN_NUMBER Base = First / MI_CHUNK_PAGES * MI_CHUNK_PAGES, Count = End - First;
-    if (MiCountRam(First, End, MiPageActive) != Count)
-        return 0;
-    if (MiIsChunkPopulated(MI_CHUNK_OF(First))) {
-        for (PFN_NUMBER Page = First; Page < End; Page++)
-            MiReleaseKnownPage(Page);
-    } else {
-        if (MiCountRam(Base, Base + MI_CHUNK_PAGES, MiPageFree) + Count < MI_CHUNK_MINIMUM)
-            return 0;
-        MiUntouched[MiPageActive] -= Count;
-        MiUntouched[MiPageFree] += Count;
-        if (MiGrowChunk <= MI_CHUNK_OF(First))
-            MiGrowChunk = MI_CHUNK_OF(First) + 1;
-    }
-    MiLoadedPages -= Count;
-    return MiSetRamState(First, End, MiPageFree) ? Count : 0;
-}
-
-PFN_NUMBER MiReleaseLoadedPages(PFN_NUMBER First, PFN_NUMBER Count)
-{
-    PFN_NUMBER Freed = 0, End = First + Count;
-    KIRQL OldIrql = MiAcquire(&MiPfnLock);
-    while (First < End) {
-        PFN_NUMBER Stop = (MI_CHUNK_OF(First) + 1) * MI_CHUNK_PAGES;
-        if (Stop > End)
-            Stop = End;
-        Freed += MiReleasePiece(First, Stop);
-        First = Stop;
-    }
-    MiRelease(&MiPfnLock, OldIrql);
-    return Freed;
-}
-
-VOID INIT_CODE MiInitializePfnDatabase(VOID)
-{
-    MiPfnDatabase = (PMMPFN)MiRegion[MmRegionPfnDatabase].Base;
-    MiGrowChunk = MI_CHUNK_OF(MiHighestPage) + 1;
-    KIRQL OldIrql = MiAcquire(&MiPfnLock);
-    BOOLEAN Grown = MiGrowFreeList();
-    MiRelease(&MiPfnLock, OldIrql);
-    if (!Grown)
-        KiBugCheck(NO_PAGES_AVAILABLE, MiTotalPages, MiUntouched[MiPageFree], 0, 0, NULL,
-                   "There is no free RAM to start with.");
 }
 
 // ---- monitor ------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@
 
 static unsigned char model[PAGES];
 static MI_RANGE range;
-static SIZE_T memory_limit;  // bytes that MiGrowArray may commit in all
+static SIZE_T memory_limit; // bytes that MiGrowArray may commit in all
 
 VOID MiCreateArray(MI_ARRAY *Array, SIZE_T Limit)
 {
@@ -228,7 +228,8 @@ int main(void)
         cmocka_unit_test_setup(a_hole_is_used_before_new_space, start),
         cmocka_unit_test_setup(a_run_across_a_word_boundary_is_found, start),
         cmocka_unit_test_setup(what_is_not_reserved_cannot_be_released, start),
-        cmocka_unit_test_setup(without_memory_for_bits_nothing_is_reserved_and_nothing_breaks, start),
+        cmocka_unit_test_setup(without_memory_for_bits_nothing_is_reserved_and_nothing_breaks,
+                               start),
         cmocka_unit_test_setup(any_sequence_agrees_with_the_model, start),
     };
     return cmocka_run_group_tests_name("mm: address ranges", tests, NULL, finish);
