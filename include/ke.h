@@ -36,6 +36,9 @@ VOID KeStartInterrupts(VOID);
 typedef BOOLEAN KE_PAGE_FAULT_ROUTINE(PKTRAP_FRAME Frame, ULONG_PTR Address, ULONG ErrorCode,
                                       PEXCEPTION_RECORD Exception);
 extern KE_PAGE_FAULT_ROUTINE *KePageFaultRoutine;
+// amd64, registered by mm too: an address that is not canonical was touched. Does not return.
+typedef VOID KE_NON_CANONICAL_ROUTINE(PKTRAP_FRAME Frame, ULONG_PTR Address, BOOLEAN Write);
+extern KE_NON_CANONICAL_ROUTINE *KeNonCanonicalRoutine;
 
 #define PF_PRESENT 1u
 #define PF_WRITE   2u

@@ -137,6 +137,7 @@ VOID INIT_CODE MmInitialize(PLOADER_BLOCK Block)
     MiRemoveIdentityMap();
     MiMapSharedUserData();
     KePageFaultRoutine = MiPageFault;
+    KeNonCanonicalRoutine = MmBugCheckNonCanonical;
     MiReport();
 }
 

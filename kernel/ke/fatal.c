@@ -6,6 +6,8 @@
 // An NMI or a machine check is the hardware's own report, and there is nothing to do but pass it on.
 #include "ki.h"
 
+#define NMI_REASON_UNKNOWN 0x4F4454  // what NT reports when no platform driver knows better
+
 #define MSR_MCG_CAP    0x179
 #define MSR_MCG_CTL    0x17B
 #define MSR_MC_CTL(n)    (0x400 + 4 * (n))
@@ -88,7 +90,7 @@ VOID FASTCALL KiDispatchFatal(PKTRAP_FRAME Frame)
 {
     switch (Frame->Vector) {
     case TRAP_NMI:
-        KiBugCheck(NMI_HARDWARE_FAILURE, 0, 0, 0, 0, Frame, NULL);
+        KiBugCheck(NMI_HARDWARE_FAILURE, NMI_REASON_UNKNOWN, 0, 0, 0, Frame, NULL);
     case TRAP_MACHINE_CHECK:
         KiMachineCheckFault(Frame);
     default:

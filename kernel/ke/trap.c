@@ -15,6 +15,7 @@
 #include "ki.h"
 
 KE_PAGE_FAULT_ROUTINE *KePageFaultRoutine;
+KE_NON_CANONICAL_ROUTINE *KeNonCanonicalRoutine;
 KE_EXCEPTION_ROUTINE *KeExceptionRoutine;
 
 typedef struct _KI_EXCEPTION {

@@ -29,3 +29,6 @@ FORCEINLINE ULONG KiFastFailCode(const KTRAP_FRAME *Frame)
 {
     return (ULONG)Frame->Rcx;
 }
+
+// operand.c: whether the instruction at fault has a memory operand whose address is not canonical.
+BOOLEAN KiNonCanonicalOperand(const KTRAP_FRAME *Frame, ULONG64 *Address, BOOLEAN *Write);

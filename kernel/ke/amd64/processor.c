@@ -173,9 +173,15 @@ PVOID KeGuardPage(VOID)
     return KiBootProcessor.DpcGuard;
 }
 
-// A non-canonical address comes as #GP without the address; NT reports it as an access violation at -1.
+// A pointer that is not canonical is the memory manager's to report, with the address. For what else breaks
+// protection there is none: NT raises an access violation at -1.
 BOOLEAN KiProtectionException(PKTRAP_FRAME Frame, PEXCEPTION_RECORD Exception)
 {
+    ULONG64 Address;
+    BOOLEAN Write;
+
+    if (KeNonCanonicalRoutine != NULL && KiNonCanonicalOperand(Frame, &Address, &Write))
+        KeNonCanonicalRoutine(Frame, Address, Write);
     Exception->ExceptionCode = STATUS_ACCESS_VIOLATION;
     Exception->NumberParameters = 2;
     Exception->ExceptionInformation[0] = 0;
