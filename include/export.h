@@ -17,7 +17,7 @@ typedef struct _EXPORT_ENTRY {
     ULONG IrqlLimit;     // highest IRQL of a caller
     ULONG Flags;         // EXPORT_*
     const char *Source;  // the public document that describes it
-} EXPORT_ENTRY;
+} EXPORT_ENTRY;  // aligned(): without it GCC aligns large constants further and leaves gaps in the table
 
 #ifdef LOOKASIDE_HOST
 #define EXPORT_AS(ExportName, Symbol, Irql, ExportFlags, From)                                     \
@@ -25,7 +25,7 @@ typedef struct _EXPORT_ENTRY {
 #else
 #define EXPORT_AS(ExportName, Symbol, Irql, ExportFlags, From)                                     \
     static const EXPORT_ENTRY Export_##ExportName                                                  \
-        __attribute__((section(".export." #ExportName), used)) = {                                 \
+        __attribute__((section(".export." #ExportName), used, aligned(sizeof(void *)))) = {                                 \
             #ExportName, (const void *)&Symbol, (Irql), (ExportFlags), (From)}
 #endif
 

@@ -66,7 +66,7 @@ typedef struct _KD_COMMAND_ENTRY {
 #else
 #define KD_COMMAND(Identifier, Name, Usage, Routine, Flags)                                        \
     static const KD_COMMAND_ENTRY KdCommand_##Identifier                                           \
-        __attribute__((section(".kdcommand." #Identifier), used)) = {(Name), (Usage), (Routine), (Flags)}
+        __attribute__((section(".kdcommand." #Identifier), used, aligned(sizeof(void *)))) = {(Name), (Usage), (Routine), (Flags)}
 #endif
 
 extern const KD_COMMAND_ENTRY KdCommandTableStart[], KdCommandTableEnd[];
@@ -112,6 +112,6 @@ typedef struct _LEAK_SOURCE_ENTRY {
 #else
 #define LEAK_SOURCE(Identifier, What, Routine)                                                     \
     static const LEAK_SOURCE_ENTRY LeakSource_##Identifier                                         \
-        __attribute__((section(".leaksource." #Identifier), used)) = {(What), (Routine)}
+        __attribute__((section(".leaksource." #Identifier), used, aligned(sizeof(void *)))) = {(What), (Routine)}
 #endif
 extern const LEAK_SOURCE_ENTRY LeakSourceTableStart[], LeakSourceTableEnd[];

@@ -128,12 +128,24 @@ BOOLEAN MmCommitSystemRange(PVOID Base, SIZE_T Pages, ULONG Protection, ULONG Pa
     return TRUE;
 }
 
-VOID MmDecommitSystemRange(PVOID Base, SIZE_T Pages)
+static VOID MiDecommitRun(PVOID Base, SIZE_T Pages)
 {
     PMMPTE Pte = MiPteOf((ULONG_PTR)Base);
     MiUnmapPages(Base, Pages);
     for (SIZE_T i = 0; i < Pages; i++)
         MmFreePage(PTE_FRAME(MiReadPte(Pte + i)));
+}
+
+// Pages that were given back before (a driver's discardable sections) are passed over.
+VOID MmDecommitSystemRange(PVOID Base, SIZE_T Pages)
+{
+    PMMPTE Pte = MiPteOf((ULONG_PTR)Base);
+    for (SIZE_T i = 0, Run; i < Pages; i += Run + 1) {
+        for (Run = 0; i + Run < Pages && (MiReadPte(Pte + i + Run) & PTE_VALID) != 0; Run++)
+            ;
+        if (Run != 0)
+            MiDecommitRun((PUCHAR)Base + (i << PAGE_SHIFT), Run);
+    }
 }
 
 VOID MmProtectSystemRange(PVOID Base, SIZE_T Pages, ULONG Protection)
