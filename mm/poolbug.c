@@ -191,6 +191,9 @@ static DECLSPEC_NORETURN VOID ExpReportForeign(PVOID P, ULONG_PTR Caller)
     if (Region != NULL && (Region->Type == MmRegionPagedPool || Region->Type == MmRegionNonPagedPool
                            || Region->Type == MmRegionNonPagedPoolExecute))
         ExpReportBeyond(Region, P, Caller);
+    if (Address < SYSTEM_RANGE_START)
+        KiBugCheck(BAD_POOL_CALLER, 0x40, Address, (ULONG_PTR)SYSTEM_RANGE_START, 0, NULL,
+                   SAY("%s freed %p, a user-mode address.", ExpNameCode(Caller).Text, P));
     KiBugCheck(BAD_POOL_CALLER, 0x42, Address, 0, 0, NULL,
                SAY("%s freed %p, which is no pool address: it lies in %s.",
                    ExpNameCode(Caller).Text, P, Region != NULL ? Region->Name : "no region"));
@@ -202,9 +205,6 @@ VOID ExpReportBadPointer(PVOID P, ULONG_PTR Caller)
         KiBugCheck(BAD_POOL_CALLER, 0x46, 0, 0, 0, NULL,
                    SAY("%s freed NULL.", ExpNameCode(Caller).Text));
     POOL *Pool = ExpPoolOfAddress((ULONG_PTR)P);
-    if (Pool == NULL && (ULONG_PTR)P < SYSTEM_RANGE_START)
-        KiBugCheck(BAD_POOL_CALLER, 0x40, (ULONG_PTR)P, (ULONG_PTR)SYSTEM_RANGE_START, 0, NULL,
-                   SAY("%s freed %p, a user-mode address.", ExpNameCode(Caller).Text, P));
     if (Pool == NULL)
         ExpReportForeign(P, Caller);
     POOL_PAGE *Page = ExpPageOfOffset(Pool, (ULONG_PTR)P - Pool->Base);

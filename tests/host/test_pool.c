@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Links: mm/pool.c mm/poolpage.c mm/pooltag.c mm/poolbug.c mm/poolquery.c mm/poolcheck.c
-// mm/poolraise.c kernel/rtl/format.c kernel/rtl/utf.c tests/host/fake_mm.c tests/host/fake_ke.c
+// Links: mm/poolraise.c kernel/rtl/format.c kernel/rtl/utf.c tests/host/fake_mm.c
+// Links: tests/host/fake_ke.c
 //
 // The pool keeps its promises: against a model under random operations, at every size, when memory
 // ends, and on four processors at once.

@@ -15,9 +15,11 @@
 #ifdef LOOKASIDE_HOST
 #define LIST  %rdi
 #define ENTRY %rsi
+#define TABLE_FLAGS "aw"                // a position-independent program relocates it
 #else
 #define LIST  %rcx
 #define ENTRY %rdx
+#define TABLE_FLAGS "a"
 #endif
 
         .text
@@ -112,7 +114,7 @@ FirstEntrySList:
         ret
         .size   FirstEntrySList, . - FirstEntrySList
 
-        .section .fixup.table, "a"
+        .section .fixup.table, TABLE_FLAGS
         .balign 8
         .quad   .Lread, .Lfaulted
 
