@@ -42,25 +42,27 @@ static DECLSPEC_NORETURN VOID KiDpcIrqlChanged(PVOID Routine, PVOID Context)
 }
 
 // Takes the first DPC off the queue and copies it, since it may be queued again or freed as soon as it is
-// off. FALSE: the queue is empty. Interrupts are off.
-static BOOLEAN KiTakeDpc(PKPRCB Prcb, KDPC *Copy, PKDPC *Original)
+// off. NULL: the queue is empty, and the drain is over, which whoever queues next must see. Interrupts are
+// off.
+FORCEINLINE PKDPC KiTakeDpc(PKPRCB Prcb, KDPC *Copy)
 {
-    BOOLEAN Taken = FALSE;
+    PKDPC Dpc = NULL;
 
-    KiTakeLock(&Prcb->DpcLock);
-    if (!IsListEmpty(&Prcb->DpcListHead)) {
-        PKDPC Dpc = CONTAINING_RECORD(RemoveHeadList(&Prcb->DpcListHead), KDPC, DpcListEntry);
+    KiTakeLockAs(&Prcb->DpcLock, Prcb);
+    if (IsListEmpty(&Prcb->DpcListHead)) {
+        Prcb->DpcActive = FALSE;
+        Prcb->DpcRequested = FALSE;
+    } else {
+        Dpc = CONTAINING_RECORD(RemoveHeadList(&Prcb->DpcListHead), KDPC, DpcListEntry);
         Copy->DeferredRoutine = Dpc->DeferredRoutine;
         Copy->DeferredContext = Dpc->DeferredContext;
         Copy->SystemArgument1 = Dpc->SystemArgument1;
         Copy->SystemArgument2 = Dpc->SystemArgument2;
-        *Original = Dpc;
         Prcb->DpcQueueDepth--;
         __atomic_store_n(&Dpc->DpcData, NULL, __ATOMIC_RELEASE);
-        Taken = TRUE;
     }
-    KiDropLock(&Prcb->DpcLock);
-    return Taken;
+    KiGiveLock(&Prcb->DpcLock);
+    return Dpc;
 }
 
 VOID KiRetireDpcs(VOID)
@@ -72,7 +74,7 @@ VOID KiRetireDpcs(VOID)
     if (Prcb->DpcActive)
         KiDpcIrqlChanged(Prcb->DpcRoutine, NULL);
     Prcb->DpcActive = TRUE;
-    while (KiTakeDpc(Prcb, &Dpc, &Original)) {
+    while ((Original = KiTakeDpc(Prcb, &Dpc)) != NULL) {
         Prcb->DpcRoutine = (PVOID)(ULONG_PTR)Dpc.DeferredRoutine;
         Prcb->DpcCount++;
         KiSti();
@@ -82,8 +84,6 @@ VOID KiRetireDpcs(VOID)
         KiCli();
     }
     Prcb->DpcRoutine = NULL;
-    Prcb->DpcActive = FALSE;
-    Prcb->DpcRequested = FALSE;
 }
 
 // Sees to it that the queue is drained: at once where the interrupted code may be. Interrupts are off;
@@ -101,25 +101,28 @@ static VOID KiStartDpcs(PKPRCB Prcb, BOOLEAN WereEnabled)
     KiLowerIrql(Irql);
 }
 
-// Whether queueing this DPC asks for a drain now.
-static BOOLEAN KiDpcIsUrgent(const KPRCB *Prcb, const KDPC *Dpc, BOOLEAN Here)
+// Whether a DPC that is not simply urgent asks for a drain now.
+static DECLSPEC_NOINLINE BOOLEAN KiDpcCannotWait(const KPRCB *Prcb, const KDPC *Dpc)
 {
-    if (Prcb->DpcActive || Prcb->DpcRequested)
-        return FALSE;
     if (Prcb->DpcQueueDepth >= MAXIMUM_DPC_DEPTH)
         return TRUE;
-    if (!Here)
+    if (Prcb != KeGetCurrentPrcb())
         return Dpc->Importance == HighImportance || Dpc->Importance == MediumHighImportance;
     return Dpc->Importance != LowImportance || Prcb->DpcRequestRate < MINIMUM_DPC_RATE;
 }
 
-static PKPRCB KiDpcTarget(PKDPC Dpc)
+FORCEINLINE BOOLEAN KiDpcIsUrgent(const KPRCB *Prcb, const KDPC *Dpc)
 {
-    ULONG Number = Dpc->Number;
+    if (Prcb->DpcActive || Prcb->DpcRequested)
+        return FALSE;
+    return (Dpc->Number == 0 && Dpc->Importance != LowImportance) || KiDpcCannotWait(Prcb, Dpc);
+}
 
-    if (Number == 0)
-        return KeGetCurrentPrcb();
-    Number -= MAXIMUM_PROCESSORS;
+// The processor that KeSetTargetProcessorDpc named.
+static DECLSPEC_NOINLINE PKPRCB KiDpcTarget(PKDPC Dpc)
+{
+    ULONG Number = Dpc->Number - MAXIMUM_PROCESSORS;
+
     if (Number >= MAXIMUM_PROCESSORS || KiProcessorBlock[Number] == NULL)
         KiBugCheck(TIMER_OR_DPC_INVALID, 3, (ULONG_PTR)Dpc, Number, 0, NULL,
                    "A DPC was queued for a processor that does not exist.");
@@ -140,13 +143,22 @@ VOID NTAPI KeInitializeDpc(PKDPC Dpc, PKDEFERRED_ROUTINE DeferredRoutine, PVOID 
 }
 EXPORT(KeInitializeDpc, EXPORT_ANY_IRQL, "WDK wdm.h KeInitializeDpc");
 
-static VOID KiLinkDpc(PKPRCB Prcb, PKDPC Dpc)
+// Claims the DPC and links it; FALSE: it is queued already. Under DpcLock.
+FORCEINLINE BOOLEAN KiLinkDpc(PKPRCB Prcb, PKDPC Dpc, PVOID SystemArgument1, PVOID SystemArgument2)
 {
+    PVOID Unqueued = NULL;
+
+    if (!__atomic_compare_exchange_n(&Dpc->DpcData, &Unqueued, (PVOID)Prcb, FALSE, __ATOMIC_ACQUIRE,
+                                     __ATOMIC_RELAXED))
+        return FALSE;
+    Dpc->SystemArgument1 = SystemArgument1;
+    Dpc->SystemArgument2 = SystemArgument2;
     if (Dpc->Importance == HighImportance)
         InsertHeadList(&Prcb->DpcListHead, &Dpc->DpcListEntry);
     else
         InsertTailList(&Prcb->DpcListHead, &Dpc->DpcListEntry);
     Prcb->DpcQueueDepth++;
+    return TRUE;
 }
 
 // KeInsertQueueDpc: queues the DPC with two arguments for its routine.
@@ -155,22 +167,17 @@ static VOID KiLinkDpc(PKPRCB Prcb, PKDPC Dpc)
 BOOLEAN NTAPI KeInsertQueueDpc(PKDPC Dpc, PVOID SystemArgument1, PVOID SystemArgument2)
 {
     BOOLEAN Enabled = KiDisableInterrupts();
-    PKPRCB Prcb = KiDpcTarget(Dpc);
-    PVOID Unqueued = NULL;
+    PKPRCB Prcb = Dpc->Number == 0 ? KeGetCurrentPrcb() : KiDpcTarget(Dpc);
     BOOLEAN Urgent = FALSE, Inserted;
 
-    KiTakeLock(&Prcb->DpcLock);
-    Inserted = __atomic_compare_exchange_n(&Dpc->DpcData, &Unqueued, (PVOID)Prcb, FALSE,
-                                           __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+    KiTakeLockAs(&Prcb->DpcLock, KeGetCurrentPrcb());
+    Inserted = KiLinkDpc(Prcb, Dpc, SystemArgument1, SystemArgument2);
     if (Inserted) {
-        Dpc->SystemArgument1 = SystemArgument1;
-        Dpc->SystemArgument2 = SystemArgument2;
-        KiLinkDpc(Prcb, Dpc);
-        Urgent = KiDpcIsUrgent(Prcb, Dpc, Prcb == KeGetCurrentPrcb());
+        Urgent = KiDpcIsUrgent(Prcb, Dpc);
         if (Urgent)
             Prcb->DpcRequested = TRUE;
     }
-    KiDropLock(&Prcb->DpcLock);
+    KiGiveLock(&Prcb->DpcLock);
     if (Urgent)
         KiStartDpcs(Prcb, Enabled);
     KiRestoreInterrupts(Enabled);

@@ -17,11 +17,16 @@ DECLSPEC_NORETURN VOID NTAPI KiSpinLockAlreadyOwned(PKSPIN_LOCK Lock, ULONG_PTR 
 DECLSPEC_NORETURN VOID NTAPI KiSpinLockNotOwned(PKSPIN_LOCK Lock, ULONG_PTR Caller);
 VOID FASTCALL KiWaitForSpinLock(PKSPIN_LOCK Lock);  // takes it once it is free
 
-FORCEINLINE BOOLEAN KiTryTakeLock(PKSPIN_LOCK Lock)
+FORCEINLINE BOOLEAN KiTryTakeLockAs(PKSPIN_LOCK Lock, PKPRCB Prcb)
 {
     ULONG_PTR Free = 0;
-    return __atomic_compare_exchange_n(Lock, &Free, (ULONG_PTR)KeGetCurrentPrcb(), FALSE,
-                                       __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+    return __atomic_compare_exchange_n(Lock, &Free, (ULONG_PTR)Prcb, FALSE, __ATOMIC_ACQUIRE,
+                                       __ATOMIC_RELAXED);
+}
+
+FORCEINLINE BOOLEAN KiTryTakeLock(PKSPIN_LOCK Lock)
+{
+    return KiTryTakeLockAs(Lock, KeGetCurrentPrcb());
 }
 
 FORCEINLINE VOID KiTakeLock(PKSPIN_LOCK Lock)
@@ -34,6 +39,18 @@ FORCEINLINE VOID KiDropLock(PKSPIN_LOCK Lock)
 {
     if (__builtin_expect(*Lock != (ULONG_PTR)KeGetCurrentPrcb(), 0))
         KiSpinLockNotOwned(Lock, KiReturnAddress());
+    __atomic_store_n(Lock, 0, __ATOMIC_RELEASE);
+}
+
+// For ke's own short sections, where the processor is at hand and nobody else releases.
+FORCEINLINE VOID KiTakeLockAs(PKSPIN_LOCK Lock, PKPRCB Prcb)
+{
+    if (__builtin_expect(!KiTryTakeLockAs(Lock, Prcb), 0))
+        KiWaitForSpinLock(Lock);
+}
+
+FORCEINLINE VOID KiGiveLock(PKSPIN_LOCK Lock)
+{
     __atomic_store_n(Lock, 0, __ATOMIC_RELEASE);
 }
 
