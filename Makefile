@@ -91,10 +91,11 @@ $(OUT)/boot/%.o: boot/%.S $(OUT)/flags
 	@mkdir -p $(@D)
 	$(CC) $(KCFLAGS) -D__ASSEMBLER__ -c $< -o $@
 # boot/'s C is 32-bit code in both images: compiled to 32-bit assembly, then assembled in .code32 into
-# an object of the image's own format (which has no place for 32-bit unwind records).
+# an object of the image's own format (which has no place for 32-bit unwind records, nor for debugging
+# information with 32-bit addresses, which gdb would trip over).
 $(OUT)/boot/%.o: boot/%.c $(OUT)/flags
 	@mkdir -p $(@D)
-	$(CC) $(BCFLAGS) -MT $@ -MF $(OUT)/boot/$*.d -S $< -o $(OUT)/boot/$*.s32
+	$(CC) $(BCFLAGS) $(if $(filter amd64,$(ARCH)),-g0) -MT $@ -MF $(OUT)/boot/$*.d -S $< -o $(OUT)/boot/$*.s32
 	@{ echo '.code32'; grep -v '\.cfi_' $(OUT)/boot/$*.s32; } > $(OUT)/boot/$*.s
 	$(AS) $(if $(filter amd64,$(ARCH)),--64,--32) $(OUT)/boot/$*.s -o $@
 

@@ -42,7 +42,7 @@ class Session:
         self.start = time.monotonic()
         with open(self.errors, "wb") as errors:
             self.process = subprocess.Popen(
-                qemu_command(plan, folder), stderr=errors if plan.batch else None,
+                qemu_command(plan, folder), stderr=errors,
                 stdin=subprocess.DEVNULL if plan.batch else None,
                 stdout=subprocess.PIPE if plan.batch else None,
                 start_new_session=plan.batch)  # so that Ctrl-C reaches us alone
