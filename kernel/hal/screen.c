@@ -315,7 +315,8 @@ static VOID HalpEscapeCharacter(char Character)
         HalpScreen.Escape = EscapeNone;
         HalpRunEscape(Character);
     } else if (Character < ' ') {
-        HalpScreen.Escape = EscapeNone;  // a control character ends a broken sequence
+        HalpScreen.Escape = EscapeNone;  // the sequence is broken off
+        HalpPutCharacter(Character);
     }
 }
 

@@ -15,6 +15,11 @@
 #define PAGING_LEVELS            4u
 #define SYSTEM_RANGE_START       0xFFFF080000000000ull
 
+#define LEGACY_VECTOR_BASE 0xC0u
+#define CLOCK_VECTOR       0xD1u
+#define APIC_ERROR_VECTOR  0xE3u
+#define SPURIOUS_VECTOR    0xFFu
+
 #define DIRQL_FIRST 3u
 #define DIRQL_LAST  11u
 
