@@ -59,7 +59,7 @@ static VOID MiSay(const char *Format, ...)
         MiTextLength = sizeof(MiText) - 1;
 }
 
-// "edu.sys+0x1234 EduIsr+0x12 wrote to FFFF... (system PTEs) at DISPATCH_LEVEL"
+// "edu.sys+0x1234 EduIsr+0x12 wrote to 0xFFFF... (system PTEs) at DISPATCH_LEVEL"
 static VOID MiSayWhat(const MI_FAULT *Fault)
 {
     const MM_REGION *Region = MmFindRegion((PVOID)Fault->Address);
@@ -70,9 +70,9 @@ static VOID MiSayWhat(const MI_FAULT *Fault)
     else if (KdSymbolize(Fault->Pc, Who, sizeof(Who)))
         MiSay("%s %s", Who, Fault->Access == ACCESS_WRITE ? "wrote to" : "read from");
     else
-        MiSay("Code at %p, which is in no image, %s", (PVOID)Fault->Pc,
+        MiSay("Code at 0x%llX, which is in no image, %s", (ULONG64)Fault->Pc,
               Fault->Access == ACCESS_WRITE ? "wrote to" : "read from");
-    MiSay(" %p", (PVOID)Fault->Address);
+    MiSay(" 0x%llX", (ULONG64)Fault->Address);
     if (Region != NULL)
         MiSay(" (%s)", Region->Name);
     MiSay(" at %s", KeIrqlName(Fault->Irql));

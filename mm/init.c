@@ -4,8 +4,8 @@
 // boot/ leaves the image in 2 MiB pages that may be written and run, and an identity map of the
 // first gigabyte. When MmInitialize returns, the identity map is gone, the image's text is
 // read-execute, its constants read-only, its data no-execute, and the pages below the boot and
-// the DPC stack are guards. 2 MiB pages stay where one section fills one; elsewhere the image gets a
-// page table.
+// the DPC stack are guards. 2 MiB pages stay where one section fills one; elsewhere the image gets
+// a page table.
 //
 // Order matters and is written down in MmInitialize: each line needs what the lines above it gave.
 #include "mi.h"

@@ -64,12 +64,23 @@ EXPORT_VARIABLE(MmHighestUserAddress, "WDK: MmHighestUserAddress");
 EXPORT_VARIABLE(MmUserProbeAddress, "WDK: ProbeForRead");
 
 // ---- monitor ------------------------------------------------------------------------------------
+// A size in the largest unit of which it is a whole number.
+static VOID MiPrintSize(ULONG64 Bytes)
+{
+    static const char *const Unit[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    ULONG i = 0;
+    for (; i + 1 < RTL_NUMBER_OF(Unit) && Bytes != 0 && Bytes % 1024 == 0; i++)
+        Bytes /= 1024;
+    KdPrintf(" %6llu %-3s", Bytes, Unit[i]);
+}
+
 static VOID MiPrintRegion(const MM_REGION *Region)
 {
     MI_RANGE *Range = MiRangeOf(Region->Type);
-    KdPrintf("  %p-%p %10llu MiB  %s", (PVOID)Region->Base,
-             (PVOID)(Region->Base + Region->Size - 1), (ULONG64)Region->Size >> 20, Region->Name);
-    if (Range != NULL)
+    KdPrintf("  %p-%p", (PVOID)Region->Base, (PVOID)(Region->Base + Region->Size - 1));
+    MiPrintSize(Region->Size);
+    KdPrintf("  %s", Region->Name);
+    if (Range != NULL && Range->Used != 0)
         KdPrintf(", %llu KiB in use", (ULONG64)Range->Used << 2);
     KdPrintf("\n");
 }

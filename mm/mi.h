@@ -35,6 +35,7 @@
 
 // What an invalid entry says; the processor looks at bit 0 alone. Zero: never used.
 #define PTE_SOFT_FREED 0x2ull // was mapped until it was given back; the frame number is still there
+#define PTE_SOFT_HELD  0x8ull // with FREED: the page is still to be freed
 #define PTE_SOFT_GUARD 0x4ull // a guard page: left out on purpose
 
 typedef union _MMPTE {

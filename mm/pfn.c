@@ -301,6 +301,15 @@ PFN_NUMBER MmZeroFreePages(PFN_NUMBER Maximum)
 }
 
 // ---- monitor ------------------------------------------------------------------------------------
+// The frame of the page table that maps the page; system space does not keep it in the entry.
+static PFN_NUMBER MiContainingPage(const MMPFN *Pfn)
+{
+    MI_MAPPING Mapping;
+    if (Pfn->PteAddress == NULL || !MiQueryMapping((ULONG_PTR)Pfn->PteAddress, &Mapping))
+        return Pfn->PteFrame;
+    return Mapping.Valid ? Mapping.Page : 0;
+}
+
 static BOOLEAN MmPfnCommand(const char *Arguments)
 {
     ULONG64 Page;
@@ -317,7 +326,7 @@ static BOOLEAN MmPfnCommand(const char *Arguments)
              (PVOID)Pfn->u2.Blink, Pfn->PteAddress);
     KdPrintf("    reference count %04X    cache type %u    containing page %llX\n",
              Pfn->u3.ReferenceCount, Pfn->u3.CacheType == 0 ? MmCached : Pfn->u3.CacheType - 1u,
-             (ULONG64)Pfn->PteFrame);
+             (ULONG64)MiContainingPage(Pfn));
     KdPrintf("    restore pte %016llX    %s%s%s\n", Pfn->OriginalPte.Long,
              MiPageStateName(Pfn->u3.State), Pfn->u3.Cached ? ", in a processor's cache" : "",
              Pfn->u3.Fixed ? ", fixed" : "");

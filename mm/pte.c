@@ -86,15 +86,23 @@ static BOOLEAN INIT_CODE MiNoExecuteIsOn(VOID)
     return (MiCpuid(0x80000001u, Edx) & 1u << 20) != 0 && (KiReadMsr(MSR_EFER) & EFER_NXE) != 0;
 }
 
-VOID INIT_CODE MiInitializePageTables(VOID)
+// Bits of a physical address. Processors that do not say have 36 where they have PSE-36, and QEMU's
+// that have PAE alone take 32.
+static ULONG INIT_CODE MiPhysicalWidth(VOID)
 {
     ULONG Width = MiCpuid(0x80000008u, Eax) & 0xFF;
+    if (Width == 0)
+        return MiCpuid(1, Edx) & 1u << 17 ? 36 : 32;
+    return Width < 52 ? Width : 52;
+}
+
+VOID INIT_CODE MiInitializePageTables(VOID)
+{
+    ULONG Width = MiPhysicalWidth();
     MiEnableProcessorFeatures();
     MiNoExecute = MiNoExecuteIsOn() ? PTE_NX : 0;
     MiGlobal = MiCpuid(1, Edx) & 1u << 13 ? PTE_GLOBAL : 0;
-    if (Width == 0)
-        Width = 36; // PAE before processors said so
-    MiPhysicalLimit = (PFN_NUMBER)((1ull << (Width < 52 ? Width : 52)) >> PAGE_SHIFT);
+    MiPhysicalLimit = (PFN_NUMBER)((1ull << Width) >> PAGE_SHIFT);
     MiBootProcessor.Transient = (PVOID)MM_TRANSIENT_ADDRESS;
     KeInitializeSpinLock(&MiTableLock);
 }

@@ -5,9 +5,9 @@
 // address space, a mapping of a device has address space and no pages of its own. What is reserved
 // belongs to whoever reserved it, so page table entries are written without a lock.
 //
-// Bookkeeping, mm's growing arrays (MI_ARRAY) and the pools' descriptors and records, has a region of its
-// own that is handed out from low to high. Only the range handed out last can be given back, which is
-// what a reservation needs that found no memory.
+// Bookkeeping, mm's growing arrays (MI_ARRAY) and the pools' descriptors and records, has a region
+// of its own that is handed out from low to high. Only the range handed out last can be given back,
+// which is what a reservation needs that found no memory.
 //
 // An entry that is no longer valid keeps its frame number and says that it was freed, or that it is
 // a guard page: the fault routine and `!pte` tell the reader (mm/fault.c).
@@ -42,8 +42,8 @@ static PVOID MiReserveBookkeeping(SIZE_T Pages)
     do
         if (Pages > (Region->Size - (Base - Region->Base)) >> PAGE_SHIFT)
             return NULL;
-    while (!__atomic_compare_exchange_n(&MiBookkeepingNext, &Base, Base + (Pages << PAGE_SHIFT), FALSE,
-                                        __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+    while (!__atomic_compare_exchange_n(&MiBookkeepingNext, &Base, Base + (Pages << PAGE_SHIFT),
+                                        FALSE, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
     return (PVOID)Base;
 }
 
@@ -128,23 +128,23 @@ BOOLEAN MmCommitSystemRange(PVOID Base, SIZE_T Pages, ULONG Protection, ULONG Pa
     return TRUE;
 }
 
-static VOID MiDecommitRun(PVOID Base, SIZE_T Pages)
-{
-    PMMPTE Pte = MiPteOf((ULONG_PTR)Base);
-    MiUnmapPages(Base, Pages);
-    for (SIZE_T i = 0; i < Pages; i++)
-        MmFreePage(PTE_FRAME(MiReadPte(Pte + i)));
-}
-
-// Pages that were given back before (a driver's discardable sections) are passed over.
+// Pages that were given back before (a driver's discardable sections) are passed over. No page is
+// freed before every processor has forgotten how it was mapped.
 VOID MmDecommitSystemRange(PVOID Base, SIZE_T Pages)
 {
     PMMPTE Pte = MiPteOf((ULONG_PTR)Base);
-    for (SIZE_T i = 0, Run; i < Pages; i += Run + 1) {
-        for (Run = 0; i + Run < Pages && (MiReadPte(Pte + i + Run) & PTE_VALID) != 0; Run++)
-            ;
-        if (Run != 0)
-            MiDecommitRun((PUCHAR)Base + (i << PAGE_SHIFT), Run);
+    for (SIZE_T i = 0; i < Pages; i++) {
+        ULONG64 Entry = MiReadPte(Pte + i);
+        if (Entry & PTE_VALID)
+            MiWriteInvalidPte(Pte + i, (Entry & PTE_FRAME_MASK) | PTE_SOFT_FREED | PTE_SOFT_HELD);
+    }
+    MiFlushTlb(Base, Pages);
+    for (SIZE_T i = 0; i < Pages; i++) {
+        ULONG64 Entry = MiReadPte(Pte + i);
+        if ((Entry & PTE_SOFT_HELD) == 0)
+            continue;
+        MiWriteInvalidPte(Pte + i, Entry & ~PTE_SOFT_HELD);
+        MmFreePage(PTE_FRAME(Entry));
     }
 }
 

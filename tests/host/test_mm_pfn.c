@@ -74,6 +74,11 @@ VOID MiZeroPage(PFN_NUMBER Page)
     zeroed_pages++;
 }
 
+BOOLEAN MiQueryMapping(ULONG_PTR Address, MI_MAPPING *Mapping)
+{
+    return FALSE;
+}
+
 MI_RANGE *MiRangeOf(MM_REGION_TYPE Type)
 {
     return NULL;
