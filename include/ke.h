@@ -7,9 +7,9 @@
 #include "kd.h"
 #include "nt/nt.h"
 
-// ---- threads ---------------------------------------------------------------------------------------
-// One thread runs in this slice: the one that started the system. The object exists because drivers and
-// the trap path ask for it; the scheduler's fields come with the scheduler.
+// ---- threads ------------------------------------------------------------------------------------
+// One thread runs in this slice: the one that started the system. The object exists because drivers
+// and the trap path ask for it; the scheduler's fields come with the scheduler.
 typedef struct _KTHREAD {
     DISPATCHER_HEADER Header;
     PVOID StackBase;    // first byte above the stack
@@ -21,18 +21,19 @@ extern PKPRCB KiProcessorBlock[MAXIMUM_PROCESSORS];  // NULL: no such processor
 extern volatile CCHAR KeNumberProcessors;             // exported data
 FORCEINLINE PKTHREAD KiCurrentThread(VOID) { return KeGetCurrentPrcb()->CurrentThread; }
 
-// ---- start -----------------------------------------------------------------------------------------
-// The boot processor's KPCR, descriptor tables and stacks; after it traps are reported. IF stays off.
+// ---- start --------------------------------------------------------------------------------------
+// The boot processor's KPCR, descriptor tables and stacks; after it traps are reported. IF stays
+// off.
 VOID KeInitializeProcessor(PVOID BootStackLimit, PVOID BootStackBase);
 // The page below the boot processor's DPC stack, for mm to unmap.
 PVOID KeGuardPage(VOID);
 // Opens interrupts and starts the clock. Needs the HAL. Gives IRQLs that really mask.
 VOID KeStartInterrupts(VOID);
 
-// ---- traps -----------------------------------------------------------------------------------------
-// mm registers its page-fault routine. It returns TRUE when the access can be retried; FALSE when an
-// exception (STATUS_ACCESS_VIOLATION, filled in) is to be raised at the fault. Illegal system accesses
-// do not return. Called with the interrupted code's IRQL in effect.
+// ---- traps --------------------------------------------------------------------------------------
+// mm registers its page-fault routine. It returns TRUE when the access can be retried; FALSE when
+// an exception (STATUS_ACCESS_VIOLATION, filled in) is to be raised at the fault. Illegal system
+// accesses do not return. Called with the interrupted code's IRQL in effect.
 typedef BOOLEAN KE_PAGE_FAULT_ROUTINE(PKTRAP_FRAME Frame, ULONG_PTR Address, ULONG ErrorCode,
                                       PEXCEPTION_RECORD Exception);
 extern KE_PAGE_FAULT_ROUTINE *KePageFaultRoutine;
@@ -46,8 +47,8 @@ extern KE_NON_CANONICAL_ROUTINE *KeNonCanonicalRoutine;
 #define PF_RESERVED 8u
 #define PF_FETCH   16u
 
-// rtl's exception dispatcher, registered at start: searches the handlers of the interrupted code and
-// continues there. Returns only when nobody took it.
+// rtl's exception dispatcher, registered at start: searches the handlers of the interrupted code
+// and continues there. Returns only when nobody took it.
 typedef VOID KE_EXCEPTION_ROUTINE(PEXCEPTION_RECORD Exception, PKTRAP_FRAME Frame);
 extern KE_EXCEPTION_ROUTINE *KeExceptionRoutine;
 // The bugcheck for an exception that nobody took, raised by the code at Frame.
@@ -58,23 +59,25 @@ VOID KeContextFromTrapFrame(const KTRAP_FRAME *Frame, PCONTEXT Context);
 VOID KeContextToTrapFrame(const CONTEXT *Context, PKTRAP_FRAME Frame);  // general registers
 DECLSPEC_NORETURN VOID KeContinue(const CONTEXT *Context);  // resumes there, at the current IRQL
 
-// Kernel code that may fault on a driver's or user's memory lists itself in the fix-up table: when the
-// instruction at Fault faults, execution goes on at Fixup.
+// Kernel code that may fault on a driver's or user's memory lists itself in the fix-up table: when
+// the instruction at Fault faults, execution goes on at Fixup.
 typedef struct _KE_FIXUP { ULONG_PTR Fault; ULONG_PTR Fixup; } KE_FIXUP;
 extern const KE_FIXUP FixupTableStart[], FixupTableEnd[];
-// Copies, or returns FALSE when any byte is not accessible. IRQL: any; never bugchecks. For debuggers.
+// Copies, or returns FALSE when any byte is not accessible. IRQL: any; never bugchecks. For
+// debuggers.
 BOOLEAN KeSafeCopy(PVOID Destination, const VOID *Source, SIZE_T Length);
 
-// ---- bugchecks -------------------------------------------------------------------------------------
+// ---- bugchecks ----------------------------------------------------------------------------------
 DECLSPEC_NORETURN VOID NTAPI KeBugCheck(ULONG Code);
-DECLSPEC_NORETURN VOID NTAPI KeBugCheckEx(ULONG Code, ULONG_PTR P1, ULONG_PTR P2, ULONG_PTR P3, ULONG_PTR P4);
-// The same with the frame of the code at fault and the words that say what rule it broke (printf-like
-// text made by the caller; NULL: the code's own sentence).
-DECLSPEC_NORETURN VOID KiBugCheck(ULONG Code, ULONG_PTR P1, ULONG_PTR P2, ULONG_PTR P3, ULONG_PTR P4,
-                                  PKTRAP_FRAME Frame, const char *Sentence);
+DECLSPEC_NORETURN VOID NTAPI KeBugCheckEx(ULONG Code, ULONG_PTR P1, ULONG_PTR P2, ULONG_PTR P3,
+                                          ULONG_PTR P4);
+// The same with the frame of the code at fault and the words that say what rule it broke
+// (printf-like text made by the caller; NULL: the code's own sentence).
+DECLSPEC_NORETURN VOID KiBugCheck(ULONG Code, ULONG_PTR P1, ULONG_PTR P2, ULONG_PTR P3,
+                                  ULONG_PTR P4, PKTRAP_FRAME Frame, const char *Sentence);
 const char *KeBugCheckName(ULONG Code);
-// Runs what drivers registered by KeRegisterBugCheckCallback. kd calls it once the report is out, so that a
-// callback that hangs costs nothing but itself.
+// Runs what drivers registered by KeRegisterBugCheckCallback. kd calls it once the report is out,
+// so that a callback that hangs costs nothing but itself.
 VOID KeRunBugCheckCallbacks(VOID);
 // kd registers the screen; it does not return.
 typedef struct _KE_BUGCHECK {
@@ -88,7 +91,7 @@ typedef struct _KE_BUGCHECK {
 typedef VOID KE_BUGCHECK_ROUTINE(const KE_BUGCHECK *BugCheck);
 extern KE_BUGCHECK_ROUTINE *KeBugCheckRoutine;
 
-// ---- IRQL ------------------------------------------------------------------------------------------
+// ---- IRQL ---------------------------------------------------------------------------------------
 const char *KeIrqlName(KIRQL Irql);
 KIRQL NTAPI KeGetCurrentIrql(VOID);
 KIRQL FASTCALL KfRaiseIrql(KIRQL NewIrql);
@@ -96,28 +99,31 @@ VOID FASTCALL KfLowerIrql(KIRQL NewIrql);
 KIRQL NTAPI KeRaiseIrqlToDpcLevel(VOID);
 #if DBG
 // The checked build's entry check of exported routines.
-#define ASSERT_IRQL_AT_MOST(Limit) \
-    (KiGetIrql() <= (Limit) ? (void)0 : KiBugCheck(IRQL_NOT_LESS_OR_EQUAL, KiReturnAddress(), KiGetIrql(), 0, \
-        KiReturnAddress(), NULL, "A routine was called above its highest IRQL (checked build)."))
+#define ASSERT_IRQL_AT_MOST(Limit)                                                                 \
+    (KiGetIrql() <= (Limit)                                                                        \
+         ? (void)0                                                                                 \
+         : KiBugCheck(IRQL_NOT_LESS_OR_EQUAL, KiReturnAddress(), KiGetIrql(), 0,                   \
+                      KiReturnAddress(), NULL,                                                     \
+                      "A routine was called above its highest IRQL (checked build)."))
 #else
 #define ASSERT_IRQL_AT_MOST(Limit) ((void)0)
 #endif
 
-// ---- spin locks ------------------------------------------------------------------------------------
+// ---- spin locks ---------------------------------------------------------------------------------
 VOID NTAPI KeInitializeSpinLock(PKSPIN_LOCK SpinLock);
 KIRQL KiAcquireLock(PKSPIN_LOCK SpinLock);              // to DISPATCH_LEVEL, returns the old IRQL
 VOID KiReleaseLock(PKSPIN_LOCK SpinLock, KIRQL OldIrql);
 VOID KiAcquireLockAtDpcLevel(PKSPIN_LOCK SpinLock);     // IRQL >= DISPATCH_LEVEL already
 VOID KiReleaseLockFromDpcLevel(PKSPIN_LOCK SpinLock);
 
-// ---- DPCs ------------------------------------------------------------------------------------------
+// ---- DPCs ---------------------------------------------------------------------------------------
 VOID NTAPI KeInitializeDpc(PKDPC Dpc, PKDEFERRED_ROUTINE DeferredRoutine, PVOID DeferredContext);
 BOOLEAN NTAPI KeInsertQueueDpc(PKDPC Dpc, PVOID SystemArgument1, PVOID SystemArgument2);
 BOOLEAN NTAPI KeRemoveQueueDpc(PKDPC Dpc);
 VOID NTAPI KeSetImportanceDpc(PKDPC Dpc, KDPC_IMPORTANCE Importance);
 BOOLEAN KeDpcsIdle(VOID);  // nothing queued and nothing running
 
-// ---- interrupts ------------------------------------------------------------------------------------
+// ---- interrupts ---------------------------------------------------------------------------------
 typedef struct _KINTERRUPT {
     SHORT Type;
     SHORT Size;
@@ -136,14 +142,15 @@ typedef struct _KINTERRUPT {
     ULONG_PTR Caller;                     // who connected it, for the leak report
 } KINTERRUPT;
 
-VOID KeInitializeInterrupt(PKINTERRUPT Interrupt, PKSERVICE_ROUTINE ServiceRoutine, PVOID ServiceContext,
-                           PKSPIN_LOCK SpinLock, ULONG Vector, KIRQL Irql, KIRQL SynchronizeIrql,
-                           KINTERRUPT_MODE Mode, BOOLEAN ShareVector);
+VOID KeInitializeInterrupt(PKINTERRUPT Interrupt, PKSERVICE_ROUTINE ServiceRoutine,
+                           PVOID ServiceContext, PKSPIN_LOCK SpinLock, ULONG Vector, KIRQL Irql,
+                           KIRQL SynchronizeIrql, KINTERRUPT_MODE Mode, BOOLEAN ShareVector);
 BOOLEAN KeConnectInterrupt(PKINTERRUPT Interrupt);     // FALSE: vector in use and not shareable
 BOOLEAN KeDisconnectInterrupt(PKINTERRUPT Interrupt);
-BOOLEAN NTAPI KeSynchronizeExecution(PKINTERRUPT Interrupt, PKSYNCHRONIZE_ROUTINE Routine, PVOID Context);
+BOOLEAN NTAPI KeSynchronizeExecution(PKINTERRUPT Interrupt, PKSYNCHRONIZE_ROUTINE Routine,
+                                     PVOID Context);
 
-// ---- time ------------------------------------------------------------------------------------------
+// ---- time ---------------------------------------------------------------------------------------
 VOID NTAPI KeStallExecutionProcessor(ULONG Microseconds);
 ULONG64 KeSystemUptime(VOID);  // 100 ns units since the HAL's counter runs, 0 before; any IRQL
 // Where ke writes the page that everyone reads at SHARED_USER_DATA_ADDRESS. MmInitialize sets it.

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // The processor control block's part that both architectures share.
 //
-// Everything that belongs to one processor hangs here, from the start, though only the boot processor
-// runs yet. The head of KPRCB, whose offsets drivers compile in, is in the architecture's pcr.h.
+// Everything that belongs to one processor hangs here, from the start, though only the boot
+// processor runs yet. The head of KPRCB, whose offsets drivers compile in, is in the architecture's
+// pcr.h.
 #pragma once
 
 #include "nt/nt.h"

@@ -2,12 +2,36 @@
 // Instructions that are spelled alike on amd64 and i386. Included by arch.h alone.
 #pragma once
 
-FORCEINLINE UCHAR KiInByte(USHORT Port) { UCHAR v; __asm__ volatile("inb %1, %0" : "=a"(v) : "Nd"(Port)); return v; }
-FORCEINLINE USHORT KiInWord(USHORT Port) { USHORT v; __asm__ volatile("inw %1, %0" : "=a"(v) : "Nd"(Port)); return v; }
-FORCEINLINE ULONG KiInLong(USHORT Port) { ULONG v; __asm__ volatile("inl %1, %0" : "=a"(v) : "Nd"(Port)); return v; }
-FORCEINLINE VOID KiOutByte(USHORT Port, UCHAR v) { __asm__ volatile("outb %0, %1" ::"a"(v), "Nd"(Port) : "memory"); }
-FORCEINLINE VOID KiOutWord(USHORT Port, USHORT v) { __asm__ volatile("outw %0, %1" ::"a"(v), "Nd"(Port) : "memory"); }
-FORCEINLINE VOID KiOutLong(USHORT Port, ULONG v) { __asm__ volatile("outl %0, %1" ::"a"(v), "Nd"(Port) : "memory"); }
+FORCEINLINE UCHAR KiInByte(USHORT Port)
+{
+    UCHAR v;
+    __asm__ volatile("inb %1, %0" : "=a"(v) : "Nd"(Port));
+    return v;
+}
+FORCEINLINE USHORT KiInWord(USHORT Port)
+{
+    USHORT v;
+    __asm__ volatile("inw %1, %0" : "=a"(v) : "Nd"(Port));
+    return v;
+}
+FORCEINLINE ULONG KiInLong(USHORT Port)
+{
+    ULONG v;
+    __asm__ volatile("inl %1, %0" : "=a"(v) : "Nd"(Port));
+    return v;
+}
+FORCEINLINE VOID KiOutByte(USHORT Port, UCHAR v)
+{
+    __asm__ volatile("outb %0, %1" ::"a"(v), "Nd"(Port) : "memory");
+}
+FORCEINLINE VOID KiOutWord(USHORT Port, USHORT v)
+{
+    __asm__ volatile("outw %0, %1" ::"a"(v), "Nd"(Port) : "memory");
+}
+FORCEINLINE VOID KiOutLong(USHORT Port, ULONG v)
+{
+    __asm__ volatile("outl %0, %1" ::"a"(v), "Nd"(Port) : "memory");
+}
 
 FORCEINLINE ULONG64 KiReadTsc(VOID)
 {
@@ -31,7 +55,8 @@ FORCEINLINE VOID KiWriteMsr(ULONG Msr, ULONG64 Value)
 FORCEINLINE VOID KiCpuid(ULONG Leaf, ULONG SubLeaf, ULONG Registers[4])
 {
     __asm__ volatile("cpuid"
-                     : "=a"(Registers[0]), "=b"(Registers[1]), "=c"(Registers[2]), "=d"(Registers[3])
+                     : "=a"(Registers[0]), "=b"(Registers[1]), "=c"(Registers[2]),
+                       "=d"(Registers[3])
                      : "a"(Leaf), "c"(SubLeaf));
 }
 

@@ -17,7 +17,8 @@
 // Vectors; the upper nibble is the IRQL.
 #define APC_VECTOR       0x1Fu
 #define DPC_VECTOR       0x2Fu
-#define LEGACY_VECTOR_BASE 0xC0u  // where the 8259s deliver; no device has IRQL 12, and 8259s ignore CR8
+// Where the 8259s deliver: no device has IRQL 12, and what the 8259s send heeds no CR8 anyway.
+#define LEGACY_VECTOR_BASE 0xC0u
 #define CLOCK_VECTOR     0xD1u
 #define IPI_VECTOR       0xE1u
 #define APIC_ERROR_VECTOR 0xE3u
@@ -25,10 +26,10 @@
 #define DIRQL_FIRST      3u
 #define DIRQL_LAST       11u
 
-// What every trap and interrupt entry leaves on the stack, from low to high addresses. The volatile XMM
-// registers are kept because drivers may use them; the kernel itself never does. Rbp and ReturnAddress
-// look like a function's frame, so that a walk along the frame pointers passes through the trap.
-// ke/amd64/trap.S builds it; its offsets are asserted there.
+// What every trap and interrupt entry leaves on the stack, from low to high addresses. The volatile
+// XMM registers are kept because drivers may use them; the kernel itself never does. Rbp and
+// ReturnAddress look like a function's frame, so that a walk along the frame pointers passes
+// through the trap. ke/amd64/trap.S builds it; its offsets are asserted there.
 typedef struct DECLSPEC_ALIGN(16) _KTRAP_FRAME {
     ULONG64 HomeSpace[4];       // shadow space for the C handler
     M128A Xmm[6];               // xmm0 to xmm5
@@ -70,7 +71,10 @@ FORCEINLINE PKPRCB KeGetCurrentPrcb(VOID)
 FORCEINLINE PVOID KiReadPoolProcessor(VOID)
 {
     PVOID Value;
-    __asm__ volatile("movq %%gs:%c1, %0" : "=r"(Value) : "i"(FIELD_OFFSET(KPCR, Prcb.PoolProcessor)) : "memory");
+    __asm__ volatile("movq %%gs:%c1, %0"
+                     : "=r"(Value)
+                     : "i"(FIELD_OFFSET(KPCR, Prcb.PoolProcessor))
+                     : "memory");
     return Value;
 }
 
@@ -100,10 +104,30 @@ FORCEINLINE VOID KiLowerIrql(KIRQL NewIrql)
     KiSetIrql(NewIrql);
 }
 
-FORCEINLINE ULONG64 KiReadCr0(VOID) { ULONG64 v; __asm__ volatile("movq %%cr0, %0" : "=r"(v)); return v; }
-FORCEINLINE ULONG64 KiReadCr2(VOID) { ULONG64 v; __asm__ volatile("movq %%cr2, %0" : "=r"(v)); return v; }
-FORCEINLINE ULONG64 KiReadCr3(VOID) { ULONG64 v; __asm__ volatile("movq %%cr3, %0" : "=r"(v)); return v; }
-FORCEINLINE ULONG64 KiReadCr4(VOID) { ULONG64 v; __asm__ volatile("movq %%cr4, %0" : "=r"(v)); return v; }
+FORCEINLINE ULONG64 KiReadCr0(VOID)
+{
+    ULONG64 v;
+    __asm__ volatile("movq %%cr0, %0" : "=r"(v));
+    return v;
+}
+FORCEINLINE ULONG64 KiReadCr2(VOID)
+{
+    ULONG64 v;
+    __asm__ volatile("movq %%cr2, %0" : "=r"(v));
+    return v;
+}
+FORCEINLINE ULONG64 KiReadCr3(VOID)
+{
+    ULONG64 v;
+    __asm__ volatile("movq %%cr3, %0" : "=r"(v));
+    return v;
+}
+FORCEINLINE ULONG64 KiReadCr4(VOID)
+{
+    ULONG64 v;
+    __asm__ volatile("movq %%cr4, %0" : "=r"(v));
+    return v;
+}
 FORCEINLINE VOID KiWriteCr0(ULONG64 v) { __asm__ volatile("movq %0, %%cr0" ::"r"(v) : "memory"); }
 FORCEINLINE VOID KiWriteCr3(ULONG64 v) { __asm__ volatile("movq %0, %%cr3" ::"r"(v) : "memory"); }
 FORCEINLINE VOID KiWriteCr4(ULONG64 v) { __asm__ volatile("movq %0, %%cr4" ::"r"(v) : "memory"); }

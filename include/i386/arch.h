@@ -14,9 +14,9 @@
 #define PAGING_LEVELS    3u
 #define SYSTEM_RANGE_START 0x80000000u
 
-// Vectors. Device IRQLs 5 to 26 take eight vectors each, from 0x40; the IRQL is (vector - 0x18) / 8. What
-// would be IRQL 3 and 4 belongs to the 8259s, because the 0x20s hold NT's software interrupts (int 29h,
-// 2Ch, 2Dh, 2Eh).
+// Vectors. Device IRQLs 5 to 26 take eight vectors each, from 0x40; the IRQL is (vector - 0x18) /
+// 8. What would be IRQL 3 and 4 belongs to the 8259s, because the 0x20s hold NT's software
+// interrupts (int 29h, 2Ch, 2Dh, 2Eh).
 #define LEGACY_VECTOR_BASE 0x30u  // where the 8259s deliver; forwarded to the line's own vector
 #define DIRQL_VECTOR_BASE  0x40u
 #define CLOCK_VECTOR     0xF0u
@@ -26,10 +26,10 @@
 #define DIRQL_FIRST      5u
 #define DIRQL_LAST       26u
 
-// What every trap and interrupt entry leaves on the stack, from low to high addresses. Esp and SegSs are
-// pushed by the processor only when it came from user mode; HardwareEsp says where the stack was. Ebp and
-// ReturnAddress look like a function's frame, so that a walk along the frame pointers passes through the
-// trap. ke/i386/trap.S builds it; its offsets are asserted there.
+// What every trap and interrupt entry leaves on the stack, from low to high addresses. Esp and
+// SegSs are pushed by the processor only when it came from user mode; HardwareEsp says where the
+// stack was. Ebp and ReturnAddress look like a function's frame, so that a walk along the frame
+// pointers passes through the trap. ke/i386/trap.S builds it; its offsets are asserted there.
 typedef struct _KTRAP_FRAME {
     ULONG PreviousIrql;         // KPCR.Irql on entry
     ULONG Cr2;                  // fault address (page faults)
@@ -70,7 +70,10 @@ FORCEINLINE PKPRCB KeGetCurrentPrcb(VOID)
 FORCEINLINE PVOID KiReadPoolProcessor(VOID)
 {
     PVOID Value;
-    __asm__ volatile("movl %%fs:%c1, %0" : "=r"(Value) : "i"(FIELD_OFFSET(KPCR, PrcbData.PoolProcessor)) : "memory");
+    __asm__ volatile("movl %%fs:%c1, %0"
+                     : "=r"(Value)
+                     : "i"(FIELD_OFFSET(KPCR, PrcbData.PoolProcessor))
+                     : "memory");
     return Value;
 }
 
@@ -86,8 +89,8 @@ FORCEINLINE VOID KiSetIrql(KIRQL Irql)
     __asm__ volatile("movb %0, %%fs:0x24" ::"q"(Irql) : "memory");
 }
 
-// Raising is a store: nothing has to be told. Lowering is a store and a look at what was held back; the
-// order matters, because an interrupt between the two is then simply taken.
+// Raising is a store: nothing has to be told. Lowering is a store and a look at what was held back;
+// the order matters, because an interrupt between the two is then simply taken.
 FORCEINLINE KIRQL KiRaiseIrql(KIRQL NewIrql)
 {
     KIRQL OldIrql = KiGetIrql();
@@ -106,10 +109,30 @@ FORCEINLINE VOID KiLowerIrql(KIRQL NewIrql)
         KiReplayInterrupts(NewIrql);
 }
 
-FORCEINLINE ULONG KiReadCr0(VOID) { ULONG v; __asm__ volatile("movl %%cr0, %0" : "=r"(v)); return v; }
-FORCEINLINE ULONG KiReadCr2(VOID) { ULONG v; __asm__ volatile("movl %%cr2, %0" : "=r"(v)); return v; }
-FORCEINLINE ULONG KiReadCr3(VOID) { ULONG v; __asm__ volatile("movl %%cr3, %0" : "=r"(v)); return v; }
-FORCEINLINE ULONG KiReadCr4(VOID) { ULONG v; __asm__ volatile("movl %%cr4, %0" : "=r"(v)); return v; }
+FORCEINLINE ULONG KiReadCr0(VOID)
+{
+    ULONG v;
+    __asm__ volatile("movl %%cr0, %0" : "=r"(v));
+    return v;
+}
+FORCEINLINE ULONG KiReadCr2(VOID)
+{
+    ULONG v;
+    __asm__ volatile("movl %%cr2, %0" : "=r"(v));
+    return v;
+}
+FORCEINLINE ULONG KiReadCr3(VOID)
+{
+    ULONG v;
+    __asm__ volatile("movl %%cr3, %0" : "=r"(v));
+    return v;
+}
+FORCEINLINE ULONG KiReadCr4(VOID)
+{
+    ULONG v;
+    __asm__ volatile("movl %%cr4, %0" : "=r"(v));
+    return v;
+}
 FORCEINLINE VOID KiWriteCr0(ULONG v) { __asm__ volatile("movl %0, %%cr0" ::"r"(v) : "memory"); }
 FORCEINLINE VOID KiWriteCr3(ULONG v) { __asm__ volatile("movl %0, %%cr3" ::"r"(v) : "memory"); }
 FORCEINLINE VOID KiWriteCr4(ULONG v) { __asm__ volatile("movl %0, %%cr4" ::"r"(v) : "memory"); }

@@ -13,8 +13,8 @@ typedef struct DECLSPEC_ALIGN(32) _KPRCB {
     UCHAR Number;                   // 0x10
     UCHAR Reserved[3];
     KPRCB_BODY
-    // The soft IRQL: vectors that arrived masked and wait to be replayed, one bit each. Device IRQLs have
-    // eight vectors each, so every byte belongs to one IRQL.
+    // The soft IRQL: vectors that arrived masked and wait to be replayed, one bit each. Device
+    // IRQLs have eight vectors each, so every byte belongs to one IRQL.
     UCHAR HeldVectors[256 / 8];
 } KPRCB, *PKPRCB;
 

@@ -103,6 +103,7 @@ static VOID KdpBugCheck(const KE_BUGCHECK *BugCheck)
     KdInBugCheck = TRUE;
     HalBeginBugCheckScreen();
     KdpReport(BugCheck);
+    KeRunBugCheckCallbacks();
     if (KdQueryOption("CRASHDEBUG", NULL, 0) || !KdQueryOption("EXITPORT", NULL, 0))
         KdpBugCheckMonitor();
     RtlFormat(Words, sizeof(Words), "bugcheck 0x%X %s", BugCheck->Code, KeBugCheckName(BugCheck->Code));

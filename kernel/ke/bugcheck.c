@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Bugchecks: the system stops, because going on would do more harm than stopping.
 //
-// A bugcheck disables interrupts, notes the IRQL as it was (that is what the report shows), raises it to
-// HIGH_LEVEL and hands over to kd, which prints and ends the run. Before kd exists the bare line goes to
-// whatever console there is. Callbacks that drivers registered run after the report.
+// A bugcheck disables interrupts, notes the IRQL as it was (that is what the report shows), raises
+// it to HIGH_LEVEL and hands over to kd, which prints and ends the run. Before kd exists the bare
+// line goes to whatever console there is. Callbacks that drivers registered run after the report.
 //
 // What a code's parameters mean stands with the routine that raises it.
 #include "ki.h"
@@ -52,8 +52,8 @@ static DECLSPEC_NORETURN VOID KiStop(KE_BUGCHECK *BugCheck)
     HalHalt();
 }
 
-DECLSPEC_NORETURN VOID KiBugCheck(ULONG Code, ULONG_PTR P1, ULONG_PTR P2, ULONG_PTR P3, ULONG_PTR P4,
-                                  PKTRAP_FRAME Frame, const char *Sentence)
+DECLSPEC_NORETURN VOID KiBugCheck(ULONG Code, ULONG_PTR P1, ULONG_PTR P2, ULONG_PTR P3,
+                                  ULONG_PTR P4, PKTRAP_FRAME Frame, const char *Sentence)
 {
     KE_BUGCHECK BugCheck = {Code, {P1, P2, P3, P4}, Frame, Sentence, 0, KiReturnAddress()};
     KiStop(&BugCheck);
@@ -78,7 +78,7 @@ DECLSPEC_NORETURN VOID NTAPI KeBugCheck(ULONG Code)
 }
 EXPORT(KeBugCheck, EXPORT_ANY_IRQL, "WDK ntddk.h KeBugCheck");
 
-// ---- callbacks -------------------------------------------------------------------------------------
+// ---- callbacks ----------------------------------------------------------------------------------
 static LIST_ENTRY KiCallbacks = {&KiCallbacks, &KiCallbacks};
 static KSPIN_LOCK KiCallbackLock;
 
@@ -88,16 +88,17 @@ static ULONG_PTR KiCallbackChecksum(const KBUGCHECK_CALLBACK_RECORD *Record)
            (ULONG_PTR)Record->Component;
 }
 
-// KeRegisterBugCheckCallback: has Routine(Buffer, Length) called at a bugcheck, at HIGH_LEVEL, so that a
-// driver can quiet its device and leave its state in Buffer. Record and Buffer are nonpaged and stay.
+// KeRegisterBugCheckCallback: has Routine(Buffer, Length) called at a bugcheck, at HIGH_LEVEL, so
+// that a driver can quiet its device and leave its state in Buffer. Record and Buffer are nonpaged
+// and stay.
 // IRQL: any. Fails: FALSE when the record is registered already.
 // Source: WDK wdm.h, KeRegisterBugCheckCallback.
 BOOLEAN NTAPI KeRegisterBugCheckCallback(PKBUGCHECK_CALLBACK_RECORD Record,
-                                         PKBUGCHECK_CALLBACK_ROUTINE Routine, PVOID Buffer, ULONG Length,
-                                         PUCHAR Component);
+                                         PKBUGCHECK_CALLBACK_ROUTINE Routine, PVOID Buffer,
+                                         ULONG Length, PUCHAR Component);
 BOOLEAN NTAPI KeRegisterBugCheckCallback(PKBUGCHECK_CALLBACK_RECORD Record,
-                                         PKBUGCHECK_CALLBACK_ROUTINE Routine, PVOID Buffer, ULONG Length,
-                                         PUCHAR Component)
+                                         PKBUGCHECK_CALLBACK_ROUTINE Routine, PVOID Buffer,
+                                         ULONG Length, PUCHAR Component)
 {
     BOOLEAN Enabled = KiDisableInterrupts();
     BOOLEAN Registered = FALSE;
@@ -140,8 +141,8 @@ BOOLEAN NTAPI KeDeregisterBugCheckCallback(PKBUGCHECK_CALLBACK_RECORD Record)
 }
 EXPORT(KeDeregisterBugCheckCallback, EXPORT_ANY_IRQL, "WDK wdm.h KeDeregisterBugCheckCallback");
 
-// One callback, if its record is what it was when it was registered. A fault inside shows as a second
-// bugcheck; State tells that this record was the one being called.
+// One callback, if its record is what it was when it was registered. A fault inside shows as a
+// second bugcheck; State tells that this record was the one being called.
 static VOID KiCallBack(PKBUGCHECK_CALLBACK_RECORD Record)
 {
     KBUGCHECK_CALLBACK_RECORD Copy;

@@ -1,25 +1,26 @@
 // SPDX-License-Identifier: MIT
 // Deferred procedure calls: what an interrupt service routine leaves to be done at DISPATCH_LEVEL.
 //
-// Each processor has a queue (KPRCB) and a stack for the routines. A KDPC is on at most one queue; its
-// DpcData names it. Queueing says DpcRequested when the queue is to be drained, and how that comes about
-// depends on where the caller is:
+// Each processor has a queue (KPRCB) and a stack for the routines. A KDPC is on at most one queue;
+// its DpcData names it. Queueing says DpcRequested when the queue is to be drained, and how that
+// comes about depends on where the caller is:
 //     below DISPATCH_LEVEL         drained before KeInsertQueueDpc returns
 //     at or above it               by the DISPATCH_LEVEL software interrupt, when the IRQL falls
 //     in interrupt service         when the outermost interrupt ends, if that returns below
 //                                  DISPATCH_LEVEL; else as above
 //     in a DPC routine             by the drain that is going on
-// Importance: High goes to the head, the others to the tail. Low does not ask for a drain until the queue
-// is deep or DPCs are rare, and otherwise waits for another request or the next clock tick; so does
-// anything but High and MediumHigh for another processor.
+// Importance: High goes to the head, the others to the tail. Low does not ask for a drain until the
+// queue is deep or DPCs are rare, and otherwise waits for another request or the next clock tick;
+// so does anything but High and MediumHigh for another processor.
 //
-// Invariants: DpcListHead, DpcQueueDepth and the claim of DpcData change under DpcLock with interrupts off.
-// A DPC whose routine runs is on no queue, so it may queue itself again or be freed. DpcActive is TRUE from
-// the first routine of a drain to its last, and then nobody else drains on that processor.
+// Invariants: DpcListHead, DpcQueueDepth and the claim of DpcData change under DpcLock with
+// interrupts off. A DPC whose routine runs is on no queue, so it may queue itself again or be
+// freed. DpcActive is TRUE from the first routine of a drain to its last, and then nobody else
+// drains on that processor.
 //
-// A routine that returns at another IRQL, or lowers the IRQL below DISPATCH_LEVEL so that the next drain
-// begins inside it, is IRQL_UNEXPECTED_VALUE with (current << 16) | (expected << 8) | 2, the routine and its
-// context.
+// A routine that returns at another IRQL, or lowers the IRQL below DISPATCH_LEVEL so that the next
+// drain begins inside it, is IRQL_UNEXPECTED_VALUE with (current << 16) | (expected << 8) | 2, the
+// routine and its context.
 //
 // `!dpcs` prints the queues. Test: tests/guest/irql.c.
 #include "ki.h"
@@ -36,14 +37,15 @@ VOID KiInitializeDpcs(PKPRCB Prcb, PVOID Stack)
 
 static DECLSPEC_NORETURN VOID KiDpcIrqlChanged(PVOID Routine, PVOID Context)
 {
-    KiBugCheck(IRQL_UNEXPECTED_VALUE, (ULONG_PTR)KiGetIrql() << 16 | DISPATCH_LEVEL << 8 | 2,
-               (ULONG_PTR)Routine, (ULONG_PTR)Context, 0, NULL,
-               "A DPC routine changed the IRQL and did not restore it: perhaps a lock is still held.");
+    KiBugCheck(
+        IRQL_UNEXPECTED_VALUE, (ULONG_PTR)KiGetIrql() << 16 | DISPATCH_LEVEL << 8 | 2,
+        (ULONG_PTR)Routine, (ULONG_PTR)Context, 0, NULL,
+        "A DPC routine changed the IRQL and did not restore it: perhaps a lock is still held.");
 }
 
-// Takes the first DPC off the queue and copies it, since it may be queued again or freed as soon as it is
-// off. NULL: the queue is empty, and the drain is over, which whoever queues next must see. Interrupts are
-// off.
+// Takes the first DPC off the queue and copies it, since it may be queued again or freed as soon as
+// it is off. NULL: the queue is empty, and the drain is over, which whoever queues next must see.
+// Interrupts are off.
 FORCEINLINE PKDPC KiTakeDpc(PKPRCB Prcb, KDPC *Copy)
 {
     PKDPC Dpc = NULL;
@@ -78,7 +80,8 @@ VOID KiRetireDpcs(VOID)
         Prcb->DpcRoutine = (PVOID)(ULONG_PTR)Dpc.DeferredRoutine;
         Prcb->DpcCount++;
         KiSti();
-        Dpc.DeferredRoutine(Original, Dpc.DeferredContext, Dpc.SystemArgument1, Dpc.SystemArgument2);
+        Dpc.DeferredRoutine(Original, Dpc.DeferredContext, Dpc.SystemArgument1,
+                            Dpc.SystemArgument2);
         if (__builtin_expect(KiGetIrql() != DISPATCH_LEVEL, 0))
             KiDpcIrqlChanged(Prcb->DpcRoutine, Dpc.DeferredContext);
         KiCli();
@@ -86,8 +89,8 @@ VOID KiRetireDpcs(VOID)
     Prcb->DpcRoutine = NULL;
 }
 
-// Sees to it that the queue is drained: at once where the interrupted code may be. Interrupts are off;
-// WereEnabled says whether the caller had them off too.
+// Sees to it that the queue is drained: at once where the interrupted code may be. Interrupts are
+// off; WereEnabled says whether the caller had them off too.
 static VOID KiStartDpcs(PKPRCB Prcb, BOOLEAN WereEnabled)
 {
     KIRQL Irql = KiGetIrql();
@@ -129,8 +132,8 @@ static DECLSPEC_NOINLINE PKPRCB KiDpcTarget(PKDPC Dpc)
     return KiProcessorBlock[Number];
 }
 
-// KeInitializeDpc: makes a DPC that calls DeferredRoutine with DeferredContext: Medium importance, for the
-// processor that queues it. Its memory is nonpaged.
+// KeInitializeDpc: makes a DPC that calls DeferredRoutine with DeferredContext: Medium importance,
+// for the processor that queues it. Its memory is nonpaged.
 // IRQL: any. Source: WDK wdm.h, KeInitializeDpc.
 VOID NTAPI KeInitializeDpc(PKDPC Dpc, PKDEFERRED_ROUTINE DeferredRoutine, PVOID DeferredContext)
 {
@@ -208,7 +211,8 @@ BOOLEAN NTAPI KeRemoveQueueDpc(PKDPC Dpc)
 }
 EXPORT(KeRemoveQueueDpc, EXPORT_ANY_IRQL, "WDK wdm.h KeRemoveQueueDpc");
 
-// KeSetImportanceDpc: where in the queue the DPC goes and how soon it asks to run, from the next queueing.
+// KeSetImportanceDpc: where in the queue the DPC goes and how soon it asks to run, from the next
+// queueing.
 // IRQL: any. Source: WDK wdm.h, KeSetImportanceDpc.
 VOID NTAPI KeSetImportanceDpc(PKDPC Dpc, KDPC_IMPORTANCE Importance)
 {
@@ -273,9 +277,9 @@ VOID KiAdjustDpcRate(PKPRCB Prcb)
     }
 }
 
-// ---- monitor ---------------------------------------------------------------------------------------
-// The lists may be in the middle of a change when a bugcheck stops them: every step is read safely and
-// the number of steps is bounded.
+// ---- monitor ------------------------------------------------------------------------------------
+// The lists may be in the middle of a change when a bugcheck stops them: every step is read safely
+// and the number of steps is bounded.
 static VOID KiPrintDpcs(PKPRCB Prcb)
 {
     PLIST_ENTRY Entry = Prcb->DpcListHead.Flink;
@@ -305,7 +309,8 @@ static BOOLEAN KiDpcsCommand(const char *Arguments)
             continue;
         KdPrintf("processor %u: %u DPCs run, %u queued, %u in a clock tick\n", i, Prcb->DpcCount,
                  Prcb->DpcQueueDepth, Prcb->DpcRequestRate);
-        if (Prcb->DpcRoutine != NULL && KdSymbolize((ULONG_PTR)Prcb->DpcRoutine, Name, sizeof(Name)))
+        if (Prcb->DpcRoutine != NULL &&
+            KdSymbolize((ULONG_PTR)Prcb->DpcRoutine, Name, sizeof(Name)))
             KdPrintf("    running %s\n", Name);
         KiPrintDpcs(Prcb);
     }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 // The traps that come at any instruction, whatever the IRQL: double fault, NMI, machine check.
 //
-// They run on stacks of their own (the architecture's processor.c) with interrupts off. A double fault is,
-// in practice, a kernel stack that has run into its guard page: the page fault could not push its frame.
-// An NMI or a machine check is the hardware's own report, and there is nothing to do but pass it on.
+// They run on stacks of their own (the architecture's processor.c) with interrupts off. A double
+// fault is, in practice, a kernel stack that has run into its guard page: the page fault could not
+// push its frame. An NMI or a machine check is the hardware's own report, and there is nothing to
+// do but pass it on.
 #include "ki.h"
 
 #define NMI_REASON_UNKNOWN 0x4F4454  // what NT reports when no platform driver knows better
@@ -79,9 +80,11 @@ static const char *KiDoubleFaultSentence(PKTRAP_FRAME Frame)
     PKTHREAD Thread = Prcb->CurrentThread;
     ULONG_PTR Sp = TRAP_SP(Frame);
 
-    if (Prcb->DpcActive && Sp <= (ULONG_PTR)KeGuardPage() + PAGE_SIZE && Sp > (ULONG_PTR)KeGuardPage())
+    if (Prcb->DpcActive && Sp <= (ULONG_PTR)KeGuardPage() + PAGE_SIZE &&
+        Sp > (ULONG_PTR)KeGuardPage())
         return "The DPC stack overflowed.";
-    if (Sp <= (ULONG_PTR)Thread->StackLimit + PAGE_SIZE / 4 && Sp > (ULONG_PTR)Thread->StackLimit - PAGE_SIZE)
+    if (Sp <= (ULONG_PTR)Thread->StackLimit + PAGE_SIZE / 4 &&
+        Sp > (ULONG_PTR)Thread->StackLimit - PAGE_SIZE)
         return "The kernel stack overflowed: too deep a recursion, or too large local variables.";
     return "A trap came while the processor was entering another one.";
 }
@@ -94,7 +97,7 @@ VOID FASTCALL KiDispatchFatal(PKTRAP_FRAME Frame)
     case TRAP_MACHINE_CHECK:
         KiMachineCheckFault(Frame);
     default:
-        KiBugCheck(UNEXPECTED_KERNEL_MODE_TRAP, (ULONG_PTR)Frame->Vector, TRAP_SP(Frame), 0, TRAP_PC(Frame),
-                   Frame, KiDoubleFaultSentence(Frame));
+        KiBugCheck(UNEXPECTED_KERNEL_MODE_TRAP, (ULONG_PTR)Frame->Vector, TRAP_SP(Frame), 0,
+                   TRAP_PC(Frame), Frame, KiDoubleFaultSentence(Frame));
     }
 }

@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: MIT
 // Interrupt objects: from a vector to the drivers' service routines.
 //
-// A vector has a chain of KINTERRUPTs; one interrupt object connects one service routine. The routine runs
-// at the object's SynchronizeIrql with its spin lock held, so that KeSynchronizeExecution and
-// KeAcquireInterruptSpinLock exclude it. Objects that share a lock (one driver, several vectors) have the
-// highest of their IRQLs as SynchronizeIrql.
+// A vector has a chain of KINTERRUPTs; one interrupt object connects one service routine. The
+// routine runs at the object's SynchronizeIrql with its spin lock held, so that
+// KeSynchronizeExecution and KeAcquireInterruptSpinLock exclude it. Objects that share a lock (one
+// driver, several vectors) have the highest of their IRQLs as SynchronizeIrql.
 //
-// On a level-sensitive line the chain is walked until one routine claims the interrupt: if another device
-// asserts the line as well, it interrupts again. On an edge-triggered one an edge may stand for several
-// devices and comes once, so the whole chain is walked until a pass in which nobody claimed.
+// On a level-sensitive line the chain is walked until one routine claims the interrupt: if another
+// device asserts the line as well, it interrupts again. On an edge-triggered one an edge may stand
+// for several devices and comes once, so the whole chain is walked until a pass in which nobody
+// claimed.
 //
-// Locking: KI_VECTOR.Lock holds the chain still. It is taken at the vector's IRQL or above, so on one
-// processor a routine is never interrupted by its own vector, and disconnecting waits for routines that run
-// on others. A routine that returns at another IRQL than it was called at is IRQL_UNEXPECTED_VALUE:
-// (current << 16) | (expected << 8) | 3, the routine, the interrupt object.
+// Locking: KI_VECTOR.Lock holds the chain still. It is taken at the vector's IRQL or above, so on
+// one processor a routine is never interrupted by its own vector, and disconnecting waits for
+// routines that run on others. A routine that returns at another IRQL than it was called at is
+// IRQL_UNEXPECTED_VALUE: (current << 16) | (expected << 8) | 3, the routine, the interrupt object.
 //
 // `!idt` prints the vectors. Test: tests/guest/irql.c.
 #include "ki.h"
@@ -44,8 +45,8 @@ static DECLSPEC_NORETURN VOID KiServiceIrqlChanged(PKINTERRUPT Interrupt)
                             ? (ULONG_PTR)Interrupt->MessageServiceRoutine
                             : (ULONG_PTR)Interrupt->ServiceRoutine;
     KiBugCheck(IRQL_UNEXPECTED_VALUE,
-               (ULONG_PTR)KiGetIrql() << 16 | (ULONG_PTR)Interrupt->SynchronizeIrql << 8 | 3, Routine,
-               (ULONG_PTR)Interrupt, 0, NULL,
+               (ULONG_PTR)KiGetIrql() << 16 | (ULONG_PTR)Interrupt->SynchronizeIrql << 8 | 3,
+               Routine, (ULONG_PTR)Interrupt, 0, NULL,
                "An interrupt service routine changed the IRQL and did not restore it.");
 }
 
@@ -59,7 +60,8 @@ static BOOLEAN KiCallService(PKINTERRUPT Interrupt)
         KiSetIrql(Interrupt->SynchronizeIrql);
     KiTakeLock(Interrupt->ActualLock);
     if (Interrupt->MessageServiceRoutine != NULL)
-        Claimed = Interrupt->MessageServiceRoutine(Interrupt, Interrupt->ServiceContext, Interrupt->MessageId);
+        Claimed = Interrupt->MessageServiceRoutine(Interrupt, Interrupt->ServiceContext,
+                                                   Interrupt->MessageId);
     else
         Claimed = Interrupt->ServiceRoutine(Interrupt, Interrupt->ServiceContext);
     if (__builtin_expect(KiGetIrql() != Interrupt->SynchronizeIrql, 0))
@@ -100,9 +102,9 @@ static VOID KiServeChain(KI_VECTOR *Vector, PKTRAP_FRAME Frame)
     KiDropLock(&Vector->Lock);
 }
 
-VOID KeInitializeInterrupt(PKINTERRUPT Interrupt, PKSERVICE_ROUTINE ServiceRoutine, PVOID ServiceContext,
-                           PKSPIN_LOCK SpinLock, ULONG Vector, KIRQL Irql, KIRQL SynchronizeIrql,
-                           KINTERRUPT_MODE Mode, BOOLEAN ShareVector)
+VOID KeInitializeInterrupt(PKINTERRUPT Interrupt, PKSERVICE_ROUTINE ServiceRoutine,
+                           PVOID ServiceContext, PKSPIN_LOCK SpinLock, ULONG Vector, KIRQL Irql,
+                           KIRQL SynchronizeIrql, KINTERRUPT_MODE Mode, BOOLEAN ShareVector)
 {
     memset(Interrupt, 0, sizeof(*Interrupt));
     Interrupt->Type = 22;  // as NT numbers its objects
@@ -117,7 +119,8 @@ VOID KeInitializeInterrupt(PKINTERRUPT Interrupt, PKSERVICE_ROUTINE ServiceRouti
     Interrupt->ShareVector = ShareVector;
 }
 
-// Whether the chain takes another object: everybody on it and the newcomer share, and agree on the mode.
+// Whether the chain takes another object: everybody on it and the newcomer share, and agree on the
+// mode.
 static BOOLEAN KiChainAccepts(const KI_VECTOR *Vector, const KINTERRUPT *Interrupt)
 {
     if (IsListEmpty(&Vector->Chain))
@@ -181,10 +184,11 @@ BOOLEAN KeDisconnectInterrupt(PKINTERRUPT Interrupt)
     return Was;
 }
 
-// KeSynchronizeExecution: calls Routine(Context) so that the interrupt's service routine does not run
-// meanwhile. Returns what Routine returns.
+// KeSynchronizeExecution: calls Routine(Context) so that the interrupt's service routine does not
+// run meanwhile. Returns what Routine returns.
 // IRQL: <= the interrupt's SynchronizeIrql. Source: WDK wdm.h, KeSynchronizeExecution.
-BOOLEAN NTAPI KeSynchronizeExecution(PKINTERRUPT Interrupt, PKSYNCHRONIZE_ROUTINE Routine, PVOID Context)
+BOOLEAN NTAPI KeSynchronizeExecution(PKINTERRUPT Interrupt, PKSYNCHRONIZE_ROUTINE Routine,
+                                     PVOID Context)
 {
     KIRQL OldIrql = KiRaiseIrqlChecked(Interrupt->SynchronizeIrql);
     KiTakeLock(Interrupt->ActualLock);
@@ -195,8 +199,8 @@ BOOLEAN NTAPI KeSynchronizeExecution(PKINTERRUPT Interrupt, PKSYNCHRONIZE_ROUTIN
 }
 EXPORT(KeSynchronizeExecution, EXPORT_ANY_IRQL, "WDK wdm.h KeSynchronizeExecution");
 
-// KeAcquireInterruptSpinLock: takes the lock under which the interrupt's service routine runs. Returns the
-// IRQL before, for KeReleaseInterruptSpinLock.
+// KeAcquireInterruptSpinLock: takes the lock under which the interrupt's service routine runs.
+// Returns the IRQL before, for KeReleaseInterruptSpinLock.
 // IRQL: <= the interrupt's SynchronizeIrql, which it is after. Source: WDK wdm.h,
 // KeAcquireInterruptSpinLock.
 KIRQL NTAPI KeAcquireInterruptSpinLock(PKINTERRUPT Interrupt);
@@ -219,7 +223,7 @@ VOID NTAPI KeReleaseInterruptSpinLock(PKINTERRUPT Interrupt, KIRQL OldIrql)
 }
 EXPORT(KeReleaseInterruptSpinLock, EXPORT_ANY_IRQL, "WDK wdm.h KeReleaseInterruptSpinLock");
 
-// ---- monitor ---------------------------------------------------------------------------------------
+// ---- monitor ------------------------------------------------------------------------------------
 static VOID KiPrintRoutine(ULONG_PTR Routine, const char *Rest)
 {
     char Name[128];
@@ -261,5 +265,6 @@ static BOOLEAN KiIdtCommand(const char *Arguments)
     }
     return TRUE;
 }
-KD_COMMAND(idt, "!idt", "!idt: interrupt vectors, what is connected to them and how often they came",
+KD_COMMAND(idt, "!idt",
+           "!idt: interrupt vectors, what is connected to them and how often they came",
            KiIdtCommand, KD_SAFE_IN_BUGCHECK);

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT
 // The interrupt request level: what a processor lets itself be interrupted by.
 //
-// At IRQL n a processor takes interrupts of levels above n alone. From DISPATCH_LEVEL up there is no
-// scheduling, no paging and no waiting either, because all of these are themselves DISPATCH_LEVEL work.
-// Code may raise its IRQL and must then lower it to what it was; a raise that lowers, or a lowering that
-// raises, has lost track, and stops the system at once: IRQL_NOT_GREATER_OR_EQUAL from the raising
-// routines, IRQL_NOT_LESS_OR_EQUAL from the lowering ones, with the current level, the requested one, 0
-// and the caller as parameters.
+// At IRQL n a processor takes interrupts of levels above n alone. From DISPATCH_LEVEL up there is
+// no scheduling, no paging and no waiting either, because all of these are themselves
+// DISPATCH_LEVEL work. Code may raise its IRQL and must then lower it to what it was; a raise that
+// lowers, or a lowering that raises, has lost track, and stops the system at once:
+// IRQL_NOT_GREATER_OR_EQUAL from the raising routines, IRQL_NOT_LESS_OR_EQUAL from the lowering
+// ones, with the current level, the requested one, 0 and the caller as parameters.
 //
-// amd64: the IRQL is CR8, the local APIC masks by it, and what becomes due is delivered as CR8 falls.
-// Drivers read and write CR8 inline; then nobody checks the rule but Driver Verifier.
+// amd64: the IRQL is CR8, the local APIC masks by it, and what becomes due is delivered as CR8
+// falls. Drivers read and write CR8 inline, where nobody checks the rule.
+//
 // i386: the IRQL is KPCR.Irql, and masking is lazy: see i386/interrupt.c.
 //
 // `!irql` prints it. Test: tests/guest/irql.c.
@@ -58,8 +59,8 @@ KIRQL FASTCALL KfRaiseIrql(KIRQL NewIrql)
 }
 EXPORT(KfRaiseIrql, EXPORT_ANY_IRQL, "WDK wdm.h KeRaiseIrql");
 
-// KfLowerIrql: back to NewIrql, which the matching raise returned. Interrupts and DPCs that were held back
-// above it run before the routine returns.
+// KfLowerIrql: back to NewIrql, which the matching raise returned. Interrupts and DPCs that were
+// held back above it run before the routine returns.
 // IRQL: >= NewIrql. Fails: bugcheck IRQL_NOT_LESS_OR_EQUAL. Source: WDK wdm.h, KeLowerIrql.
 VOID FASTCALL KfLowerIrql(KIRQL NewIrql)
 {
@@ -102,14 +103,14 @@ KIRQL NTAPI KeRaiseIrqlToSynchLevel(VOID)
 }
 EXPORT(KeRaiseIrqlToSynchLevel, SYNCH_LEVEL, "WDK wdm.h KeRaiseIrqlToSynchLevel");
 
-// ---- monitor ---------------------------------------------------------------------------------------
+// ---- monitor ------------------------------------------------------------------------------------
 static BOOLEAN KiIrqlCommand(const char *Arguments)
 {
     for (ULONG i = 0; i < MAXIMUM_PROCESSORS; i++) {
         PKPRCB Prcb = KiProcessorBlock[i];
         if (Prcb == NULL)
             continue;
-        // Another processor's IRQL cannot be read from here on amd64; what it was when it stopped can.
+        // On amd64 another processor's IRQL cannot be read, only what it was when it stopped.
         KIRQL Irql = KiBugCheckActive ? Prcb->BugCheckIrql : KiGetIrql();
         KdPrintf("processor %u: IRQL %u (%s)%s%s\n", i, Irql, KeIrqlName(Irql),
                  Prcb->InterruptDepth != 0 ? ", in interrupt service" : "",
@@ -117,5 +118,5 @@ static BOOLEAN KiIrqlCommand(const char *Arguments)
     }
     return TRUE;
 }
-KD_COMMAND(irql, "!irql", "!irql: the processors' IRQL, in a bugcheck the one before it", KiIrqlCommand,
-           KD_SAFE_IN_BUGCHECK);
+KD_COMMAND(irql, "!irql", "!irql: the processors' IRQL, in a bugcheck the one before it",
+           KiIrqlCommand, KD_SAFE_IN_BUGCHECK);

@@ -4,15 +4,15 @@
 // Lock order, outermost first:
 //     KI_VECTOR.Lock (at the vector's IRQL) -> KINTERRUPT.ActualLock (at its SynchronizeIrql)
 //     -> drivers' spin locks -> KPRCB.DpcLock (interrupts off) -> the bugcheck callback lock (same)
-// A KSPIN_LOCK that is held contains the address of its holder's KPRCB; an in-stack queued lock contains
-// the address of the last handle in its queue.
+// A KSPIN_LOCK that is held contains the address of its holder's KPRCB; an in-stack queued lock
+// contains the address of the last handle in its queue.
 #pragma once
 
 #include "hal.h"
 #include "ke.h"
 #include "rtl.h"
 
-// ---- spin locks, without IRQL ----------------------------------------------------------------------
+// ---- spin locks, without IRQL -------------------------------------------------------------------
 DECLSPEC_NORETURN VOID NTAPI KiSpinLockAlreadyOwned(PKSPIN_LOCK Lock, ULONG_PTR Caller);
 DECLSPEC_NORETURN VOID NTAPI KiSpinLockNotOwned(PKSPIN_LOCK Lock, ULONG_PTR Caller);
 VOID FASTCALL KiWaitForSpinLock(PKSPIN_LOCK Lock);  // takes it once it is free
@@ -54,7 +54,7 @@ FORCEINLINE VOID KiGiveLock(PKSPIN_LOCK Lock)
     __atomic_store_n(Lock, 0, __ATOMIC_RELEASE);
 }
 
-// ---- IRQL ------------------------------------------------------------------------------------------
+// ---- IRQL ---------------------------------------------------------------------------------------
 // Raise and lower with the rule checked; Caller is who to blame.
 DECLSPEC_NORETURN VOID FASTCALL KiBadRaise(KIRQL Current, KIRQL Requested, ULONG_PTR Caller);
 DECLSPEC_NORETURN VOID FASTCALL KiBadLower(KIRQL Current, KIRQL Requested, ULONG_PTR Caller);
@@ -75,9 +75,10 @@ FORCEINLINE VOID KiLowerIrqlChecked(KIRQL NewIrql)
     KiLowerIrql(NewIrql);
 }
 
-// ---- vectors ---------------------------------------------------------------------------------------
+// ---- vectors ------------------------------------------------------------------------------------
 typedef struct _KI_VECTOR KI_VECTOR;
-typedef VOID KI_VECTOR_ROUTINE(KI_VECTOR *Vector, PKTRAP_FRAME Frame);  // at the vector's IRQL, IF on
+// Called at the vector's IRQL with interrupts on. Frame is NULL for a vector that i386 had held.
+typedef VOID KI_VECTOR_ROUTINE(KI_VECTOR *Vector, PKTRAP_FRAME Frame);
 
 struct _KI_VECTOR {
     KI_VECTOR_ROUTINE *Routine;  // KiServeChain, the clock, KiUnexpectedInterrupt
@@ -93,13 +94,13 @@ extern KI_VECTOR KiVectors[HAL_VECTOR_COUNT];
 VOID KiInitializeVectors(VOID);
 VOID KiConnectVector(ULONG Vector, KI_VECTOR_ROUTINE *Routine);
 
-// ---- DPCs ------------------------------------------------------------------------------------------
+// ---- DPCs ---------------------------------------------------------------------------------------
 VOID KiInitializeDpcs(PKPRCB Prcb, PVOID Stack);
-VOID KiRetireDpcs(VOID);           // IRQL: DISPATCH_LEVEL, on the DPC stack; interrupts off in and out
+VOID KiRetireDpcs(VOID); // IRQL: DISPATCH_LEVEL, on the DPC stack; interrupts off in and out
 VOID KiRunOnDpcStack(VOID);        // trap.S: switches to the DPC stack and calls KiRetireDpcs
 VOID KiAdjustDpcRate(PKPRCB Prcb); // once a clock tick, at CLOCK_LEVEL
 
-// ---- traps -----------------------------------------------------------------------------------------
+// ---- traps --------------------------------------------------------------------------------------
 #define TRAP_DIVIDE         0
 #define TRAP_DEBUG          1
 #define TRAP_NMI            2
@@ -120,23 +121,23 @@ VOID KiAdjustDpcRate(PKPRCB Prcb); // once a clock tick, at CLOCK_LEVEL
 #define TRAP_FAST_FAIL      0x29
 #define TRAP_ASSERTION      0x2C
 
-VOID FASTCALL KiDispatchTrap(PKTRAP_FRAME Frame);   // exceptions and software interrupts, from trap.S
+VOID FASTCALL KiDispatchTrap(PKTRAP_FRAME Frame); // exceptions and software interrupts, from trap.S
 VOID FASTCALL KiDispatchFatal(PKTRAP_FRAME Frame);  // NMI, double fault, machine check: own stacks
 VOID FASTCALL KiInterrupt(PKTRAP_FRAME Frame);      // everything else
 // #GP: TRUE and the exception to raise, or FALSE when it stops the system.
 BOOLEAN KiProtectionException(PKTRAP_FRAME Frame, PEXCEPTION_RECORD Exception);
 VOID KiInitializeMachineCheck(VOID);
 
-// ---- processors ------------------------------------------------------------------------------------
+// ---- processors ---------------------------------------------------------------------------------
 extern KTHREAD KiBootThread;
 extern const ULONG KiInitialMxCsr;
 VOID KiInitializePrcb(PKPRCB Prcb, ULONG Number, PVOID DpcStack);
 VOID KiInitializeControlRegisters(VOID);
 
-// ---- bugchecks -------------------------------------------------------------------------------------
-extern volatile BOOLEAN KiBugCheckActive;  // a bugcheck has begun; the KPRCBs' BugCheckIrql are valid
+// ---- bugchecks ----------------------------------------------------------------------------------
+extern volatile BOOLEAN KiBugCheckActive;  // the KPRCBs' BugCheckIrql are valid
 
-// ---- time ------------------------------------------------------------------------------------------
+// ---- time ---------------------------------------------------------------------------------------
 VOID KiInitializeTime(VOID);
 KI_VECTOR_ROUTINE KiClockInterrupt;
 

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT
 // Spin locks: mutual exclusion between processors, at DISPATCH_LEVEL or above.
 //
-// A KSPIN_LOCK that is held contains the address of its holder's KPRCB; 0 is free. A processor that holds
-// a lock cannot leave it to anyone else, since its IRQL keeps the scheduler away. So two mistakes that
-// would hang or corrupt are seen for the price of a compare: acquiring what this processor holds already
-// (SPIN_LOCK_ALREADY_OWNED) and releasing what it does not hold (SPIN_LOCK_NOT_OWNED); parameters: the
-// lock, its contents, 0, the caller.
+// A KSPIN_LOCK that is held contains the address of its holder's KPRCB; 0 is free. A processor that
+// holds a lock cannot leave it to anyone else, since its IRQL keeps the scheduler away. So two
+// mistakes that would hang or corrupt are seen for the price of a compare: acquiring what this
+// processor holds already (SPIN_LOCK_ALREADY_OWNED) and releasing what it does not hold
+// (SPIN_LOCK_NOT_OWNED); parameters: the lock, its contents, 0, the caller.
 //
-// Waiting is test-and-test-and-set: a waiter reads its own cached copy until the holder's store takes that
-// away. The pair that drivers call most is assembly: amd64/spinlock.S, i386/spinlock.S. The names that only one
-// architecture exports are in its own folder's lock.c. Locks that hand over in order are in queuedlock.c,
-// those with shared owners in rwlock.c.
+// Waiting is test-and-test-and-set: a waiter reads its own cached copy until the holder's store
+// takes that away. The pair that drivers call most is assembly: amd64/spinlock.S, i386/spinlock.S.
+// The names that only one architecture exports are in its own folder's lock.c. Locks that hand over
+// in order are in queuedlock.c, those with shared owners in rwlock.c.
 #include "ki.h"
 
 DECLSPEC_NORETURN VOID NTAPI KiSpinLockAlreadyOwned(PKSPIN_LOCK Lock, ULONG_PTR Caller)
@@ -73,7 +73,8 @@ BOOLEAN FASTCALL KeTryToAcquireSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock)
 {
     return KiTryTakeLock(SpinLock);
 }
-EXPORT(KeTryToAcquireSpinLockAtDpcLevel, EXPORT_ANY_IRQL, "WDK wdm.h KeTryToAcquireSpinLockAtDpcLevel");
+EXPORT(KeTryToAcquireSpinLockAtDpcLevel, EXPORT_ANY_IRQL,
+       "WDK wdm.h KeTryToAcquireSpinLockAtDpcLevel");
 
 // KeTestSpinLock: whether the lock is free just now. Takes nothing.
 // IRQL: any. Source: WDK wdm.h, KeTestSpinLock.
@@ -84,8 +85,8 @@ BOOLEAN FASTCALL KeTestSpinLock(PKSPIN_LOCK SpinLock)
 }
 EXPORT(KeTestSpinLock, EXPORT_ANY_IRQL, "WDK wdm.h KeTestSpinLock");
 
-// KeAcquireSpinLockForDpc: acquires a lock that both threaded and ordinary DPCs use. Returns the IRQL
-// before, for KeReleaseSpinLockForDpc.
+// KeAcquireSpinLockForDpc: acquires a lock that both threaded and ordinary DPCs use. Returns the
+// IRQL before, for KeReleaseSpinLockForDpc.
 // IRQL: <= DISPATCH_LEVEL; DISPATCH_LEVEL after. Source: WDK wdm.h, KeAcquireSpinLockForDpc.
 KIRQL FASTCALL KeAcquireSpinLockForDpc(PKSPIN_LOCK SpinLock);
 KIRQL FASTCALL KeAcquireSpinLockForDpc(PKSPIN_LOCK SpinLock)
@@ -97,7 +98,8 @@ KIRQL FASTCALL KeAcquireSpinLockForDpc(PKSPIN_LOCK SpinLock)
 EXPORT(KeAcquireSpinLockForDpc, DISPATCH_LEVEL, "WDK wdm.h KeAcquireSpinLockForDpc");
 
 // KeReleaseSpinLockForDpc: releases it, back to OldIrql.
-// IRQL: DISPATCH_LEVEL. Fails: bugcheck when it is not held. Source: WDK wdm.h, KeReleaseSpinLockForDpc.
+// IRQL: DISPATCH_LEVEL. Fails: bugcheck when it is not held. Source: WDK wdm.h,
+// KeReleaseSpinLockForDpc.
 VOID FASTCALL KeReleaseSpinLockForDpc(PKSPIN_LOCK SpinLock, KIRQL OldIrql);
 VOID FASTCALL KeReleaseSpinLockForDpc(PKSPIN_LOCK SpinLock, KIRQL OldIrql)
 {

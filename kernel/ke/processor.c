@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Processors: their control blocks, control registers, and who is running.
 //
-// Every processor has a KPCR, found through GS or FS, with its KPRCB inside. Drivers read both, so their
-// heads have NT's layout; what follows is ours (include/prcb.h). KiProcessorBlock finds the others.
-// The architecture's processor.c builds descriptor tables and stacks around them. `!pcr` prints one.
+// Every processor has a KPCR, found through GS or FS, with its KPRCB inside. Drivers read both, so
+// their heads have NT's layout; what follows is ours (include/prcb.h). KiProcessorBlock finds the
+// others. The architecture's processor.c builds descriptor tables and stacks around them. `!pcr`
+// prints one.
 #include "ki.h"
 
 KTHREAD KiBootThread = {.Name = "boot"};
@@ -84,8 +85,8 @@ ULONG NTAPI KeGetCurrentProcessorNumber(VOID)
 }
 EXPORT(KeGetCurrentProcessorNumber, EXPORT_ANY_IRQL, "WDK wdm.h KeGetCurrentProcessorNumber");
 
-// KeGetCurrentProcessorNumberEx: the same; *ProcNumber (may be NULL) receives group and number within
-// it. There is one group: MAXIMUM_PROCESSORS fit in it.
+// KeGetCurrentProcessorNumberEx: the same; *ProcNumber (may be NULL) receives group and number
+// within it. There is one group: MAXIMUM_PROCESSORS fit in it.
 // IRQL: any. Source: WDK wdm.h, KeGetCurrentProcessorNumberEx.
 typedef struct _PROCESSOR_NUMBER {
     USHORT Group;
@@ -115,7 +116,8 @@ KAFFINITY NTAPI KeQueryActiveProcessors(VOID)
 }
 EXPORT(KeQueryActiveProcessors, EXPORT_ANY_IRQL, "WDK wdm.h KeQueryActiveProcessors");
 
-// KeQueryActiveProcessorCount: how many processors run; *ActiveProcessors (may be NULL) receives which.
+// KeQueryActiveProcessorCount: how many processors run; *ActiveProcessors (may be NULL) receives
+// which.
 // IRQL: any. Source: WDK wdm.h, KeQueryActiveProcessorCount.
 ULONG NTAPI KeQueryActiveProcessorCount(KAFFINITY *ActiveProcessors);
 ULONG NTAPI KeQueryActiveProcessorCount(KAFFINITY *ActiveProcessors)
@@ -129,7 +131,8 @@ EXPORT(KeQueryActiveProcessorCount, EXPORT_ANY_IRQL, "WDK wdm.h KeQueryActivePro
 #define ALL_PROCESSOR_GROUPS 0xFFFFu
 
 // KeQueryActiveProcessorCountEx: how many processors of a group run, or of all.
-// IRQL: any. Fails: 0 for a group that does not exist. Source: WDK wdm.h, KeQueryActiveProcessorCountEx.
+// IRQL: any. Fails: 0 for a group that does not exist. Source: WDK wdm.h,
+// KeQueryActiveProcessorCountEx.
 ULONG NTAPI KeQueryActiveProcessorCountEx(USHORT GroupNumber);
 ULONG NTAPI KeQueryActiveProcessorCountEx(USHORT GroupNumber)
 {
@@ -152,7 +155,7 @@ VOID KeIdle(VOID)
     KiEnableAndHalt();
 }
 
-// ---- monitor ---------------------------------------------------------------------------------------
+// ---- monitor ------------------------------------------------------------------------------------
 static BOOLEAN KiPcrCommand(const char *Arguments)
 {
     ULONG64 Number = KeGetCurrentPrcb()->ProcessorNumber;
@@ -166,11 +169,11 @@ static BOOLEAN KiPcrCommand(const char *Arguments)
     PKTHREAD Thread = Prcb->CurrentThread;
     KdPrintf("processor %u   KPCR 0x%p   KPRCB 0x%p   APIC id %u\n", Prcb->ProcessorNumber,
              (PVOID)KiPcrOfPrcb(Prcb), (PVOID)Prcb, Prcb->ApicId);
-    KdPrintf("thread \"%s\" 0x%p, stack 0x%p - 0x%p\n", Thread->Name, (PVOID)Thread, Thread->StackLimit,
-             Thread->StackBase);
+    KdPrintf("thread \"%s\" 0x%p, stack 0x%p - 0x%p\n", Thread->Name, (PVOID)Thread,
+             Thread->StackLimit, Thread->StackBase);
     KdPrintf("interrupts %llu, nested now %u; clock ticks %llu; DPCs %u\n", Prcb->InterruptCount,
              Prcb->InterruptDepth, Prcb->ClockTicks, Prcb->DpcCount);
     return TRUE;
 }
-KD_COMMAND(pcr, "!pcr", "!pcr [N]: the control region of processor N, of this one without a number", KiPcrCommand,
-           KD_SAFE_IN_BUGCHECK);
+KD_COMMAND(pcr, "!pcr", "!pcr [N]: the control region of processor N, of this one without a number",
+           KiPcrCommand, KD_SAFE_IN_BUGCHECK);

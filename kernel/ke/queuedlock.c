@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT
-// In-stack queued spin locks: waiters are served in the order they came, and each spins on memory of its
-// own.
+// In-stack queued spin locks: waiters are served in the order they came, and each spins on memory
+// of its own.
 //
-// The lock word points at the last handle of a queue, 0 when there is none. A newcomer exchanges itself in;
-// if there was somebody, it links itself behind and waits until its predecessor clears LOCK_QUEUE_WAIT in
-// the newcomer's own handle. The handle lies on the caller's stack and remembers the IRQL. Bit 1 says that
-// the handle holds the lock, so that a release without an acquisition is seen.
+// The lock word points at the last handle of a queue, 0 when there is none. A newcomer exchanges
+// itself in; if there was somebody, it links itself behind and waits until its predecessor clears
+// LOCK_QUEUE_WAIT in the newcomer's own handle. The handle lies on the caller's stack and remembers
+// the IRQL. Bit 1 says that the handle holds the lock, so that a release without an acquisition is
+// seen.
 //
-// One KSPIN_LOCK must not be used both ways. With one processor a lock that is not free is held by the very
-// caller: SPIN_LOCK_ALREADY_OWNED instead of a hang.
+// One KSPIN_LOCK must not be used both ways. With one processor a lock that is not free is held by
+// the very caller: SPIN_LOCK_ALREADY_OWNED instead of a hang.
 #include "ki.h"
 
 #define LOCK_QUEUE_WAIT  1u
@@ -22,7 +23,8 @@ FORCEINLINE volatile ULONG_PTR *KiQueueState(PKSPIN_LOCK_QUEUE Queue)
 static DECLSPEC_NOINLINE VOID KiWaitInQueue(PKSPIN_LOCK_QUEUE Queue)
 {
     if (KeNumberProcessors == 1)
-        KiSpinLockAlreadyOwned((PKSPIN_LOCK)(*KiQueueState(Queue) & ~(ULONG_PTR)3), KiReturnAddress());
+        KiSpinLockAlreadyOwned((PKSPIN_LOCK)(*KiQueueState(Queue) & ~(ULONG_PTR)3),
+                               KiReturnAddress());
     while (*KiQueueState(Queue) & LOCK_QUEUE_WAIT)
         KiPause();
 }
@@ -46,7 +48,8 @@ static VOID KiLeaveQueue(PKSPIN_LOCK_QUEUE Queue)
     PKSPIN_LOCK SpinLock = (PKSPIN_LOCK)(State & ~(ULONG_PTR)3);
 
     if (!(State & LOCK_QUEUE_OWNER))
-        KiSpinLockNotOwned(SpinLock != NULL ? SpinLock : (PKSPIN_LOCK)&Queue->Lock, KiReturnAddress());
+        KiSpinLockNotOwned(SpinLock != NULL ? SpinLock : (PKSPIN_LOCK)&Queue->Lock,
+                           KiReturnAddress());
     *KiQueueState(Queue) = (ULONG_PTR)SpinLock;
     if (Queue->Next == NULL &&
         __atomic_compare_exchange_n(SpinLock, &Last, 0, FALSE, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
@@ -56,8 +59,8 @@ static VOID KiLeaveQueue(PKSPIN_LOCK_QUEUE Queue)
     __atomic_and_fetch(KiQueueState(Queue->Next), ~(ULONG_PTR)LOCK_QUEUE_WAIT, __ATOMIC_RELEASE);
 }
 
-// KeAcquireInStackQueuedSpinLock: raises to DISPATCH_LEVEL and takes the lock; LockHandle lies on the
-// caller's stack until the release.
+// KeAcquireInStackQueuedSpinLock: raises to DISPATCH_LEVEL and takes the lock; LockHandle lies on
+// the caller's stack until the release.
 // IRQL: <= DISPATCH_LEVEL; DISPATCH_LEVEL after. Fails: bugcheck SPIN_LOCK_ALREADY_OWNED.
 // Source: WDK wdm.h, KeAcquireInStackQueuedSpinLock.
 VOID FASTCALL KeAcquireInStackQueuedSpinLock(PKSPIN_LOCK SpinLock, PKLOCK_QUEUE_HANDLE LockHandle);
@@ -93,8 +96,8 @@ VOID FASTCALL KeReleaseInStackQueuedSpinLock(PKLOCK_QUEUE_HANDLE LockHandle)
 }
 EXPORT(KeReleaseInStackQueuedSpinLock, EXPORT_ANY_IRQL, "WDK wdm.h KeReleaseInStackQueuedSpinLock");
 
-// KeAcquireInStackQueuedSpinLockAtDpcLevel, KeReleaseInStackQueuedSpinLockFromDpcLevel: the pair where the
-// IRQL is high enough already and stays.
+// KeAcquireInStackQueuedSpinLockAtDpcLevel, KeReleaseInStackQueuedSpinLockFromDpcLevel: the pair
+// where the IRQL is high enough already and stays.
 // IRQL: DISPATCH_LEVEL. Source: WDK wdm.h.
 VOID FASTCALL KeAcquireInStackQueuedSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock,
                                                        PKLOCK_QUEUE_HANDLE LockHandle);
@@ -115,8 +118,8 @@ VOID FASTCALL KeReleaseInStackQueuedSpinLockFromDpcLevel(PKLOCK_QUEUE_HANDLE Loc
 EXPORT(KeReleaseInStackQueuedSpinLockFromDpcLevel, EXPORT_ANY_IRQL,
        "WDK wdm.h KeReleaseInStackQueuedSpinLockFromDpcLevel");
 
-// KeAcquireInStackQueuedSpinLockForDpc, KeReleaseInStackQueuedSpinLockForDpc: the pair for code that runs
-// in threaded and in ordinary DPCs.
+// KeAcquireInStackQueuedSpinLockForDpc, KeReleaseInStackQueuedSpinLockForDpc: the pair for code
+// that runs in threaded and in ordinary DPCs.
 // IRQL: <= DISPATCH_LEVEL; DISPATCH_LEVEL in between. Source: WDK wdm.h.
 EXPORT_AS(KeAcquireInStackQueuedSpinLockForDpc, KeAcquireInStackQueuedSpinLock, DISPATCH_LEVEL, 0,
           "WDK wdm.h KeAcquireInStackQueuedSpinLockForDpc");

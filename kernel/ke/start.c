@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// The last step of ke's start: the shared page is filled, the clock runs, interrupts are on. And what the
-// system says it is.
+// The last step of ke's start: the shared page is filled, the clock runs, interrupts are on. And
+// what the system says it is.
 //
-// Drivers learn the version from KUSER_SHARED_DATA, NtBuildNumber, PsGetVersion and RtlGetVersion. All of
-// them tell /OSVERSION='s, so that a driver's other code paths can be tried; nothing here behaves
-// differently for it.
+// Drivers learn the version from KUSER_SHARED_DATA, NtBuildNumber, PsGetVersion and RtlGetVersion.
+// All of them tell /OSVERSION='s, so that a driver's other code paths can be tried; nothing here
+// behaves differently for it.
 #include "ki.h"
 
 typedef struct _KI_VERSION {

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 // Time: the clock interrupt, and the page of shared data that shows what it counts.
 //
-// The clock interrupts every HAL_CLOCK_INCREMENT (15.625 ms). Interrupt time, system time and tick count
-// advance by whole increments, as many as the HAL's counter says have passed: an interrupt that was held
-// back or lost delays them and loses nothing. Drivers read the three from KUSER_SHARED_DATA directly, the
-// tick count also from KeTickCount (i386).
+// The clock interrupts every HAL_CLOCK_INCREMENT (15.625 ms). Interrupt time, system time and tick
+// count advance by whole increments, as many as the HAL's counter says have passed: an interrupt
+// that was held back or lost delays them and loses nothing. Drivers read the three from
+// KUSER_SHARED_DATA directly, the tick count also from KeTickCount (i386).
 //
-// A 64-bit time cannot be stored at once on i386, so a KSYSTEM_TIME has its upper half twice: the writer
-// stores High2Time, LowPart, High1Time, a reader takes High1Time, LowPart, High2Time until the halves
-// agree. One processor writes, at CLOCK_LEVEL.
+// A 64-bit time cannot be stored at once on i386, so a KSYSTEM_TIME has its upper half twice: the
+// writer stores High2Time, LowPart, High1Time, a reader takes High1Time, LowPart, High2Time until
+// the halves agree. One processor writes, at CLOCK_LEVEL.
 #include "ki.h"
 
 PKUSER_SHARED_DATA KeSharedUserData;
@@ -84,7 +84,8 @@ VOID NTAPI KeStallExecutionProcessor(ULONG Microseconds)
 }
 EXPORT(KeStallExecutionProcessor, EXPORT_ANY_IRQL, "WDK wdm.h KeStallExecutionProcessor");
 
-// KeQuerySystemTime: *CurrentTime receives the time in 100 ns units since 1601, UTC, as of the last tick.
+// KeQuerySystemTime: *CurrentTime receives the time in 100 ns units since 1601, UTC, as of the last
+// tick.
 // IRQL: any. Source: WDK wdm.h, KeQuerySystemTime.
 VOID NTAPI KeQuerySystemTime(PLARGE_INTEGER CurrentTime);
 VOID NTAPI KeQuerySystemTime(PLARGE_INTEGER CurrentTime)
@@ -138,8 +139,8 @@ ULONG NTAPI KeQueryTimeIncrement(VOID)
 }
 EXPORT(KeQueryTimeIncrement, EXPORT_ANY_IRQL, "WDK wdm.h KeQueryTimeIncrement");
 
-// KeQueryPerformanceCounter: the finest counter there is; *Frequency (may be NULL) receives its ticks in a
-// second.
+// KeQueryPerformanceCounter: the finest counter there is; *Frequency (may be NULL) receives its
+// ticks in a second.
 // IRQL: any. Source: WDK wdm.h, KeQueryPerformanceCounter.
 LARGE_INTEGER NTAPI KeQueryPerformanceCounter(PLARGE_INTEGER Frequency);
 LARGE_INTEGER NTAPI KeQueryPerformanceCounter(PLARGE_INTEGER Frequency)

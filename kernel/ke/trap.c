@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: MIT
-// Traps: what the processor reports about the running code becomes a retry, an exception or a bugcheck.
+// Traps: what the processor reports about the running code becomes a retry, an exception or a
+// bugcheck.
 //
 // In order:
 //   1. The fix-up table: kernel code that expects its instruction to fault goes on where it said.
 //   2. A page fault is asked of the memory manager, which may make the page present.
-//   3. What NT knows as an exception goes to the dispatcher, which finds a handler in the interrupted
-//      code. Code at DISPATCH_LEVEL or above has none: it may hold a spin lock that the handler's unwind
-//      would leave behind, so NT forbids exceptions there.
+//   3. What NT knows as an exception goes to the dispatcher, which finds a handler in the
+//   interrupted
+//      code. Code at DISPATCH_LEVEL or above has none: it may hold a spin lock that the handler's
+//      unwind would leave behind, so NT forbids exceptions there.
 //   4. The rest stops the system: KMODE_EXCEPTION_NOT_HANDLED for an exception that nobody took,
 //      UNEXPECTED_KERNEL_MODE_TRAP for a trap that is none, and its own code for fast fail.
 //
-// The routine runs at the interrupted IRQL with interrupts as they were there, and leaves with them off.
-// Tests: tests/guest/irql.c and tests/system (one bugcheck each).
+// The routine runs at the interrupted IRQL with interrupts as they were there, and leaves with them
+// off. Tests: tests/guest/irql.c and tests/system (one bugcheck each).
 #include "ki.h"
 
 KE_PAGE_FAULT_ROUTINE *KePageFaultRoutine;
@@ -61,8 +63,9 @@ DECLSPEC_NORETURN VOID KeExceptionNotHandled(PEXCEPTION_RECORD Exception, PKTRAP
     static char Sentence[160];
     BOOLEAN High = KiGetIrql() >= DISPATCH_LEVEL;
 
-    RtlFormat(Sentence, sizeof(Sentence), "%s was raised %s.", RtlStatusName(Exception->ExceptionCode),
-              High ? "at DISPATCH_LEVEL or above, where no handler may run" : "and nobody handled it");
+    RtlFormat(
+        Sentence, sizeof(Sentence), "%s was raised %s.", RtlStatusName(Exception->ExceptionCode),
+        High ? "at DISPATCH_LEVEL or above, where no handler may run" : "and nobody handled it");
     KiBugCheck(KMODE_EXCEPTION_NOT_HANDLED, (ULONG)Exception->ExceptionCode,
                (ULONG_PTR)Exception->ExceptionAddress, Exception->ExceptionInformation[0],
                Exception->ExceptionInformation[1], Frame, Sentence);
@@ -80,15 +83,16 @@ static VOID KiPageFault(PKTRAP_FRAME Frame, PEXCEPTION_RECORD Exception)
 {
     if (KePageFaultRoutine == NULL)
         KiBugCheck(PAGE_FAULT_IN_NONPAGED_AREA, Frame->Cr2, (Frame->ErrorCode & PF_WRITE) != 0,
-                   TRAP_PC(Frame), 0, Frame, "A page fault came before there was a memory manager.");
+                   TRAP_PC(Frame), 0, Frame,
+                   "A page fault came before there was a memory manager.");
     if (!KePageFaultRoutine(Frame, Frame->Cr2, (ULONG)Frame->ErrorCode, Exception))
         KiRaiseException(Exception, Frame);
 }
 
 static DECLSPEC_NORETURN VOID KiUnexpectedTrap(PKTRAP_FRAME Frame)
 {
-    KiBugCheck(UNEXPECTED_KERNEL_MODE_TRAP, (ULONG_PTR)Frame->Vector, (ULONG_PTR)Frame->ErrorCode, 0, 0,
-               Frame, NULL);
+    KiBugCheck(UNEXPECTED_KERNEL_MODE_TRAP, (ULONG_PTR)Frame->Vector, (ULONG_PTR)Frame->ErrorCode,
+               0, 0, Frame, NULL);
 }
 
 // int 29h: the code in ecx says what was found damaged.
@@ -100,7 +104,8 @@ static DECLSPEC_NORETURN VOID KiFastFail(PKTRAP_FRAME Frame, PEXCEPTION_RECORD E
     Exception->ExceptionFlags = EXCEPTION_NONCONTINUABLE;
     Exception->NumberParameters = 1;
     Exception->ExceptionInformation[0] = Code;
-    KiBugCheck(KERNEL_SECURITY_CHECK_FAILURE, Code, (ULONG_PTR)Frame, (ULONG_PTR)Exception, 0, Frame, NULL);
+    KiBugCheck(KERNEL_SECURITY_CHECK_FAILURE, Code, (ULONG_PTR)Frame, (ULONG_PTR)Exception, 0,
+               Frame, NULL);
 }
 
 // The x87 says in its status word which unmasked exception it was.

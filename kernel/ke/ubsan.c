@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What GCC's undefined-behaviour sanitizer calls in the checked build: each finding becomes a failed
-// assertion at the source line it was found on. GCC chooses the names and the descriptors' layout.
+// What GCC's undefined-behaviour sanitizer calls in the checked build: each finding becomes a
+// failed assertion at the source line it was found on. GCC chooses the names and the descriptors'
+// layout.
 #include "ki.h"
 
 typedef struct _UBSAN_LOCATION {
@@ -22,7 +23,8 @@ UBSAN_HANDLER(sub_overflow, "signed subtraction overflows", PVOID Left, PVOID Ri
 UBSAN_HANDLER(mul_overflow, "signed multiplication overflows", PVOID Left, PVOID Right);
 UBSAN_HANDLER(negate_overflow, "negation overflows", PVOID Value);
 UBSAN_HANDLER(divrem_overflow, "division by zero, or it overflows", PVOID Left, PVOID Right);
-UBSAN_HANDLER(shift_out_of_bounds, "shift by too much, or of a negative value", PVOID Left, PVOID Right);
+UBSAN_HANDLER(shift_out_of_bounds, "shift by too much, or of a negative value", PVOID Left,
+              PVOID Right);
 UBSAN_HANDLER(out_of_bounds, "array index out of bounds", PVOID Index);
 UBSAN_HANDLER(load_invalid_value, "value outside its type's range", PVOID Value);
 UBSAN_HANDLER(vla_bound_not_positive, "array length not positive", PVOID Bound);

@@ -2,9 +2,9 @@
 // amd64: a trap frame as the CONTEXT that exception handlers see.
 #include "../ki.h"
 
-// The kernel uses no floating point, so the FXSAVE image taken here is still the interrupted code's but
-// for MXCSR and the volatile XMM registers, which drivers' handlers may have used since; the frame has
-// those.
+// The kernel uses no floating point, so the FXSAVE image taken here is still the interrupted code's
+// but for MXCSR and the volatile XMM registers, which drivers' handlers may have used since; the
+// frame has those.
 static VOID KiContextFloat(const KTRAP_FRAME *Frame, PCONTEXT Context)
 {
     __asm__ volatile("fxsave64 %0" : "=m"(Context->FltSave));

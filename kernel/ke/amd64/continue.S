@@ -4,8 +4,8 @@
 
     .text
 
-// DECLSPEC_NORETURN VOID KeContinue(const CONTEXT *Context)
-// The interrupt return frame is built here, below the CONTEXT, so nothing that still counts is written.
+// DECLSPEC_NORETURN VOID KeContinue(const CONTEXT *Context) The interrupt return frame is built
+// here, below the CONTEXT, so nothing that still counts is written.
     .globl KeContinue
 KeContinue:
     cli

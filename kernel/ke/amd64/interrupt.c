@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 // amd64: from an interrupt's arrival to its vector's routine, and out again through the DPCs.
 //
-// CR8 is the IRQL and the local APIC enforces it: what arrives may run. Its vector's upper nibble becomes
-// the new IRQL, interrupts are opened so that higher ones nest, and the vector's routine is called.
+// CR8 is the IRQL and the local APIC enforces it: what arrives may run. Its vector's upper nibble
+// becomes the new IRQL, interrupts are opened so that higher ones nest, and the vector's routine is
+// called.
 //
-// On the way out DPCs that the service routines queued are run at once when the interrupted code was
-// below DISPATCH_LEVEL: that saves the self-interrupt, which is then asked for only when the interrupted
-// code was at or above it. See dpc.c.
+// On the way out DPCs that the service routines queued are run at once when the interrupted code
+// was below DISPATCH_LEVEL: that saves the self-interrupt, which is then asked for only when the
+// interrupted code was at or above it. See dpc.c.
 #include "../ki.h"
 
 static VOID KiServe(PKPRCB Prcb, ULONG Number, PKTRAP_FRAME Frame)
@@ -67,8 +68,8 @@ VOID FASTCALL KiInterrupt(PKTRAP_FRAME Frame)
 
 VOID KiDpcInterrupt(VOID);
 
-// The DISPATCH_LEVEL self-interrupt, on the DPC stack, interrupts off. Acknowledged before the DPCs run:
-// CR8 holds back its class, and the APIC must not hold back anything else.
+// The DISPATCH_LEVEL self-interrupt, on the DPC stack, interrupts off. Acknowledged before the DPCs
+// run: CR8 holds back its class, and the APIC must not hold back anything else.
 VOID KiDpcInterrupt(VOID)
 {
     HalEndSystemInterrupt(DPC_VECTOR);

@@ -12,8 +12,8 @@
 #define KGDT_R3_CMTEB  0x50
 #define KGDT_ENTRIES   (0x60 / 8)
 
-// Interrupt service finds DpcRequested set when it ends; everyone else needs the self-interrupt, which
-// arrives when CR8 falls below DISPATCH_LEVEL.
+// Interrupt service finds DpcRequested set when it ends; everyone else needs the self-interrupt,
+// which arrives when CR8 falls below DISPATCH_LEVEL.
 FORCEINLINE VOID KiRequestDispatch(PKPRCB Prcb)
 {
     if (Prcb->InterruptDepth == 0)

@@ -2,7 +2,8 @@
 // amd64: the spin lock routines under the names that drivers import here.
 #include "../ki.h"
 
-// KeAcquireSpinLockRaiseToDpc: raises to DISPATCH_LEVEL and takes the lock. Returns the IRQL before.
+// KeAcquireSpinLockRaiseToDpc: raises to DISPATCH_LEVEL and takes the lock. Returns the IRQL
+// before.
 // IRQL: <= DISPATCH_LEVEL. Fails: bugcheck SPIN_LOCK_ALREADY_OWNED, IRQL_NOT_GREATER_OR_EQUAL.
 // Source: WDK wdm.h, KeAcquireSpinLock. Defined in spinlock.S.
 KIRQL NTAPI KeAcquireSpinLockRaiseToDpc(PKSPIN_LOCK SpinLock);

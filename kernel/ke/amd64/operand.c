@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 // amd64: which address an instruction was going to touch.
 //
-// A pointer that is not canonical comes as #GP without the address, unlike a page fault. The address is
-// worth having in the report, so the instruction is decoded as far as its memory operand: prefixes,
-// opcode map, ModRM, SIB, displacement. String instructions have theirs in rsi and rdi. Instructions with
-// VEX and EVEX prefixes are not looked at. Whether the operand is written is told for the instructions that
-// compilers use for stores; it only chooses a word in the report.
+// A pointer that is not canonical comes as #GP without the address, unlike a page fault. The
+// address is worth having in the report, so the instruction is decoded as far as its memory
+// operand: prefixes, opcode map, ModRM, SIB, displacement. String instructions have theirs in rsi
+// and rdi. Instructions with VEX and EVEX prefixes are not looked at. Whether the operand is
+// written is told for the instructions that compilers use for stores; it only chooses a word in the
+// report.
 #include "../ki.h"
 
 #define LONGEST_INSTRUCTION 15u
@@ -51,8 +52,8 @@ static VOID KiDecodePrefixes(KI_DECODER *d)
             return;
         if (Byte == 0x64 || Byte == 0x65)
             d->Segment = Byte;
-        else if (Byte != 0x66 && Byte != 0x26 && Byte != 0x2E && Byte != 0x36 && Byte != 0x3E && Byte != 0x67 &&
-                 Byte != 0xF0 && Byte != 0xF2 && Byte != 0xF3)
+        else if (Byte != 0x66 && Byte != 0x26 && Byte != 0x2E && Byte != 0x36 && Byte != 0x3E &&
+                 Byte != 0x67 && Byte != 0xF0 && Byte != 0xF2 && Byte != 0xF3)
             break;
     }
     if ((d->Code[d->Next] & 0xF0) == 0x40)
@@ -80,12 +81,13 @@ static BOOLEAN KiHasModRm(const KI_DECODER *d)
         return TRUE;
     if (d->TwoBytes)
         return !(Op == 0x05 || (Op >= 0x30 && Op <= 0x37) || Op == 0x77 || (Op & 0xF0) == 0x80 ||
-                 Op == 0xA0 || Op == 0xA1 || Op == 0xA2 || Op == 0xA8 || Op == 0xA9 || (Op & 0xF8) == 0xC8);
+                 Op == 0xA0 || Op == 0xA1 || Op == 0xA2 || Op == 0xA8 || Op == 0xA9 ||
+                 (Op & 0xF8) == 0xC8);
     if (Op < 0x40)
         return (Op & 7) < 4;
-    return Op == 0x63 || Op == 0x69 || Op == 0x6B || (Op & 0xF0) == 0x80 || Op == 0xC0 || Op == 0xC1 ||
-           Op == 0xC6 || Op == 0xC7 || (Op >= 0xD0 && Op <= 0xD3) || (Op & 0xF8) == 0xD8 ||
-           (Op & 0xF6) == 0xF6;
+    return Op == 0x63 || Op == 0x69 || Op == 0x6B || (Op & 0xF0) == 0x80 || Op == 0xC0 ||
+           Op == 0xC1 || Op == 0xC6 || Op == 0xC7 || (Op >= 0xD0 && Op <= 0xD3) ||
+           (Op & 0xF8) == 0xD8 || (Op & 0xF6) == 0xF6;
 }
 
 static ULONG64 KiDecodeSib(KI_DECODER *d, ULONG Mod)
@@ -121,8 +123,9 @@ static BOOLEAN KiDecodeModRm(KI_DECODER *d, ULONG64 *Address)
 static BOOLEAN KiWritesTwoBytes(UCHAR Op)
 {
     return Op == 0x11 || Op == 0x13 || Op == 0x17 || Op == 0x29 || Op == 0x2B || Op == 0x7F ||
-           (Op & 0xF0) == 0x90 || Op == 0xAB || Op == 0xB0 || Op == 0xB1 || Op == 0xB3 || Op == 0xBB ||
-           Op == 0xC0 || Op == 0xC1 || Op == 0xC3 || Op == 0xC7 || Op == 0xD6 || Op == 0xE7;
+           (Op & 0xF0) == 0x90 || Op == 0xAB || Op == 0xB0 || Op == 0xB1 || Op == 0xB3 ||
+           Op == 0xBB || Op == 0xC0 || Op == 0xC1 || Op == 0xC3 || Op == 0xC7 || Op == 0xD6 ||
+           Op == 0xE7;
 }
 
 static BOOLEAN KiWrites(const KI_DECODER *d)

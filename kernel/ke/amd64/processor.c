@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-// amd64: what a processor needs before anything else: KPCR, descriptor tables, stacks for the traps that
-// cannot trust the current one, control registers.
+// amd64: what a processor needs before anything else: KPCR, descriptor tables, stacks for the traps
+// that cannot trust the current one, control registers.
 //
-// The boot processor's block is static, since there is no memory manager yet. The IDT is one for all
-// processors; GDT and TSS belong to each. The stacks that the processor itself switches to (IST) are for
-// double fault (a kernel stack has run into its guard page), NMI and machine check (they may come at any
-// instruction). They and the DPC stack are separated by nothing: overflow of the DPC stack runs into its
-// guard page, which the memory manager unmaps (KeGuardPage).
+// The boot processor's block is static, since there is no memory manager yet. The IDT is one for
+// all processors; GDT and TSS belong to each. The stacks that the processor itself switches to
+// (IST) are for double fault (a kernel stack has run into its guard page), NMI and machine check
+// (they may come at any instruction). They and the DPC stack are separated by nothing: overflow of
+// the DPC stack runs into its guard page, which the memory manager unmaps (KeGuardPage).
 #include "../ki.h"
 #include "offsets.h"
 
@@ -173,8 +173,8 @@ PVOID KeGuardPage(VOID)
     return KiBootProcessor.DpcGuard;
 }
 
-// A pointer that is not canonical is the memory manager's to report, with the address. For what else breaks
-// protection there is none: NT raises an access violation at -1.
+// A pointer that is not canonical is the memory manager's to report, with the address. For what
+// else breaks protection there is none: NT raises an access violation at -1.
 BOOLEAN KiProtectionException(PKTRAP_FRAME Frame, PEXCEPTION_RECORD Exception)
 {
     ULONG64 Address;

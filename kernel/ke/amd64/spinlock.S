@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // amd64: the spin lock pair that drivers call most, by hand: 18 instructions, no frame.
 //
-// The lock takes the holder's KPRCB address, so that a second acquisition and a foreign release are seen
-// at no cost. The rare ways out build a frame and call C.
+// The lock takes the holder's KPRCB address, so that a second acquisition and a foreign release are
+// seen at no cost. The rare ways out build a frame and call C.
 #include "offsets.h"
 
 #define DISPATCH 2

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT
 // amd64: the way into and out of the kernel for traps and interrupts.
 //
-// 256 stubs, 16 bytes apart, leave an error code (the processor's or 0) and their vector on the stack and
-// join one of three paths:
+// 256 stubs, 16 bytes apart, leave an error code (the processor's or 0) and their vector on the
+// stack and join one of three paths:
 //     KiTrapEntry       exceptions and NT's software interrupts -> KiDispatchTrap
 //     KiInterruptEntry  device, clock and other APIC interrupts -> KiInterrupt
-//     KiFatalEntry      NMI, double fault, machine check, each on a stack of its own -> KiDispatchFatal
-// Each builds a KTRAP_FRAME (arch.h) and links it into the chain of frame pointers. GS is swapped when
-// the processor came from user mode. A fatal trap can hit between entry and swap, when the code segment
-// tells nothing, so its path looks at the GS base itself: the kernel's has the top bit set.
+//     KiFatalEntry      NMI, double fault, machine check, on their own stacks -> KiDispatchFatal
+// Each builds a KTRAP_FRAME (arch.h) and links it into the chain of frame pointers. GS is swapped
+// when the processor came from user mode. A fatal trap can hit between entry and swap, when the
+// code segment tells nothing, so its path looks at the GS base itself: the kernel's has the top bit
+// set.
 //
 // The DPC self-interrupt has an entry of its own, since it is the road from every queued DPC to its
 // routine: it saves what a C function may destroy and nothing else, and switches to the DPC stack.
@@ -132,7 +133,8 @@ KiFatalEntry:
     swapgs
     jmp     KiRestoreFrame
 
-// Frame: home space, xmm0-5, MXCSR and IRQL, the seven volatile registers, rbp: 0xC8 bytes below rip.
+// Frame: home space, xmm0-5, MXCSR and IRQL, the seven volatile registers, rbp: 0xC8 bytes below
+// rip.
 #define DF_XMM0  0x20
 #define DF_MXCSR 0x80
 #define DF_IRQL  0x84
@@ -198,7 +200,8 @@ KiTrapStubs:
     .set    vector, 0
     .rept   256
     .p2align 4
-    .if     vector != 8 && !(vector >= 10 && vector <= 14) && vector != 17 && vector != 21 && vector != 29 && vector != 30
+    .set    coded, vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21
+    .if     !coded && vector != 29 && vector != 30
     pushq   $0
     .endif
     pushq   $vector

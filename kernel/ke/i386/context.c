@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// i386: a trap frame as the CONTEXT that exception handlers see. Floating point is left where it is, in
-// the processor: the kernel uses none, and drivers save it before they do.
+// i386: a trap frame as the CONTEXT that exception handlers see. Floating point is left where it
+// is, in the processor: the kernel uses none, and drivers save it before they do.
 #include "../ki.h"
 
 VOID KeContextFromTrapFrame(const KTRAP_FRAME *Frame, PCONTEXT Context)

@@ -5,8 +5,8 @@
     .text
 
 // DECLSPEC_NORETURN VOID KeContinue(const CONTEXT *Context)
-// A return to the kernel does not load the stack pointer, so the return frame, and what has to be loaded
-// last, is written where the resumed code's stack ends.
+// A return to the kernel does not load the stack pointer, so the return frame, and what has to be
+// loaded last, is written where the resumed code's stack ends.
     .globl  KeContinue
 KeContinue:
     cli

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-// i386: floating point in drivers. The kernel uses none and no trap saves any, so a driver that wants it
-// saves the state it finds and puts it back.
+// i386: floating point in drivers. The kernel uses none and no trap saves any, so a driver that
+// wants it saves the state it finds and puts it back.
 //
-// The structure that the driver hands over is too small for the state, which goes into an area from a
-// fixed set: callable up to DISPATCH_LEVEL, and nested uses are few. The structure remembers which.
+// The structure that the driver hands over is too small for the state, which goes into an area from
+// a fixed set: callable up to DISPATCH_LEVEL, and nested uses are few. The structure remembers
+// which.
 #include "../ki.h"
 
 #define FLOAT_AREAS 32
@@ -47,10 +48,11 @@ static VOID KiReturnFloatArea(KI_FLOAT_AREA *Area)
     __atomic_fetch_and(&KiFloatAreasUsed, ~(1u << (Area - KiFloatAreas)), __ATOMIC_RELEASE);
 }
 
-// KeSaveFloatingPointState: saves the x87, MMX and SSE state and leaves a fresh one for the caller to use
-// until KeRestoreFloatingPointState on the same thread.
-// IRQL: <= DISPATCH_LEVEL. Fails: STATUS_INSUFFICIENT_RESOURCES when too many states are saved at once,
-// STATUS_ILLEGAL_FLOAT_CONTEXT above DISPATCH_LEVEL. Source: WDK wdm.h, KeSaveFloatingPointState.
+// KeSaveFloatingPointState: saves the x87, MMX and SSE state and leaves a fresh one for the caller
+// to use until KeRestoreFloatingPointState on the same thread.
+// IRQL: <= DISPATCH_LEVEL. Fails: STATUS_INSUFFICIENT_RESOURCES when too many states are saved at
+// once, STATUS_ILLEGAL_FLOAT_CONTEXT above DISPATCH_LEVEL. Source: WDK wdm.h,
+// KeSaveFloatingPointState.
 NTSTATUS NTAPI KeSaveFloatingPointState(PKFLOATING_SAVE FloatSave);
 NTSTATUS NTAPI KeSaveFloatingPointState(PKFLOATING_SAVE FloatSave)
 {
@@ -73,8 +75,8 @@ NTSTATUS NTAPI KeSaveFloatingPointState(PKFLOATING_SAVE FloatSave)
 EXPORT(KeSaveFloatingPointState, DISPATCH_LEVEL, "WDK wdm.h KeSaveFloatingPointState");
 
 // KeRestoreFloatingPointState: puts back what FloatSave stands for.
-// IRQL: that of the save. Fails: bugcheck INVALID_FLOATING_POINT_STATE when FloatSave stands for nothing,
-// or for another thread's state: parameters 0 or 1, FloatSave, the thread.
+// IRQL: that of the save. Fails: bugcheck INVALID_FLOATING_POINT_STATE when FloatSave stands for
+// nothing, or for another thread's state: parameters 0 or 1, FloatSave, the thread.
 // Source: WDK wdm.h, KeRestoreFloatingPointState.
 NTSTATUS NTAPI KeRestoreFloatingPointState(PKFLOATING_SAVE FloatSave);
 NTSTATUS NTAPI KeRestoreFloatingPointState(PKFLOATING_SAVE FloatSave)
@@ -83,11 +85,11 @@ NTSTATUS NTAPI KeRestoreFloatingPointState(PKFLOATING_SAVE FloatSave)
     KI_FLOAT_AREA *Area = &KiFloatAreas[FloatSave->Spare1 % FLOAT_AREAS];
 
     if (Area->Owner != FloatSave)
-        KiBugCheck(INVALID_FLOATING_POINT_STATE, 0, (ULONG_PTR)FloatSave, (ULONG_PTR)Thread, 0, NULL,
-                   "A floating point state was restored that was not saved.");
+        KiBugCheck(INVALID_FLOATING_POINT_STATE, 0, (ULONG_PTR)FloatSave, (ULONG_PTR)Thread, 0,
+                   NULL, "A floating point state was restored that was not saved.");
     if (Area->Thread != Thread)
-        KiBugCheck(INVALID_FLOATING_POINT_STATE, 2, (ULONG_PTR)FloatSave, (ULONG_PTR)Thread, 0, NULL,
-                   "A floating point state was restored by another thread than saved it.");
+        KiBugCheck(INVALID_FLOATING_POINT_STATE, 2, (ULONG_PTR)FloatSave, (ULONG_PTR)Thread, 0,
+                   NULL, "A floating point state was restored by another thread than saved it.");
     if (KiHasFxsave())
         __asm__ volatile("fxrstor %0" ::"m"(Area->State));
     else

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: MIT
 // i386: the soft IRQL, and interrupts under it.
 //
-// The IRQL is a byte in the KPCR, and raising it is a store: no controller is told. So an interrupt may
-// arrive at or above whose level the processor already is. It is then held: the HAL masks its line and
-// acknowledges it, its bit in HeldVectors and its level's bit in KPCR.IRR are set, and the interrupted
-// code goes on. Lowering the IRQL looks at IRR and replays what has become due, highest first. That pays
-// where it should: raising and lowering happen all the time, an interrupt in between hardly ever.
+// The IRQL is a byte in the KPCR, and raising it is a store: no controller is told. So an interrupt
+// may arrive at or above whose level the processor already is. It is then held: the HAL masks its
+// line and acknowledges it, its bit in HeldVectors and its level's bit in KPCR.IRR are set, and the
+// interrupted code goes on. Lowering the IRQL looks at IRR and replays what has become due, highest
+// first. That pays where it should: raising and lowering happen all the time, an interrupt in
+// between hardly ever.
 //
-// Invariants: IRR's bit n is set exactly when a vector of IRQL n is held, or n is DISPATCH_LEVEL and DPCs
-// have been asked for. Both words are this processor's own and change with interrupts off or by a single
-// instruction. An interrupt that comes between lowering's store and its look at IRR is simply taken.
+// Invariants: IRR's bit n is set exactly when a vector of IRQL n is held, or n is DISPATCH_LEVEL
+// and DPCs have been asked for. Both words are this processor's own and change with interrupts off
+// or by a single instruction. An interrupt that comes between lowering's store and its look at IRR
+// is simply taken.
 #include "../ki.h"
 
 FORCEINLINE KIRQL KiVectorIrql(ULONG Number)

@@ -14,8 +14,8 @@
 #define KGDT_NMI_TSS 0x58
 #define KGDT_ENTRIES (0x60 / 8)
 
-// One instruction, so that no interrupt comes between. Lowering the IRQL and leaving an interrupt look at
-// the word.
+// One instruction, so that no interrupt comes between. Lowering the IRQL and leaving an interrupt
+// look at the word.
 FORCEINLINE VOID KiRequestDispatch(PKPRCB Prcb)
 {
     __asm__ volatile("orl %0, %%fs:0x28" ::"i"(1 << DISPATCH_LEVEL) : "memory");

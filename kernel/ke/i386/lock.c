@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// i386: the spin lock routines under the names that drivers import here, from HAL.dll (Kf..., and the
-// stdcall forms of old headers) and ntoskrnl.exe (Kef..., Ki...).
+// i386: the spin lock routines under the names that drivers import here, from HAL.dll (Kf..., and
+// the stdcall forms of old headers) and ntoskrnl.exe (Kef..., Ki...).
 #include "../ki.h"
 
 // KfAcquireSpinLock: raises to DISPATCH_LEVEL and takes the lock. Returns the IRQL before.
@@ -47,7 +47,8 @@ KIRQL FASTCALL KeAcquireSpinLockRaiseToSynch(PKSPIN_LOCK SpinLock)
 }
 EXPORT(KeAcquireSpinLockRaiseToSynch, SYNCH_LEVEL, "WDK ntifs.h KeAcquireSpinLockRaiseToSynch");
 
-// KefAcquireSpinLockAtDpcLevel, KiAcquireSpinLock: take the lock where the IRQL is high enough already.
+// KefAcquireSpinLockAtDpcLevel, KiAcquireSpinLock: take the lock where the IRQL is high enough
+// already.
 // IRQL: DISPATCH_LEVEL. Fails: bugcheck SPIN_LOCK_ALREADY_OWNED.
 // Source: WDK wdm.h, KeAcquireSpinLockAtDpcLevel.
 VOID FASTCALL KefAcquireSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock);

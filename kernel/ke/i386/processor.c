@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
-// i386: what a processor needs before anything else: KPCR, descriptor tables, tasks for the traps that
-// cannot trust the current stack.
+// i386: what a processor needs before anything else: KPCR, descriptor tables, tasks for the traps
+// that cannot trust the current stack.
 //
-// The boot processor's block is static, since there is no memory manager yet. The IDT is one for all
-// processors; GDT and TSSs belong to each. Double fault (a kernel stack has run into its guard page, so
-// that the processor could not push a frame) and NMI (which may come at any instruction) are task gates:
-// the processor saves its registers into the interrupted TSS and loads the task's, stack included. A task
-// carries its own CR3: the one the system started with, which maps the kernel as every other does.
+// The boot processor's block is static, since there is no memory manager yet. The IDT is one for
+// all processors; GDT and TSSs belong to each. Double fault (a kernel stack has run into its guard
+// page, so that the processor could not push a frame) and NMI (which may come at any instruction)
+// are task gates: the processor saves its registers into the interrupted TSS and loads the task's,
+// stack included. A task carries its own CR3: the one the system started with, which maps the
+// kernel as every other does.
 #include "../ki.h"
 #include "offsets.h"
 
@@ -54,7 +55,8 @@ extern const UCHAR KiTrapStubs[HAL_VECTOR_COUNT][16], KiDoubleFaultTask[], KiNmi
 
 static VOID KiSetGate(ULONG Vector, USHORT Selector, const VOID *Entry, UCHAR Type)
 {
-    KiIdt[Vector] = (KIDTENTRY){(USHORT)(ULONG)Entry, Selector, 0, Type, (USHORT)((ULONG)Entry >> 16)};
+    KiIdt[Vector] =
+        (KIDTENTRY){(USHORT)(ULONG)Entry, Selector, 0, Type, (USHORT)((ULONG)Entry >> 16)};
 }
 
 static VOID KiSetUserGate(ULONG Vector)
@@ -100,9 +102,16 @@ static VOID KiInitializeGdt(KI_PROCESSOR *Processor)
 static VOID KiInitializeTask(KTSS *Tss, const VOID *Entry, UCHAR *Stack)
 {
     *Tss = (KTSS){
-        .Cr3 = KiReadCr3(), .Eip = (ULONG)Entry, .EFlags = 2,
-        .Esp = (ULONG)(Stack + TASK_STACK_SIZE), .Ss = KGDT_R0_DATA, .Cs = KGDT_R0_CODE,
-        .Ds = KGDT_R3_DATA | 3, .Es = KGDT_R3_DATA | 3, .Fs = KGDT_R0_PCR, .IoMapBase = sizeof(KTSS),
+        .Cr3 = KiReadCr3(),
+        .Eip = (ULONG)Entry,
+        .EFlags = 2,
+        .Esp = (ULONG)(Stack + TASK_STACK_SIZE),
+        .Ss = KGDT_R0_DATA,
+        .Cs = KGDT_R0_CODE,
+        .Ds = KGDT_R3_DATA | 3,
+        .Es = KGDT_R3_DATA | 3,
+        .Fs = KGDT_R0_PCR,
+        .IoMapBase = sizeof(KTSS),
     };
 }
 
@@ -189,11 +198,28 @@ VOID FASTCALL KiFatalTask(ULONG Vector)
 {
     const KTSS *Tss = KeGetPcr()->TSS;
     KTRAP_FRAME Frame = {
-        .PreviousIrql = KiGetIrql(), .Cr2 = KiReadCr2(), .ExceptionList = KeGetPcr()->Used_ExceptionList,
-        .HardwareEsp = Tss->Esp, .SegGs = Tss->Gs, .SegFs = Tss->Fs, .SegEs = Tss->Es, .SegDs = Tss->Ds,
-        .Edi = Tss->Edi, .Esi = Tss->Esi, .Ebx = Tss->Ebx, .Edx = Tss->Edx, .Ecx = Tss->Ecx,
-        .Eax = Tss->Eax, .Ebp = Tss->Ebp, .ReturnAddress = Tss->Eip, .Vector = Vector,
-        .Eip = Tss->Eip, .SegCs = Tss->Cs, .EFlags = Tss->EFlags, .Esp = Tss->Esp, .SegSs = Tss->Ss,
+        .PreviousIrql = KiGetIrql(),
+        .Cr2 = KiReadCr2(),
+        .ExceptionList = KeGetPcr()->Used_ExceptionList,
+        .HardwareEsp = Tss->Esp,
+        .SegGs = Tss->Gs,
+        .SegFs = Tss->Fs,
+        .SegEs = Tss->Es,
+        .SegDs = Tss->Ds,
+        .Edi = Tss->Edi,
+        .Esi = Tss->Esi,
+        .Ebx = Tss->Ebx,
+        .Edx = Tss->Edx,
+        .Ecx = Tss->Ecx,
+        .Eax = Tss->Eax,
+        .Ebp = Tss->Ebp,
+        .ReturnAddress = Tss->Eip,
+        .Vector = Vector,
+        .Eip = Tss->Eip,
+        .SegCs = Tss->Cs,
+        .EFlags = Tss->EFlags,
+        .Esp = Tss->Esp,
+        .SegSs = Tss->Ss,
     };
     __asm__ volatile("clts");  // set by every task switch
     KiDispatchFatal(&Frame);

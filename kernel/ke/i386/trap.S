@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 // i386: the way into and out of the kernel for traps and interrupts.
 //
-// 256 stubs, 16 bytes apart, leave an error code (the processor's or 0) and their vector on the stack and
-// join one of two paths: KiTrapEntry (exceptions and NT's software interrupts -> KiDispatchTrap) and
-// KiInterruptEntry (-> KiInterrupt). Each builds a KTRAP_FRAME (arch.h) and links it into the chain of
-// frame pointers. Segments are loaded only when the processor came from user mode; in the kernel they are
-// always right. fs:[0] is emptied, so that an exception in a service routine finds no handler of whatever
-// code was interrupted.
+// 256 stubs, 16 bytes apart, leave an error code (the processor's or 0) and their vector on the
+// stack and join one of two paths: KiTrapEntry (exceptions and NT's software interrupts ->
+// KiDispatchTrap) and KiInterruptEntry (-> KiInterrupt). Each builds a KTRAP_FRAME (arch.h) and
+// links it into the chain of frame pointers. Segments are loaded only when the processor came from
+// user mode; in the kernel they are always right. fs:[0] is emptied, so that an exception in a
+// service routine finds no handler of whatever code was interrupted.
 //
 // Double fault and NMI are tasks of their own (processor.c): the processor saves the interrupted
 // registers into the current TSS, and needs no stack of the interrupted code.
@@ -89,9 +89,9 @@ KiTrapExit:
     addl    $12, %esp
     iretl
 
-// The tasks. A task gate enters with the registers of its TSS, on its own stack, which for the double
-// fault holds the error code. When KiFatalTask returns, an NMI was handled: the nested-task return goes
-// back, and the next NMI resumes behind it.
+// The tasks. A task gate enters with the registers of its TSS, on its own stack, which for the
+// double fault holds the error code. When KiFatalTask returns, an NMI was handled: the nested-task
+// return goes back, and the next NMI resumes behind it.
     .globl  KiDoubleFaultTask, KiNmiTask
 KiDoubleFaultTask:
     movl    $8, %ecx
