@@ -156,13 +156,5 @@ ULONG64 KeSystemUptime(VOID);  // 100 ns units since the HAL's counter runs, 0 b
 // Where ke writes the page that everyone reads at SHARED_USER_DATA_ADDRESS. MmInitialize sets it.
 extern PKUSER_SHARED_DATA KeSharedUserData;
 
-// What drivers are told to be running on: /OSVERSION= alters it, never what works. Valid after
-// KeStartInterrupts.
-typedef struct _KE_VERSION {
-    ULONG Major, Minor, Build;
-    const char *ServicePack;  // "" when there is none
-} KE_VERSION;
-extern KE_VERSION KeReportedVersion;
-
 // Sleeps until an interrupt. IRQL: PASSIVE_LEVEL.
 VOID KeIdle(VOID);

@@ -81,6 +81,10 @@ typedef PVOID RTL_ALLOCATE_ROUTINE(SIZE_T NumberOfBytes, ULONG Tag, ULONG_PTR Ca
 typedef VOID RTL_FREE_ROUTINE(PVOID Memory, ULONG_PTR Caller);
 VOID RtlRegisterAllocator(RTL_ALLOCATE_ROUTINE *Allocate, RTL_FREE_ROUTINE *Free);
 
+// ---- version ----------------------------------------------------------------------------------
+extern RTL_OSVERSIONINFOEXW RtlReportedVersion;  // what every way of asking tells
+VOID RtlSetReportedVersion(ULONG Major, ULONG Minor, ULONG Build, ULONG ServicePack);
+
 // ---- structured exceptions --------------------------------------------------------------------
 // rtl stands below what it needs for this, so the start of the system hands it over
 // (kernel/exception.c).
@@ -130,6 +134,56 @@ BOOLEAN RtlStepFrame(PCONTEXT Context);
 
 // ==== exported to drivers, by file ====
 
+// avl.c
+VOID NTAPI RtlInitializeGenericTableAvl(PRTL_AVL_TABLE Table,
+                                        PRTL_AVL_COMPARE_ROUTINE CompareRoutine,
+                                        PRTL_AVL_ALLOCATE_ROUTINE AllocateRoutine,
+                                        PRTL_AVL_FREE_ROUTINE FreeRoutine, PVOID TableContext);
+PVOID NTAPI RtlInsertElementGenericTableFullAvl(PRTL_AVL_TABLE Table, PVOID Buffer,
+                                                CLONG BufferSize,
+                                                PBOOLEAN NewElement, PVOID NodeOrParent,
+                                                TABLE_SEARCH_RESULT SearchResult);
+PVOID NTAPI RtlInsertElementGenericTableAvl(PRTL_AVL_TABLE Table, PVOID Buffer, CLONG BufferSize,
+                                            PBOOLEAN NewElement);
+BOOLEAN NTAPI RtlDeleteElementGenericTableAvl(PRTL_AVL_TABLE Table, PVOID Buffer);
+PVOID NTAPI RtlLookupElementGenericTableFullAvl(PRTL_AVL_TABLE Table, PVOID Buffer,
+                                                PVOID *NodeOrParent,
+                                                TABLE_SEARCH_RESULT *SearchResult);
+PVOID NTAPI RtlLookupElementGenericTableAvl(PRTL_AVL_TABLE Table, PVOID Buffer);
+PVOID NTAPI RtlLookupFirstMatchingElementGenericTableAvl(PRTL_AVL_TABLE Table, PVOID Buffer,
+                                                         PVOID *RestartKey);
+PVOID NTAPI RtlEnumerateGenericTableWithoutSplayingAvl(PRTL_AVL_TABLE Table, PVOID *RestartKey);
+PVOID NTAPI RtlEnumerateGenericTableAvl(PRTL_AVL_TABLE Table, BOOLEAN Restart);
+PVOID NTAPI RtlGetElementGenericTableAvl(PRTL_AVL_TABLE Table, ULONG I);
+ULONG NTAPI RtlNumberGenericTableElementsAvl(PRTL_AVL_TABLE Table);
+BOOLEAN NTAPI RtlIsGenericTableEmptyAvl(PRTL_AVL_TABLE Table);
+
+// bitmap.c
+VOID NTAPI RtlInitializeBitMap(PRTL_BITMAP Map, PULONG Buffer, ULONG SizeOfBitMap);
+VOID NTAPI RtlClearAllBits(PRTL_BITMAP Map);
+VOID NTAPI RtlSetAllBits(PRTL_BITMAP Map);
+VOID NTAPI RtlClearBits(PRTL_BITMAP Map, ULONG Start, ULONG Count);
+VOID NTAPI RtlSetBits(PRTL_BITMAP Map, ULONG Start, ULONG Count);
+VOID NTAPI RtlClearBit(PRTL_BITMAP Map, ULONG Bit);
+VOID NTAPI RtlSetBit(PRTL_BITMAP Map, ULONG Bit);
+BOOLEAN NTAPI RtlTestBit(PRTL_BITMAP Map, ULONG Bit);
+BOOLEAN NTAPI RtlAreBitsClear(PRTL_BITMAP Map, ULONG Start, ULONG Count);
+BOOLEAN NTAPI RtlAreBitsSet(PRTL_BITMAP Map, ULONG Start, ULONG Count);
+ULONG NTAPI RtlNumberOfSetBits(PRTL_BITMAP Map);
+ULONG NTAPI RtlNumberOfClearBits(PRTL_BITMAP Map);
+ULONG NTAPI RtlFindClearBits(PRTL_BITMAP Map, ULONG Count, ULONG Hint);
+ULONG NTAPI RtlFindSetBits(PRTL_BITMAP Map, ULONG Count, ULONG Hint);
+ULONG NTAPI RtlFindClearBitsAndSet(PRTL_BITMAP Map, ULONG Count, ULONG Hint);
+ULONG NTAPI RtlFindSetBitsAndClear(PRTL_BITMAP Map, ULONG Count, ULONG Hint);
+ULONG NTAPI RtlFindNextForwardRunClear(PRTL_BITMAP Map, ULONG From, PULONG Start);
+ULONG NTAPI RtlFindFirstRunClear(PRTL_BITMAP Map, PULONG Start);
+ULONG NTAPI RtlFindLastBackwardRunClear(PRTL_BITMAP Map, ULONG From, PULONG Start);
+ULONG NTAPI RtlFindLongestRunClear(PRTL_BITMAP Map, PULONG Start);
+ULONG NTAPI RtlFindClearRuns(PRTL_BITMAP Map, PRTL_BITMAP_RUN Runs, ULONG Room,
+                             BOOLEAN LocateLongestRuns);
+CCHAR NTAPI RtlFindMostSignificantBit(ULONGLONG Set);
+CCHAR NTAPI RtlFindLeastSignificantBit(ULONGLONG Set);
+
 // case.c
 WCHAR NTAPI RtlUpcaseUnicodeChar(WCHAR Character);
 WCHAR NTAPI RtlDowncaseUnicodeChar(WCHAR Character);
@@ -142,6 +196,10 @@ DECLSPEC_NORETURN VOID NTAPI ExRaiseDatatypeMisalignment(VOID);
 VOID NTAPI ProbeForRead(const VOID *Address, SIZE_T Length, ULONG Alignment);
 VOID NTAPI ProbeForWrite(PVOID Address, SIZE_T Length, ULONG Alignment);
 PVOID NTAPI RtlPcToFileHeader(PVOID Pc, PVOID *Base);
+
+// guid.c
+NTSTATUS NTAPI RtlStringFromGUID(const GUID *Guid, PUNICODE_STRING String);
+NTSTATUS NTAPI RtlGUIDFromString(PCUNICODE_STRING String, GUID *Guid);
 
 // integer.c
 NTSTATUS NTAPI RtlInt64ToUnicodeString(ULONG64 Value, ULONG Base, PUNICODE_STRING String);
@@ -159,6 +217,17 @@ VOID NTAPI RtlFillMemoryUlong(PVOID Destination, SIZE_T Length, ULONG Pattern);
 SIZE_T NTAPI RtlCompareMemory(const VOID *First, const VOID *Second, SIZE_T Length);
 SIZE_T NTAPI RtlCompareMemoryUlong(PVOID Memory, SIZE_T Length, ULONG Pattern);
 VOID FASTCALL RtlPrefetchMemoryNonTemporal(PVOID Memory, SIZE_T Length);
+
+// misc.c
+ULONG NTAPI RtlRandom(PULONG Seed);
+ULONG NTAPI RtlRandomEx(PULONG Seed);
+USHORT FASTCALL RtlUshortByteSwap(USHORT Source);
+ULONG FASTCALL RtlUlongByteSwap(ULONG Source);
+ULONGLONG FASTCALL RtlUlonglongByteSwap(ULONGLONG Source);
+USHORT NTAPI RtlCaptureStackBackTrace(ULONG FramesToSkip, ULONG FramesToCapture, PVOID *BackTrace,
+                                      PULONG BackTraceHash);
+ULONG NTAPI RtlWalkFrameChain(PVOID *Callers, ULONG Count, ULONG Flags);
+VOID NTAPI RtlAssert(PVOID FailedAssertion, PVOID FileName, ULONG LineNumber, PCHAR Message);
 
 // nls.c
 VOID NTAPI RtlFreeUnicodeString(PUNICODE_STRING String);
@@ -186,6 +255,44 @@ int _vsnwprintf(WCHAR *Buffer, size_t Count, const WCHAR *Format, va_list Argume
 int _snwprintf(WCHAR *Buffer, size_t Count, const WCHAR *Format, ...);
 int swprintf(WCHAR *Buffer, const WCHAR *Format, ...);
 
+// splay.c
+PRTL_SPLAY_LINKS NTAPI RtlSplay(PRTL_SPLAY_LINKS Links);
+PRTL_SPLAY_LINKS NTAPI RtlSubtreeSuccessor(PRTL_SPLAY_LINKS Links);
+PRTL_SPLAY_LINKS NTAPI RtlSubtreePredecessor(PRTL_SPLAY_LINKS Links);
+PRTL_SPLAY_LINKS NTAPI RtlRealSuccessor(PRTL_SPLAY_LINKS Links);
+PRTL_SPLAY_LINKS NTAPI RtlRealPredecessor(PRTL_SPLAY_LINKS Links);
+PRTL_SPLAY_LINKS NTAPI RtlDelete(PRTL_SPLAY_LINKS Links);
+VOID NTAPI RtlDeleteNoSplay(PRTL_SPLAY_LINKS Links, PRTL_SPLAY_LINKS *Root);
+
+// table.c
+VOID NTAPI RtlInitializeGenericTable(PRTL_GENERIC_TABLE Table,
+                                     PRTL_GENERIC_COMPARE_ROUTINE CompareRoutine,
+                                     PRTL_GENERIC_ALLOCATE_ROUTINE AllocateRoutine,
+                                     PRTL_GENERIC_FREE_ROUTINE FreeRoutine, PVOID TableContext);
+PVOID NTAPI RtlInsertElementGenericTableFull(PRTL_GENERIC_TABLE Table, PVOID Buffer,
+                                             CLONG BufferSize,
+                                             PBOOLEAN NewElement, PVOID NodeOrParent,
+                                             TABLE_SEARCH_RESULT SearchResult);
+PVOID NTAPI RtlInsertElementGenericTable(PRTL_GENERIC_TABLE Table, PVOID Buffer, CLONG BufferSize,
+                                         PBOOLEAN NewElement);
+BOOLEAN NTAPI RtlDeleteElementGenericTable(PRTL_GENERIC_TABLE Table, PVOID Buffer);
+PVOID NTAPI RtlLookupElementGenericTableFull(PRTL_GENERIC_TABLE Table, PVOID Buffer,
+                                             PVOID *NodeOrParent, TABLE_SEARCH_RESULT *SearchResult);
+PVOID NTAPI RtlLookupElementGenericTable(PRTL_GENERIC_TABLE Table, PVOID Buffer);
+PVOID NTAPI RtlEnumerateGenericTable(PRTL_GENERIC_TABLE Table, BOOLEAN Restart);
+PVOID NTAPI RtlEnumerateGenericTableWithoutSplaying(PRTL_GENERIC_TABLE Table, PVOID *RestartKey);
+PVOID NTAPI RtlGetElementGenericTable(PRTL_GENERIC_TABLE Table, ULONG I);
+ULONG NTAPI RtlNumberGenericTableElements(PRTL_GENERIC_TABLE Table);
+BOOLEAN NTAPI RtlIsGenericTableEmpty(PRTL_GENERIC_TABLE Table);
+
+// time.c
+VOID NTAPI RtlTimeToTimeFields(PLARGE_INTEGER Time, PTIME_FIELDS TimeFields);
+BOOLEAN NTAPI RtlTimeFieldsToTime(PTIME_FIELDS TimeFields, PLARGE_INTEGER Time);
+BOOLEAN NTAPI RtlTimeToSecondsSince1970(PLARGE_INTEGER Time, PULONG Seconds);
+BOOLEAN NTAPI RtlTimeToSecondsSince1980(PLARGE_INTEGER Time, PULONG Seconds);
+VOID NTAPI RtlSecondsSince1970ToTime(ULONG Seconds, PLARGE_INTEGER Time);
+VOID NTAPI RtlSecondsSince1980ToTime(ULONG Seconds, PLARGE_INTEGER Time);
+
 // unicode.c
 VOID NTAPI RtlInitUnicodeString(PUNICODE_STRING String, PCWSTR Source);
 NTSTATUS NTAPI RtlInitUnicodeStringEx(PUNICODE_STRING String, PCWSTR Source);
@@ -208,6 +315,14 @@ NTSTATUS NTAPI RtlUpcaseUnicodeString(PUNICODE_STRING Destination, PCUNICODE_STR
 NTSTATUS NTAPI RtlDowncaseUnicodeString(PUNICODE_STRING Destination, PCUNICODE_STRING Source,
                                         BOOLEAN AllocateDestination);
 VOID NTAPI RtlUpperString(PSTRING Destination, const STRING *Source);
+
+// version.c
+NTSTATUS NTAPI RtlGetVersion(PRTL_OSVERSIONINFOW Information);
+BOOLEAN NTAPI PsGetVersion(PULONG MajorVersion, PULONG MinorVersion, PULONG BuildNumber,
+                           PUNICODE_STRING CsdVersion);
+ULONG64 NTAPI VerSetConditionMask(ULONG64 ConditionMask, ULONG TypeMask, UCHAR Condition);
+NTSTATUS NTAPI RtlVerifyVersionInfo(PRTL_OSVERSIONINFOEXW Wanted, ULONG TypeMask,
+                                    ULONG64 ConditionMask);
 
 // wcs.c
 size_t wcslen(const WCHAR *String);

@@ -15,7 +15,7 @@
 LOADER_BLOCK KeLoaderBlockStorage;                         // filled by boot/ at its physical address
 DECLSPEC_ALIGN(PAGE_SIZE) UCHAR KiBootStack[BOOT_STACK_SIZE + PAGE_SIZE];
 
-VOID KiInitializeExceptions(VOID);  // exception.c
+VOID KiConnectRtl(VOID);  // upcalls.c
 DECLSPEC_NORETURN VOID NTAPI KiSystemStartup(PLOADER_BLOCK Block);
 
 static VOID KiReportMachine(PLOADER_BLOCK Block)
@@ -53,7 +53,7 @@ DECLSPEC_NORETURN VOID NTAPI KiSystemStartup(PLOADER_BLOCK Block)
     ExInitializeLookaside();                        // pools -> lookaside lists
     HalInitializeSystem(Block);                     // HAL region -> interrupt controllers, timers
     KeStartInterrupts();                            // HAL -> IRQLs that mask, the clock, DPCs
-    KiInitializeExceptions();                       // traps, images -> structured exceptions
+    KiConnectRtl();                                 // pools, traps -> strings, structured exceptions
     LdrInitialize(Block);                           // pools -> driver modules
     MmFreeInitialMemory();                          // all INIT code done -> its pages
     KiReportMachine(Block);

@@ -8,6 +8,7 @@
 #include "bugcodes.h"
 #include "ketypes.h"
 #include "extypes.h"
+#include "rtltypes.h"
 #include "mmtypes.h"
 #include "iotypes.h"
 #include "peimage.h"

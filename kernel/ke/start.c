@@ -9,17 +9,15 @@
 
 typedef struct _KI_VERSION {
     const char *Option;
-    KE_VERSION Version;
+    ULONG Major, Minor, Build, ServicePack;
 } KI_VERSION;
 
 static const KI_VERSION KiVersions[] = {
-    {"6.1", {6, 1, 7601, "Service Pack 1"}},
-    {"6.0", {6, 0, 6002, "Service Pack 2"}},
-    {"5.2", {5, 2, 3790, "Service Pack 2"}},
-    {"10.0", {10, 0, 19045, ""}},
+    {"6.1", 6, 1, 7601, 1},
+    {"6.0", 6, 0, 6002, 2},
+    {"5.2", 5, 2, 3790, 2},
+    {"10.0", 10, 0, 19045, 0},
 };
-
-KE_VERSION KeReportedVersion = {6, 1, 7601, "Service Pack 1"};
 
 #define BUILD_FREE    0xF0000000u
 #define BUILD_CHECKED 0xC0000000u
@@ -34,10 +32,11 @@ static VOID KiReadVersionOption(VOID)
     if (!KdQueryOption("OSVERSION", Value, sizeof(Value)))
         return;
     for (ULONG i = 0; i < RTL_NUMBER_OF(KiVersions); i++) {
-        if (strcmp(Value, KiVersions[i].Option) != 0)
+        const KI_VERSION *Version = &KiVersions[i];
+        if (strcmp(Value, Version->Option) != 0)
             continue;
-        KeReportedVersion = KiVersions[i].Version;
-        NtBuildNumber = (NtBuildNumber & 0xF0000000) | KeReportedVersion.Build;
+        RtlSetReportedVersion(Version->Major, Version->Minor, Version->Build, Version->ServicePack);
+        NtBuildNumber = (NtBuildNumber & 0xF0000000) | Version->Build;
         return;
     }
     KLOG("ke", "/OSVERSION=%s is not one of 5.2, 6.0, 6.1, 10.0: ignored", Value);
@@ -91,8 +90,8 @@ static VOID KiFillSharedData(VOID)
     Shared->LargePageMinimum = 0x200000;
     Shared->NtProductType = NtProductWinNt;
     Shared->ProductTypeIsValid = TRUE;
-    Shared->NtMajorVersion = KeReportedVersion.Major;
-    Shared->NtMinorVersion = KeReportedVersion.Minor;
+    Shared->NtMajorVersion = RtlReportedVersion.dwMajorVersion;
+    Shared->NtMinorVersion = RtlReportedVersion.dwMinorVersion;
     Shared->NXSupportPolicy = NX_SUPPORT_POLICY_OPTIN;
     Shared->ActiveProcessorCount = (ULONG)KeNumberProcessors;
     Shared->ActiveGroupCount = 1;

@@ -101,3 +101,7 @@ EXCEPTION_DISPOSITION NTAPI __C_specific_handler(PEXCEPTION_RECORD ExceptionReco
     return RtlpSearchScopes(DispatcherContext, ExceptionRecord, ContextRecord);
 }
 EXPORT(__C_specific_handler, EXPORT_ANY_IRQL, ON_WINNT);
+
+// compiler.S: not callable from C.
+VOID __chkstk(VOID);
+EXPORT(__chkstk, EXPORT_ANY_IRQL, "x64 stack usage, Microsoft C++ documentation");

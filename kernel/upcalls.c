@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: MIT
-// Joins the exception dispatcher (rtl) with the traps that feed it (ke) and the images it walks (ldr).
+// What rtl, the lowest layer, is handed from above: the pool for its strings, and for exceptions
+// the traps that feed the dispatcher (ke) and the images it walks (ldr). This file, like start.c,
+// stands above all of them.
 //
-// rtl stands below both; this file, like start.c, stands above all and hands it what it needs.
-//
-// Which faults are offered to handlers: those in driver code, and those in rtl's own code, which works
-// on its caller's memory and holds nothing (RtlCopyMemory and its like). A fault anywhere else in the
-// kernel happened while locks were held or lists half changed; to unwind from there would leave them so,
-// and the fault is reported instead. What the kernel means to raise, it raises by RtlRaiseStatus.
+// Which faults are offered to handlers: those in driver code, and those in rtl's own code, which
+// works on its caller's memory and holds nothing (RtlCopyMemory and its like). A fault anywhere
+// else in the kernel happened while locks were held or lists half changed; to unwind from there
+// would leave them so, and the fault is reported instead. What the kernel means to raise, it
+// raises by RtlRaiseStatus.
+#include "ex.h"
 #include "ldr.h"
 #include "mm.h"
+#include "pool.h"
 #include "rtl.h"
 
-VOID KiInitializeExceptions(VOID);
+VOID KiConnectRtl(VOID);
 
 extern const UCHAR KernelTextStart[], KernelTextEnd[], RtlTextStart[], RtlTextEnd[];
 
@@ -22,7 +25,8 @@ static BOOLEAN KiIsWithin(ULONG_PTR Address, const UCHAR *Start, const UCHAR *En
 
 static BOOLEAN KiMayRaise(ULONG_PTR Pc)
 {
-    return !KiIsWithin(Pc, KernelTextStart, KernelTextEnd) || KiIsWithin(Pc, RtlTextStart, RtlTextEnd);
+    return !KiIsWithin(Pc, KernelTextStart, KernelTextEnd) ||
+           KiIsWithin(Pc, RtlTextStart, RtlTextEnd);
 }
 
 // ke's exception routine: returns only when nobody took the exception.
@@ -60,7 +64,17 @@ static BOOLEAN KiFindImage(ULONG_PTR Address, PRTL_IMAGE Image)
     return TRUE;
 }
 
-VOID KiInitializeExceptions(VOID)
+static PVOID KiAllocateString(SIZE_T NumberOfBytes, ULONG Tag, ULONG_PTR Caller)
+{
+    return ExAllocatePoolFor(PagedPool, NumberOfBytes, Tag, Caller);
+}
+
+static VOID KiFreeString(PVOID Memory, ULONG_PTR Caller)
+{
+    ExFreePool(Memory);
+}
+
+VOID KiConnectRtl(VOID)
 {
     const RTL_PLATFORM Platform = {
         .SafeCopy = KeSafeCopy,
@@ -70,5 +84,6 @@ VOID KiInitializeExceptions(VOID)
     };
 
     RtlInitializeExceptions(&Platform);
+    RtlRegisterAllocator(KiAllocateString, KiFreeString);
     KeExceptionRoutine = KiDispatchException;
 }
