@@ -152,7 +152,8 @@ BOOLEAN NTAPI KeSynchronizeExecution(PKINTERRUPT Interrupt, PKSYNCHRONIZE_ROUTIN
 
 // ---- time ---------------------------------------------------------------------------------------
 VOID NTAPI KeStallExecutionProcessor(ULONG Microseconds);
-ULONG64 KeSystemUptime(VOID);  // 100 ns units since the HAL's counter runs, 0 before; any IRQL
+// 100 ns units since the kernel's first instruction; 0 before the HAL knows its counter. IRQL: any.
+ULONG64 KeSystemUptime(VOID);
 // Where ke writes the page that everyone reads at SHARED_USER_DATA_ADDRESS. MmInitialize sets it.
 extern PKUSER_SHARED_DATA KeSharedUserData;
 

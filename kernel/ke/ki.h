@@ -138,6 +138,7 @@ VOID KiInitializeControlRegisters(VOID);
 extern volatile BOOLEAN KiBugCheckActive;  // the KPRCBs' BugCheckIrql are valid
 
 // ---- time ---------------------------------------------------------------------------------------
+extern LOADER_BLOCK KeLoaderBlockStorage;  // kernel/start.c
 VOID KiInitializeTime(VOID);
 KI_VECTOR_ROUTINE KiClockInterrupt;
 

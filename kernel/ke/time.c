@@ -6,24 +6,17 @@
 // that was held back or lost delays them and loses nothing. Drivers read the three from
 // KUSER_SHARED_DATA directly, the tick count also from KeTickCount (i386).
 //
-// A 64-bit time cannot be stored at once on i386, so a KSYSTEM_TIME has its upper half twice: the
-// writer stores High2Time, LowPart, High1Time, a reader takes High1Time, LowPart, High2Time until
-// the halves agree. One processor writes, at CLOCK_LEVEL.
+// i386 cannot store a 64-bit time at once, so a KSYSTEM_TIME has its upper half twice: the writer
+// stores High2Time, LowPart, High1Time, a reader takes High1Time, LowPart, High2Time until the
+// halves agree. amd64 drivers read LowPart and High1Time as one word, and so they are written. One
+// processor writes, at CLOCK_LEVEL.
 #include "ki.h"
 
 PKUSER_SHARED_DATA KeSharedUserData;
 volatile KSYSTEM_TIME KeTickCount;
 EXPORT_VARIABLE(KeTickCount, "WDK wdm.h KeTickCount");
 
-static ULONG64 KiTimeBase;   // the HAL's counter when interrupt time was 0
-static ULONG64 KiBootTime;   // system time when interrupt time was 0
-
-static VOID KiWriteTime(volatile KSYSTEM_TIME *Time, ULONG64 Value)
-{
-    Time->High2Time = (LONG)(Value >> 32);
-    Time->LowPart = (ULONG)Value;
-    Time->High1Time = (LONG)(Value >> 32);
-}
+static ULONG64 KiBootTime; // system time when interrupt time was 0
 
 static ULONG64 KiReadTime(const volatile KSYSTEM_TIME *Time)
 {
@@ -41,18 +34,25 @@ static ULONG64 KiCounterToTime(ULONG64 Counter)
     return Counter / Frequency * 10000000 + Counter % Frequency * 10000000 / Frequency;
 }
 
+// boot/ noted the counter at the kernel's first instruction; without a time stamp counter it is 0,
+// and the HAL's own counter starts there too.
 ULONG64 KeSystemUptime(VOID)
 {
-    return HalCounterFrequency == 0 ? 0 : KiCounterToTime(HalQueryCounter() - KiTimeBase);
+    if (HalCounterFrequency == 0)
+        return 0;
+    return KiCounterToTime(HalQueryCounter() - KeLoaderBlockStorage.BootTime);
 }
 
-static VOID KiAdvanceTime(ULONG64 InterruptTime, ULONG64 Ticks)
+static VOID KiAdvanceTime(VOID)
 {
-    KiWriteTime(&KeSharedUserData->InterruptTime, InterruptTime);
-    KiWriteTime(&KeSharedUserData->SystemTime, KiBootTime + InterruptTime);
-    KiWriteTime(&KeSharedUserData->TickCount, Ticks);
+    ULONG64 Ticks = KeSystemUptime() / HAL_CLOCK_INCREMENT;
+    ULONG64 InterruptTime = Ticks * HAL_CLOCK_INCREMENT;
+
+    KiStoreTime(&KeSharedUserData->InterruptTime, InterruptTime);
+    KiStoreTime(&KeSharedUserData->SystemTime, KiBootTime + InterruptTime);
+    KiStoreTime(&KeSharedUserData->TickCount, Ticks);
     KeSharedUserData->TickCountLowDeprecated = (ULONG)Ticks;
-    KiWriteTime(&KeTickCount, Ticks);
+    KiStoreTime(&KeTickCount, Ticks);
 }
 
 VOID KiClockInterrupt(KI_VECTOR *Vector, PKTRAP_FRAME Frame)
@@ -60,18 +60,15 @@ VOID KiClockInterrupt(KI_VECTOR *Vector, PKTRAP_FRAME Frame)
     PKPRCB Prcb = KeGetCurrentPrcb();
 
     Prcb->ClockTicks++;
-    if (Prcb->ProcessorNumber == 0) {
-        ULONG64 Ticks = KeSystemUptime() / HAL_CLOCK_INCREMENT;
-        KiAdvanceTime(Ticks * HAL_CLOCK_INCREMENT, Ticks);
-    }
+    if (Prcb->ProcessorNumber == 0)
+        KiAdvanceTime();
     KiAdjustDpcRate(Prcb);
 }
 
 VOID KiInitializeTime(VOID)
 {
-    KiTimeBase = HalQueryCounter();
-    KiBootTime = HalQueryRealTime();
-    KiAdvanceTime(0, 0);
+    KiBootTime = HalQueryRealTime() - KeSystemUptime();
+    KiAdvanceTime();
     KeGetPcr()->StallScaleFactor = (ULONG)(HalCounterFrequency / 1000000);
     KiConnectVector(HalClockVector, KiClockInterrupt);
 }

@@ -32,3 +32,10 @@ FORCEINLINE ULONG KiFastFailCode(const KTRAP_FRAME *Frame)
 
 // operand.c: whether the instruction at fault has a memory operand whose address is not canonical.
 BOOLEAN KiNonCanonicalOperand(const KTRAP_FRAME *Frame, ULONG64 *Address, BOOLEAN *Write);
+
+// Drivers read LowPart and High1Time in one load.
+FORCEINLINE VOID KiStoreTime(volatile KSYSTEM_TIME *Time, ULONG64 Value)
+{
+    Time->High2Time = (LONG)(Value >> 32);
+    *(volatile ULONG64 *)&Time->LowPart = Value;
+}

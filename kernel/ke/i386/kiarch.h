@@ -30,3 +30,10 @@ FORCEINLINE ULONG KiFastFailCode(const KTRAP_FRAME *Frame)
 {
     return Frame->Ecx;
 }
+
+FORCEINLINE VOID KiStoreTime(volatile KSYSTEM_TIME *Time, ULONG64 Value)
+{
+    Time->High2Time = (LONG)(Value >> 32);
+    Time->LowPart = (ULONG)Value;
+    Time->High1Time = (LONG)(Value >> 32);
+}
