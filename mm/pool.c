@@ -19,19 +19,19 @@
 //             two counters of that combination (bytes in use follow: every block of a class has the
 //             same size) and the way to the cache. Every processor has its own array of cells with
 //             the same identities in them.
-//   cache     A stack of up to 124 free blocks of a pool and class, one a processor. Allocation
+//   cache     A stack of up to 120 free blocks of a pool and class, one a processor. Allocation
 //             pops, free pushes; both run at DISPATCH_LEVEL and touch no line that another
 //             processor writes.
 //             A block may be freed on any processor: it goes into that processor's cache.
-//   pages     Caches exchange 62 blocks at a time with the pages (poolpage.c), under the class's
+//   pages     Caches exchange 60 blocks at a time with the pages (poolpage.c), under the class's
 //             lock. A page whose blocks are all back is kept for a while, then returned to mm.
 //   large     Requests over 2048 bytes take whole pages; the record is in the first page's
 //             descriptor.
 //
 // Sizes. Blocks are multiples of 16 bytes, chosen so that a page holds 1/n of itself n times with
-// little left: none crosses a page (PL-21). A block smaller than its class has up to eight canary
-// bytes behind its last one, compared at free (BC-30). A request of a page or more starts on a page
-// (PL-22).
+// little left: none crosses a page (PL-21). Behind a block's last byte lie eight guard bytes, which
+// are compared at free (BC-30). A request of a page or more starts on a page (PL-22); its guard is
+// in the rest of its last page, if there is one.
 //
 // Invariants. A record's Size is zero exactly while its block is free. A block is in one place:
 // allocated, in one cache, or set in its page's FreeMap. Allocs - Frees, summed over all
@@ -43,7 +43,7 @@
 // combinations: the rest is counted under the tag "Ovfl", and their tags are not compared at free.
 //
 // Paged pool. No block is touched while the IRQL is raised here, so its pages may be anywhere:
-// canaries are written after lowering and compared before raising.
+// guards are written after lowering and compared before raising.
 //
 // Observability. !pool, !poolused, whatis; leak reports at unload; tests/host/test_pool.c,
 // tests/guest/pool.c. Checked build: freed blocks are filled, and looked at when they are used
@@ -70,33 +70,20 @@ POOL *ExpPoolOfAddress(ULONG_PTR Address)
     return NULL;
 }
 
-// ---- canaries ----------------------------------------------------------------------------------
-// The watched bytes behind a block: eight where there is room, else what the class leaves. Both
-// cases are one unaligned 64-bit word under a mask; the word may begin inside the block.
-typedef struct _POOL_SLACK { ULONG64 *Word; ULONG64 Mask; } POOL_SLACK;
+// ---- guards ------------------------------------------------------------------------------------
+typedef ULONG64 __attribute__((aligned(1), may_alias)) POOL_GUARD_WORD;
 
-FORCEINLINE POOL_SLACK ExpSlack(PVOID Block, SIZE_T Bytes, SIZE_T BlockSize)
+FORCEINLINE POOL_GUARD_WORD *ExpGuardOf(PVOID Block, SIZE_T Bytes)
 {
-    SIZE_T Slack = BlockSize - Bytes;
-    if (Slack >= POOL_CANARY_LENGTH)
-        return (POOL_SLACK){(PVOID)((ULONG_PTR)Block + Bytes), ~0ull};
-    return (POOL_SLACK){(PVOID)((ULONG_PTR)Block + BlockSize - POOL_CANARY_LENGTH),
-                        ~0ull << (8 * (POOL_CANARY_LENGTH - Slack))};
+    return (POOL_GUARD_WORD *)((ULONG_PTR)Block + Bytes);
 }
 
-typedef ULONG64 __attribute__((aligned(1), may_alias)) UNALIGNED_ULONG64;
+C_ASSERT(sizeof(POOL_GUARD_WORD) == POOL_GUARD);
 
-FORCEINLINE VOID ExpSetCanary(PVOID Block, SIZE_T Bytes, SIZE_T BlockSize)
+// A block of whole pages has a guard when its last page has room for it.
+static BOOLEAN ExpIsLargeGuarded(SIZE_T Bytes)
 {
-    POOL_SLACK Slack = ExpSlack(Block, Bytes, BlockSize);
-    UNALIGNED_ULONG64 *Word = Slack.Word;
-    *Word = (*Word & ~Slack.Mask) | (ExpCanary & Slack.Mask);
-}
-
-FORCEINLINE BOOLEAN ExpCanaryIntact(PVOID Block, SIZE_T Bytes, SIZE_T BlockSize)
-{
-    POOL_SLACK Slack = ExpSlack(Block, Bytes, BlockSize);
-    return ((*(UNALIGNED_ULONG64 *)Slack.Word ^ ExpCanary) & Slack.Mask) == 0;
+    return BYTE_OFFSET(Bytes + POOL_GUARD - 1) >= POOL_GUARD;
 }
 
 // ---- cache operations, at DISPATCH_LEVEL -------------------------------------------------------
@@ -104,36 +91,38 @@ FORCEINLINE BOOLEAN ExpCanaryIntact(PVOID Block, SIZE_T Bytes, SIZE_T BlockSize)
 FORCEINLINE PVOID ExpPop(POOL_CELL *Cell, SIZE_T Bytes, ULONG_PTR Caller)
 {
     POOL_CACHE *Cache = Cell->Cache;
-    ULONG Count = Cache->Count;
-    if (__builtin_expect(Count == 0, 0))
+    LONG_PTR Count = Cache->Count - 1;
+    if (__builtin_expect(Count < 0, 0))
         return NULL;
-    Count--;
+    Cache->Count = Count;
     POOL_RECORD *Record = Cache->Record[Count];
-    Cache->Count = (UCHAR)Count;
     Cell->Allocs++;
     Record->Caller = (ULONG)Caller;
-    Record->Cell = Cell->Index;
-    Record->Size = (USHORT)Bytes;
-    return Cache->Block[Count];
+    *(volatile USHORT *)&Record->Cell = Cell->Index;   // volatile: two stores cost less than
+    *(volatile USHORT *)&Record->Size = (USHORT)Bytes; // putting them together for one
+    PVOID Block = Cache->Block[Count];
+    if (Block == NULL)
+        __builtin_unreachable();
+    return Block;
 }
 
-static DECLSPEC_NOINLINE VOID ExpFlushFull(POOL_CELL *Cell)
-{
-    ExpFlush(&ExpPool[Cell->Pool], Cell->Class, Cell->Cache, POOL_CACHE_BATCH);
-}
-
-FORCEINLINE VOID ExpPush(POOL_CELL *Cell, PVOID Block, POOL_RECORD *Record, ULONG_PTR Caller)
+// TRUE: the cache is full now and has to be flushed before its next use.
+FORCEINLINE BOOLEAN ExpPush(POOL_CELL *Cell, PVOID Block, POOL_RECORD *Record, ULONG_PTR Caller)
 {
     POOL_CACHE *Cache = Cell->Cache;
-    ULONG Count = Cache->Count;
+    LONG_PTR Count = Cache->Count;
     Cell->Frees++;
     Record->Caller = (ULONG)Caller;
-    Record->Size = 0;
+    *(volatile USHORT *)&Record->Size = 0;
     Cache->Block[Count] = Block;
     Cache->Record[Count] = Record;
-    Cache->Count = (UCHAR)++Count;
-    if (__builtin_expect(Count == POOL_CACHE_DEPTH, 0))
-        ExpFlushFull(Cell);
+    Cache->Count = ++Count;
+    return Count == POOL_CACHE_DEPTH;
+}
+
+static VOID ExpFlushFull(POOL_CELL *Cell)
+{
+    ExpFlush(&ExpPool[Cell->Pool], Cell->Class, Cell->Cache, POOL_CACHE_BATCH);
 }
 
 // ---- allocation --------------------------------------------------------------------------------
@@ -150,7 +139,7 @@ static ULONG ExpClassOfRequest(POOL_TYPE Type, SIZE_T Bytes)
 {
     if (Bytes > POOL_SMALL_LIMIT)
         return POOL_CLASS_LARGE;
-    ULONG Class = ExpClassOfSize[(Bytes - 1) / POOL_GRANULARITY];
+    ULONG Class = ExpClassOfSize[(Bytes - 1) / POOL_SIZE_UNIT];
     if (Type & NonPagedPoolCacheAligned)
         while (ExpClassSize[Class] % 64 != 0)
             Class++;
@@ -218,11 +207,10 @@ static PVOID ExpAllocateChecked(POOL_TYPE Type, SIZE_T Bytes, ULONG Tag, ULONG_P
         __atomic_fetch_add(&ExpPoolFailures, 1, __ATOMIC_RELAXED);
         return NULL;
     }
-    if (Class != POOL_CLASS_LARGE) {
+    if (Class != POOL_CLASS_LARGE)
         ExpCheckFreed(Block, ExpClassSize[Class]);
-        if (Bytes != ExpClassSize[Class])
-            ExpSetCanary(Block, Bytes, ExpClassSize[Class]);
-    }
+    if (Class != POOL_CLASS_LARGE || ExpIsLargeGuarded(Bytes))
+        *ExpGuardOf(Block, Bytes) = ExpGuard;
     if (Type & POOL_ZERO_ALLOCATION)
         RtlZeroMemory(Block, Bytes);
     return Block;
@@ -237,38 +225,60 @@ static DECLSPEC_NOINLINE PVOID ExpAllocateSlow(POOL_TYPE Type, SIZE_T Bytes, ULO
     return Block;
 }
 
+// The fast path at DISPATCH_LEVEL. NULL: the slow path is to see the request.
+FORCEINLINE PVOID ExpAllocateFast(POOL_TYPE Type, SIZE_T Bytes, ULONG Tag, ULONG_PTR Caller)
+{
+    ULONG Key = (ULONG)Type | ExpSizeKey[(Bytes - 1) / POOL_SIZE_UNIT];
+    POOL_CELL *Cell = ExpCells() + ExpBucket[ExpBucketOf(Tag, Key)];
+    if (__builtin_expect(Cell->Tag != Tag || Cell->Key != Key, 0))
+        return NULL;
+    return ExpPop(Cell, Bytes, Caller);
+}
+
+// Small blocks above PASSIVE_LEVEL, and the way to the slow path.
+static POOL_HOT DECLSPEC_NOINLINE PVOID ExpAllocateRaised(POOL_TYPE Type, SIZE_T Bytes, ULONG Tag,
+                                                          ULONG_PTR Caller)
+{
+    KIRQL OldIrql = KiGetIrql();
+    PVOID Block = NULL;
+    if (Bytes - 1 < POOL_SMALL_LIMIT &&
+        OldIrql <= (Type & PagedPool ? APC_LEVEL : DISPATCH_LEVEL)) {
+        KiSetIrql(DISPATCH_LEVEL);
+        Block = ExpAllocateFast(Type, Bytes, Tag, Caller);
+        KiLowerIrql(OldIrql);
+    }
+    if (__builtin_expect(Block == NULL, 0))
+        return ExpAllocateSlow(Type, Bytes, Tag, Caller);
+    ExpCheckFreed(Block, ExpClassSize[ExpClassOfSize[(Bytes - 1) / POOL_SIZE_UNIT]]);
+    *ExpGuardOf(Block, Bytes) = ExpGuard;
+    return Block;
+}
+
 /*
  * ExAllocatePoolWithTag: a block of NumberOfBytes bytes, contents unspecified, counted for Tag.
  *
- * PoolType: NonPagedPool (executable), PagedPool, NonPagedPoolNx or a cache-aligned form of these,
- * with
- *     POOL_RAISE_IF_ALLOCATION_FAILURE, POOL_ZERO_ALLOCATION, POOL_COLD_ALLOCATION as wanted.
- * NumberOfBytes: under a page, the block is 16-byte aligned and crosses no page; else it is page
- * aligned.
+ * PoolType: NonPagedPool (executable), PagedPool, NonPagedPoolNx or a cache-aligned form of these;
+ *     with POOL_RAISE_IF_ALLOCATION_FAILURE, POOL_ZERO_ALLOCATION, POOL_COLD_ALLOCATION as wanted.
+ * NumberOfBytes: a block under a page is 16-byte aligned and crosses no page, a larger one starts
+ * on
+ *     a page.
  * Tag: up to four characters, the first in the low byte.
  * IRQL: <= DISPATCH_LEVEL, paged pool <= APC_LEVEL.
- * Fails: NULL, or STATUS_INSUFFICIENT_RESOURCES raised where PoolType asks for it. Misuse: bugcheck
- * 0xC2.
+ * Fails: NULL, or STATUS_INSUFFICIENT_RESOURCES raised where PoolType asks for it. Misuse is a
+ *     bugcheck, 0xC2 (0x08 IRQL, 0x9A must succeed, 0x9B to 0x9D tag).
  * Source: WDK, wdm.h: ExAllocatePoolWithTag.
  */
 POOL_HOT PVOID NTAPI ExAllocatePoolWithTag(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag)
 {
-    SIZE_T Last = NumberOfBytes - 1;
-    KIRQL OldIrql = KiGetIrql();
-    if (__builtin_expect(Last >= POOL_SMALL_LIMIT || OldIrql > APC_LEVEL, 0))
-        return ExpAllocateSlow(PoolType, NumberOfBytes, Tag, KiReturnAddress());
-    ULONG Key = (ULONG)PoolType | ExpSizeKey[Last / POOL_GRANULARITY];
+    if (__builtin_expect(NumberOfBytes - 1 >= POOL_SMALL_LIMIT || KiGetIrql() != PASSIVE_LEVEL, 0))
+        return ExpAllocateRaised(PoolType, NumberOfBytes, Tag, KiReturnAddress());
     KiSetIrql(DISPATCH_LEVEL);
-    POOL_CELL *Cell = ExpCells() + ExpBucket[ExpBucketOf(Tag, Key)];
-    PVOID Block = NULL;
-    if (__builtin_expect(Cell->Tag == Tag && Cell->Key == Key, 1))
-        Block = ExpPop(Cell, NumberOfBytes, KiReturnAddress());
-    KiLowerIrql(OldIrql);
+    PVOID Block = ExpAllocateFast(PoolType, NumberOfBytes, Tag, KiReturnAddress());
+    KiLowerIrql(PASSIVE_LEVEL);
     if (__builtin_expect(Block == NULL, 0))
         return ExpAllocateSlow(PoolType, NumberOfBytes, Tag, KiReturnAddress());
-    ExpCheckFreed(Block, Cell->Size);
-    if (NumberOfBytes != Cell->Size)
-        ExpSetCanary(Block, NumberOfBytes, Cell->Size);
+    ExpCheckFreed(Block, ExpClassSize[ExpClassOfSize[(NumberOfBytes - 1) / POOL_SIZE_UNIT]]);
+    *ExpGuardOf(Block, NumberOfBytes) = ExpGuard;
     return Block;
 }
 EXPORT(ExAllocatePoolWithTag, DISPATCH_LEVEL, ALLOCATE_SOURCE);
@@ -305,10 +315,13 @@ static VOID ExpCheckFreeIrql(PVOID P, const POOL *Pool, ULONG_PTR Caller)
 
 static VOID ExpFreeLarge(POOL *Pool, POOL_PAGE *Page, PVOID P, ULONG Tag, ULONG_PTR Caller)
 {
+    const POOL_CELL *Owner = ExpPoolProcessor[0]->Cells + Page->Cell;
+    if (!ExpTagMatches(Owner, Tag))
+        ExpReportTag(P, Owner, Tag, Page->Caller, Caller);
+    if (ExpIsLargeGuarded(Page->Bytes) && *ExpGuardOf(P, Page->Bytes) != ExpGuard)
+        ExpReportOverrun(P, Page->Bytes, Owner, Page->Caller, Caller);
     KIRQL OldIrql = KiRaiseIrql(DISPATCH_LEVEL);
     POOL_CELL *Cell = ExpCells() + Page->Cell;
-    if (!ExpTagMatches(Cell, Tag))
-        ExpReportTag(P, Cell, Tag, Page->Caller, Caller);
     Cell->Frees++;
     Cell->LargeBytes -= ROUND_TO_PAGES(Page->Bytes);
     ExpFreePages(Pool, Page, Caller);
@@ -325,15 +338,17 @@ static VOID ExpFreeSmall(POOL_PAGE *Page, PVOID P, ULONG Tag, ULONG_PTR Caller)
     ULONG_PTR AllocatedBy = ExpExpandCaller(Record->Caller);
     if (!ExpTagMatches(Owner, Tag))
         ExpReportTag(P, Owner, Tag, AllocatedBy, Caller);
-    if (Record->Size != Page->BlockSize && !ExpCanaryIntact(P, Record->Size, Page->BlockSize))
+    if (*ExpGuardOf(P, Record->Size) != ExpGuard)
         ExpReportOverrun(P, Record->Size, Owner, AllocatedBy, Caller);
     ExpFillFreed(P, Page->BlockSize);
     KIRQL OldIrql = KiRaiseIrql(DISPATCH_LEVEL);
-    ExpPush(ExpCells() + Record->Cell, P, Record, Caller);
+    POOL_CELL *Cell = ExpCells() + Record->Cell;
+    if (ExpPush(Cell, P, Record, Caller))
+        ExpFlushFull(Cell);
     KiLowerIrql(OldIrql);
 }
 
-// Everything that the fast path does not: DISPATCH_LEVEL, large blocks, and naming what is wrong.
+// Everything that the fast path does not: large blocks, and naming what is wrong.
 static DECLSPEC_NOINLINE VOID ExpFreeSlow(PVOID P, ULONG Tag, ULONG_PTR Caller)
 {
     POOL *Pool = ExpPoolOfAddress((ULONG_PTR)P);
@@ -349,51 +364,90 @@ static DECLSPEC_NOINLINE VOID ExpFreeSlow(PVOID P, ULONG Tag, ULONG_PTR Caller)
         ExpReportBadPointer(P, Caller);
 }
 
-// The record of a small block whose address, state and canary are in order; NULL: look closer.
-FORCEINLINE POOL_RECORD *ExpRecordToFree(const POOL *Pool, ULONG_PTR Offset, PVOID P)
+// The record of a small block whose address, state and guard are in order; NULL: look closer.
+FORCEINLINE POOL_RECORD *ExpRecordToFree(PVOID P)
 {
+    const POOL *Pool = &ExpPool[0];
+    ULONG_PTR Offset = (ULONG_PTR)P - ExpPool[0].Base;
+    if (Offset >= ExpPool[0].Limit) {
+        Pool = &ExpPool[1];
+        Offset = (ULONG_PTR)P - ExpPool[1].Base;
+        if (Offset >= ExpPool[1].Limit) {
+            Pool = &ExpPool[2];
+            Offset = (ULONG_PTR)P - ExpPool[2].Base;
+            if (__builtin_expect(Offset >= ExpPool[2].Limit, 0))
+                return NULL;
+        }
+    }
     POOL_PAGE *Page = ExpPageOfOffset(Pool, Offset);
     ULONG Reciprocal = Page->Reciprocal;
     ULONG64 Product = (ULONG64)Reciprocal * (ULONG)(Offset & (PAGE_SIZE - 1));
-    if (__builtin_expect((ULONG)Product >= Reciprocal, 0)) // not the start of a block, or not small
+    if (__builtin_expect((ULONG)Product >= Reciprocal, 0))  // not the start of a small block
         return NULL;
     POOL_RECORD *Record = &Page->Records[Product >> 32];
-    if (__builtin_expect(Record->Size == Page->BlockSize, 1))
-        return Record;
-    if (Record->Size == 0 || !ExpCanaryIntact(P, Record->Size, Page->BlockSize))
+    ULONG Size = Record->Size;
+    if (__builtin_expect(Size == 0 || *ExpGuardOf(P, Size) != ExpGuard, 0))
         return NULL;
+    if (Record == NULL)
+        __builtin_unreachable();
     return Record;
 }
 
-FORCEINLINE VOID ExpFree(PVOID P, ULONG Tag, ULONG_PTR Caller)
+C_ASSERT(PoolCount == 3);
+
+// The fast path's end: the cache was full. Its blocks make room, still at DISPATCH_LEVEL.
+static DECLSPEC_NOINLINE VOID ExpFlushAndLower(POOL_CELL *Cell, KIRQL OldIrql)
+{
+    ExpFlushFull(Cell);
+    KiLowerIrql(OldIrql);
+}
+
+// The checked build fills the block: once its tag has proved right, and before the IRQL is raised.
+FORCEINLINE BOOLEAN ExpFillIfOwned(PVOID P, const POOL_RECORD *Record, ULONG Tag)
+{
+#if DBG
+    const POOL_CELL *Owner = ExpPoolProcessor[0]->Cells + Record->Cell;
+    if (!ExpTagMatches(Owner, Tag))
+        return FALSE;
+    ExpFillFreed(P, Owner->Size);
+#endif
+    return TRUE;
+}
+
+// Above PASSIVE_LEVEL.
+static POOL_HOT DECLSPEC_NOINLINE VOID ExpFreeRaised(PVOID P, ULONG Tag, ULONG_PTR Caller)
 {
     KIRQL OldIrql = KiGetIrql();
-    const POOL *Pool = &ExpPool[PoolNonPagedNx];
-    ULONG_PTR Offset = (ULONG_PTR)P - ExpPool[PoolNonPagedNx].Base;
-    if (Offset >= ExpPool[PoolNonPagedNx].Limit) {
-        Pool = &ExpPool[PoolPaged];
-        Offset = (ULONG_PTR)P - ExpPool[PoolPaged].Base;
-        if (Offset >= ExpPool[PoolPaged].Limit) {
-            Pool = &ExpPool[PoolNonPagedExecute];
-            Offset = (ULONG_PTR)P - ExpPool[PoolNonPagedExecute].Base;
-            if (Offset >= ExpPool[PoolNonPagedExecute].Limit)
-                return ExpFreeSlow(P, Tag, Caller);
-        }
-    }
-    if (__builtin_expect(OldIrql > APC_LEVEL, 0))
+    POOL *Pool = ExpPoolOfAddress((ULONG_PTR)P);
+    if (Pool == NULL || OldIrql > (Pool->Type == PagedPool ? APC_LEVEL : DISPATCH_LEVEL))
         return ExpFreeSlow(P, Tag, Caller);
-    POOL_RECORD *Record = ExpRecordToFree(Pool, Offset, P);
-    if (__builtin_expect(Record == NULL, 0))
+    POOL_RECORD *Record = ExpRecordToFree(P);
+    if (Record == NULL || !ExpTagMatches(ExpPoolProcessor[0]->Cells + Record->Cell, Tag) ||
+        !ExpFillIfOwned(P, Record, Tag))
         return ExpFreeSlow(P, Tag, Caller);
-    ExpFillFreed(P, ExpPageOfOffset(Pool, Offset)->BlockSize);
     KiSetIrql(DISPATCH_LEVEL);
     POOL_CELL *Cell = ExpCells() + Record->Cell;
-    BOOLEAN Match = Tag == 0 || Cell->Tag == Tag;
-    if (__builtin_expect(Match, 1))
-        ExpPush(Cell, P, Record, Caller);
+    if (ExpPush(Cell, P, Record, Caller))
+        ExpFlushFull(Cell);
     KiLowerIrql(OldIrql);
-    if (__builtin_expect(!Match, 0))
-        ExpFreeSlow(P, Tag, Caller);
+}
+
+FORCEINLINE VOID ExpFree(PVOID P, ULONG Tag, BOOLEAN AnyTag, ULONG_PTR Caller)
+{
+    if (__builtin_expect(KiGetIrql() != PASSIVE_LEVEL, 0))
+        return ExpFreeRaised(P, Tag, Caller);
+    POOL_RECORD *Record = ExpRecordToFree(P);
+    if (__builtin_expect(Record == NULL || !ExpFillIfOwned(P, Record, Tag), 0))
+        return ExpFreeSlow(P, Tag, Caller);
+    KiSetIrql(DISPATCH_LEVEL);
+    POOL_CELL *Cell = ExpCells() + Record->Cell;
+    if (__builtin_expect(!DBG && !AnyTag && Cell->Tag != Tag, 0)) {
+        KiLowerIrql(PASSIVE_LEVEL);
+        return ExpFreeSlow(P, Tag, Caller);
+    }
+    if (__builtin_expect(ExpPush(Cell, P, Record, Caller), 0))
+        return ExpFlushAndLower(Cell, PASSIVE_LEVEL);
+    KiLowerIrql(PASSIVE_LEVEL);
 }
 
 /*
@@ -407,7 +461,7 @@ FORCEINLINE VOID ExpFree(PVOID P, ULONG Tag, ULONG_PTR Caller)
  */
 POOL_HOT VOID NTAPI ExFreePoolWithTag(PVOID P, ULONG Tag)
 {
-    ExpFree(P, Tag, KiReturnAddress());
+    ExpFree(P, Tag, FALSE, KiReturnAddress());
 }
 EXPORT(ExFreePoolWithTag, DISPATCH_LEVEL, FREE_SOURCE);
 
@@ -419,6 +473,6 @@ EXPORT(ExFreePoolWithTag, DISPATCH_LEVEL, FREE_SOURCE);
  */
 POOL_HOT VOID NTAPI ExFreePool(PVOID P)
 {
-    ExpFree(P, 0, KiReturnAddress());
+    ExpFree(P, 0, TRUE, KiReturnAddress());
 }
 EXPORT(ExFreePool, DISPATCH_LEVEL, "WDK, wdm.h: ExFreePool");

@@ -108,10 +108,8 @@ VOID ExpReportTag(PVOID P, const POOL_CELL *Cell, ULONG Tag, ULONG_PTR Allocated
 VOID ExpReportOverrun(PVOID P, SIZE_T Bytes, const POOL_CELL *Cell, ULONG_PTR AllocatedBy,
                       ULONG_PTR Caller)
 {
-    ULONG64 Found = 0;
-    SIZE_T Watched =
-        Cell->Size - Bytes < POOL_CANARY_LENGTH ? Cell->Size - Bytes : POOL_CANARY_LENGTH;
-    memcpy(&Found, (UCHAR *)P + Bytes, Watched);
+    ULONG64 Found;
+    memcpy(&Found, (UCHAR *)P + Bytes, sizeof(Found));
     KiBugCheck(BAD_POOL_HEADER, 0x21, (ULONG_PTR)P, Bytes, (ULONG_PTR)Found, NULL,
                SAY("Somebody wrote behind block %p of %u bytes, tag \"%s\", allocated by %s; found "
                    "when %s "

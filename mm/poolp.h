@@ -11,13 +11,13 @@
 
 // ---- sizes -------------------------------------------------------------------------------------
 #define POOL_GRANULARITY   16u    // block sizes are multiples; also the alignment of every block
-#define POOL_SMALL_LIMIT   2048u  // larger requests take whole pages
+#define POOL_GUARD         8u     // bytes watched behind every block
+#define POOL_SMALL_LIMIT   2040u  // larger requests take whole pages
 #define POOL_CLASSES       30u
 #define POOL_CLASS_LARGE   POOL_CLASSES  // the class of requests that take whole pages
-#define POOL_CACHE_DEPTH   124u   // blocks in a full cache: two caches take a page
-#define POOL_CACHE_BATCH   62u    // blocks that move between a cache and the pages at a time
+#define POOL_CACHE_DEPTH   120    // blocks in a full cache: two caches take a page
+#define POOL_CACHE_BATCH   60u    // blocks that move between a cache and the pages at a time
 #define POOL_IDLE_PAGES    256u   // empty pages that a pool keeps at most until the next trim
-#define POOL_CANARY_LENGTH 8u     // bytes watched behind a block that is smaller than its class
 #define POOL_PROCESSORS    (8u * sizeof(KAFFINITY))
 
 #define POOL_CELL_SHIFT    (sizeof(PVOID) == 8 ? 16 : 14)
@@ -28,7 +28,7 @@
 #define POOL_TAG_NONE      0x656E6F4Eu  // "None": calls without a tag
 #define POOL_TAG_OVERFLOW  0x6C66764Fu  // "Ovfl": stands for all tags when there are too many
 
-typedef enum _POOL_INDEX { PoolNonPagedNx, PoolPaged, PoolNonPagedExecute, PoolCount } POOL_INDEX;
+typedef enum _POOL_INDEX { PoolNonPagedExecute, PoolNonPagedNx, PoolPaged, PoolCount } POOL_INDEX;
 
 // ---- what is known of one block ----------------------------------------------------------------
 // Kept in the bookkeeping region, one array a page, so that no overrun of a block can reach it.
@@ -40,6 +40,12 @@ typedef struct _POOL_RECORD {
 
 C_ASSERT(sizeof(POOL_RECORD) == 8);
 C_ASSERT(POOL_SMALL_LIMIT <= MAXUSHORT);
+
+// Classes are looked up by (bytes - 1) / 8, which tells them apart since the guard has 8 bytes.
+#define POOL_SIZE_UNIT  8u
+#define POOL_SIZE_UNITS (POOL_SMALL_LIMIT / POOL_SIZE_UNIT)
+
+C_ASSERT(POOL_GUARD == POOL_SIZE_UNIT && POOL_GRANULARITY % POOL_SIZE_UNIT == 0);
 
 // ---- what is known of one page -----------------------------------------------------------------
 typedef enum _POOL_PAGE_STATE {
@@ -99,8 +105,8 @@ typedef struct _POOL {
 
 // ---- counters and caches of one processor ------------------------------------------------------
 typedef struct _POOL_CACHE {
-    UCHAR Count;                        // blocks below; POOL_CACHE_DEPTH only for a moment
-    BOOLEAN Used;                       // blocks came or went since the last trim
+    LONG_PTR Count;  // blocks below; POOL_CACHE_DEPTH only for a moment
+    ULONG_PTR Used;  // blocks came or went since the last trim
     PVOID Block[POOL_CACHE_DEPTH];
     POOL_RECORD *Record[POOL_CACHE_DEPTH];
 } POOL_CACHE;
@@ -138,13 +144,13 @@ typedef struct _POOL_PROCESSOR {
 extern POOL ExpPool[PoolCount];
 extern POOL_PROCESSOR *ExpPoolProcessor[];   // by processor number; NULL: not started
 extern const USHORT ExpClassSize[POOL_CLASSES + 1];
-extern UCHAR ExpClassOfSize[POOL_SMALL_LIMIT / POOL_GRANULARITY];
-extern ULONG ExpSizeKey[POOL_SMALL_LIMIT / POOL_GRANULARITY];
+extern UCHAR ExpClassOfSize[POOL_SIZE_UNITS];
+extern ULONG ExpSizeKey[POOL_SIZE_UNITS];
 extern ULONG ExpClassKey[POOL_CLASSES + 1];
 extern USHORT ExpBucket[POOL_BUCKETS];
 extern ULONG ExpCellCount;                   // cells in use, cell 0 included
 extern USHORT ExpFirstTag;                   // first cell of the first tag; 0: none yet
-extern ULONG64 ExpCanary;
+extern ULONG64 ExpGuard;                    // what the guards hold
 extern ULONG_PTR ExpZeroByteRequests, ExpPoolFailures;
 extern ULONG_PTR ExpBookkeepingPages;
 
@@ -190,7 +196,7 @@ ULONG_PTR ExpExpandCaller(ULONG Caller);
 BOOLEAN ExpInitializePages(VOID);
 // Moves blocks between the pages and this processor's cache. IRQL: DISPATCH_LEVEL.
 BOOLEAN ExpRefill(POOL *Pool, ULONG Class, POOL_CACHE *Cache);
-VOID ExpFlush(POOL *Pool, ULONG Class, POOL_CACHE *Cache, ULONG Count);
+VOID ExpFlush(POOL *Pool, ULONG Class, POOL_CACHE *Cache, LONG_PTR Count);
 // Everything that is not in use goes back to mm; returns how many pages did.
 ULONG ExpReclaim(POOL *Pool);
 PVOID ExpAllocatePages(POOL *Pool, SIZE_T Bytes, USHORT Cell, ULONG_PTR Caller);

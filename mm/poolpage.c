@@ -268,7 +268,7 @@ static BOOLEAN ExpAddPage(POOL *Pool, ULONG ClassIndex)
 static ULONG ExpTakeBlocks(POOL *Pool, POOL_PAGE *Page, POOL_CACHE *Cache, ULONG Wanted)
 {
     ULONG_PTR Base = ExpPageAddress(Pool, Page);
-    ULONG Count = Cache->Count, Start = Count;
+    LONG_PTR Count = Cache->Count, Start = Count;
     for (ULONG Word = 0; Word < 4 && Wanted != 0; Word++) {
         ULONG64 Map = Page->FreeMap[Word];
         for (; Map != 0 && Wanted != 0; Map &= Map - 1, Wanted--) {
@@ -279,8 +279,8 @@ static ULONG ExpTakeBlocks(POOL *Pool, POOL_PAGE *Page, POOL_CACHE *Cache, ULONG
         Page->FreeMap[Word] = Map;
     }
     Page->FreeCount -= (USHORT)(Count - Start);
-    Cache->Count = (UCHAR)Count;
-    return Count - Start;
+    Cache->Count = Count;
+    return (ULONG)(Count - Start);
 }
 
 static ULONG ExpTakeBatch(POOL *Pool, POOL_CLASS *Class, POOL_CACHE *Cache)
@@ -357,20 +357,20 @@ static ULONG ExpReleasePages(POOL *Pool, POOL_CLASS *Class, ULONG Keep)
 }
 
 // The oldest Count blocks of the cache go back to their pages.
-VOID ExpFlush(POOL *Pool, ULONG ClassIndex, POOL_CACHE *Cache, ULONG Count)
+VOID ExpFlush(POOL *Pool, ULONG ClassIndex, POOL_CACHE *Cache, LONG_PTR Count)
 {
     POOL_CLASS *Class = &Pool->Class[ClassIndex];
-    ULONG Left = Cache->Count - Count;
+    LONG_PTR Left = Cache->Count - Count;
     Cache->Used = TRUE;
     KiAcquireLockAtDpcLevel(&Class->Lock);
-    for (ULONG Index = 0; Index < Count; Index++)
+    for (LONG_PTR Index = 0; Index < Count; Index++)
         ExpReturnBlock(Pool, Class, Cache->Block[Index], Cache->Record[Index]);
     KiReleaseLockFromDpcLevel(&Class->Lock);
-    for (ULONG Index = 0; Index < Left; Index++) {
+    for (LONG_PTR Index = 0; Index < Left; Index++) {
         Cache->Block[Index] = Cache->Block[Count + Index];
         Cache->Record[Index] = Cache->Record[Count + Index];
     }
-    Cache->Count = (UCHAR)Left;
+    Cache->Count = Left;
     if (__builtin_expect(Pool->EmptyPages > POOL_IDLE_PAGES, 0))
         ExpReleasePages(Pool, Class, Class->EmptyPages / 2);
 }
@@ -392,7 +392,7 @@ ULONG ExpReclaim(POOL *Pool)
 static VOID ExpTrimClass(POOL *Pool, ULONG Class, POOL_CACHE *Cache)
 {
     if (!Cache->Used && Cache->Count != 0)
-        ExpFlush(Pool, Class, Cache, (Cache->Count + 1u) / 2);
+        ExpFlush(Pool, Class, Cache, (Cache->Count + 1) / 2);
     Cache->Used = FALSE;
     ExpReleasePages(Pool, &Pool->Class[Class], Pool->Class[Class].EmptyPages / 2);
 }

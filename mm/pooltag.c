@@ -16,13 +16,13 @@
 #define CELLS_PER_PAGE (PAGE_SIZE / sizeof(POOL_CELL))
 
 POOL_PROCESSOR *ExpPoolProcessor[POOL_PROCESSORS];
-UCHAR ExpClassOfSize[POOL_SMALL_LIMIT / POOL_GRANULARITY];
-ULONG ExpSizeKey[POOL_SMALL_LIMIT / POOL_GRANULARITY];
+UCHAR ExpClassOfSize[POOL_SIZE_UNITS];
+ULONG ExpSizeKey[POOL_SIZE_UNITS];
 ULONG ExpClassKey[POOL_CLASSES + 1];
 USHORT ExpBucket[POOL_BUCKETS];
 ULONG ExpCellCount;
 USHORT ExpFirstTag;
-ULONG64 ExpCanary;
+ULONG64 ExpGuard;
 ULONG_PTR ExpZeroByteRequests, ExpPoolFailures, ExpBookkeepingPages;
 
 static KSPIN_LOCK ExpCellLock;
@@ -256,8 +256,8 @@ static VOID ExpInitializeSizes(VOID)
             ExpClassKey[Class] = ExpNextCodeWord(&State);
         while (ExpKeyTaken(Class));
     ULONG Class = 0;
-    for (ULONG Unit = 0; Unit < POOL_SMALL_LIMIT / POOL_GRANULARITY; Unit++) {
-        if ((Unit + 1) * POOL_GRANULARITY > ExpClassSize[Class])
+    for (ULONG Unit = 0; Unit < POOL_SIZE_UNITS; Unit++) {
+        if ((Unit + 1) * POOL_SIZE_UNIT + POOL_GUARD > ExpClassSize[Class])
             Class++;
         ExpClassOfSize[Unit] = (UCHAR)Class;
         ExpSizeKey[Unit] = ExpClassKey[Class];
@@ -265,14 +265,14 @@ static VOID ExpInitializeSizes(VOID)
 }
 
 // Not a secret worth much, but never what a driver writes by accident: no byte of it is zero.
-static ULONG64 ExpMakeCanary(VOID)
+static ULONG64 ExpMakeGuard(VOID)
 {
     return (KiReadTsc() * 0x9E3779B97F4A7C15ull) | 0x8181818181818181ull;
 }
 
 VOID ExInitializePool(VOID)
 {
-    ExpCanary = ExpMakeCanary();
+    ExpGuard = ExpMakeGuard();
     ExpInitializeSizes();
     if (!ExpInitializePages() || !ExpInitializeBootProcessor(KeGetCurrentPrcb()))
         KiBugCheck(INSTALL_MORE_MEMORY, 0, 0, 0, 0, NULL,
