@@ -77,7 +77,7 @@ extern ULONG HalClockVector;
 VOID HalStartClock(VOID);
 
 ULONG64 HalQueryCounter(VOID);               // monotonic; TSC where usable
-extern ULONG64 HalCounterFrequency;          // Hz
+extern ULONG64 HalCounterFrequency;          // Hz, 0 until it is known
 VOID HalStallExecution(ULONG Microseconds);  // any IRQL
 ULONG64 HalQueryRealTime(VOID);              // CMOS clock as NT time (100 ns since 1601), 0: none
 

@@ -128,5 +128,6 @@ static BOOLEAN HalpHardwareCommand(const char *Arguments)
     return TRUE;
 }
 
-KD_COMMAND(hwinfo, "hwinfo", "processor, interrupt controllers, timers, consoles and PCI functions",
+KD_COMMAND(hwinfo, "hwinfo",
+           "hwinfo: processor, interrupt controllers, timers, consoles and PCI functions",
            HalpHardwareCommand, KD_SAFE_IN_BUGCHECK);
