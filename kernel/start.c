@@ -10,7 +10,7 @@
 #include "mm.h"
 #include "rtl.h"
 
-#define BOOT_STACK_SIZE (4 * PAGE_SIZE)  // the lowest page becomes a guard
+#define BOOT_STACK_SIZE (6 * PAGE_SIZE)  // the lowest page becomes a guard
 
 LOADER_BLOCK KeLoaderBlockStorage;                         // filled by boot/ at its physical address
 DECLSPEC_ALIGN(PAGE_SIZE) UCHAR KiBootStack[BOOT_STACK_SIZE + PAGE_SIZE];

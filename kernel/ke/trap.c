@@ -74,8 +74,10 @@ DECLSPEC_NORETURN VOID KeExceptionNotHandled(PEXCEPTION_RECORD Exception, PKTRAP
 // Returns when the frame is to be resumed.
 static VOID KiRaiseException(PEXCEPTION_RECORD Exception, PKTRAP_FRAME Frame)
 {
-    if (KiGetIrql() < DISPATCH_LEVEL && KeExceptionRoutine != NULL)
+    if (KiGetIrql() < DISPATCH_LEVEL && KeExceptionRoutine != NULL) {
+        KiOpenExceptionChain(Frame);
         KeExceptionRoutine(Exception, Frame);
+    }
     KeExceptionNotHandled(Exception, Frame);
 }
 

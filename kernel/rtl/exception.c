@@ -63,6 +63,8 @@ DECLSPEC_NORETURN VOID NTAPI ExRaiseDatatypeMisalignment(VOID)
 }
 EXPORT(ExRaiseDatatypeMisalignment, EXPORT_ANY_IRQL, ON_NTDDK);
 
+EXPORT_AS(ExRaiseException, RtlRaiseException, EXPORT_ANY_IRQL, 0, ON_NTIFS);
+
 // ---- probing ----------------------------------------------------------------------------------
 
 static VOID RtlpProbeRange(ULONG_PTR Address, SIZE_T Length, ULONG Alignment)

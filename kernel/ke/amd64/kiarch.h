@@ -25,6 +25,9 @@ FORCEINLINE PKPCR KiPcrOfPrcb(PKPRCB Prcb)
     return CONTAINING_RECORD(Prcb, KPCR, Prcb);
 }
 
+// Handlers are found by tables; there is no chain to open.
+FORCEINLINE VOID KiOpenExceptionChain(const KTRAP_FRAME *Frame) {}
+
 FORCEINLINE ULONG KiFastFailCode(const KTRAP_FRAME *Frame)
 {
     return (ULONG)Frame->Rcx;

@@ -76,6 +76,8 @@ VOID _allshl(VOID);
 VOID _allshr(VOID);
 VOID _aullshr(VOID);
 VOID _chkstk(VOID);
+VOID _alloca_probe_8(VOID);
+VOID _alloca_probe_16(VOID);
 
 EXPORT(_alldvrm, EXPORT_ANY_IRQL, ON_COMPILER);
 EXPORT(_aulldvrm, EXPORT_ANY_IRQL, ON_COMPILER);
@@ -84,3 +86,5 @@ EXPORT(_allshr, EXPORT_ANY_IRQL, ON_COMPILER);
 EXPORT(_aullshr, EXPORT_ANY_IRQL, ON_COMPILER);
 EXPORT(_chkstk, EXPORT_ANY_IRQL, ON_COMPILER);
 EXPORT_AS(_alloca_probe, _chkstk, EXPORT_ANY_IRQL, 0, ON_COMPILER);
+EXPORT(_alloca_probe_8, EXPORT_ANY_IRQL, ON_COMPILER);
+EXPORT(_alloca_probe_16, EXPORT_ANY_IRQL, ON_COMPILER);

@@ -94,3 +94,20 @@ _chkstk:
         xchgl   %ecx, (%esp)
         movl    (%esp), %esp
         jmp     *%eax
+
+// The same for a block that is to be aligned to 8 or 16 bytes: eax is raised by what the new stack
+// pointer would be off.
+.macro  aligned_probe Name, Mask
+        .globl  \Name
+        .type   \Name, @function
+\Name:
+        pushl   %ecx
+        leal    8(%esp), %ecx
+        subl    %eax, %ecx
+        andl    $\Mask, %ecx
+        addl    %ecx, %eax
+        popl    %ecx
+        jmp     _chkstk
+.endm
+        aligned_probe _alloca_probe_8, 7
+        aligned_probe _alloca_probe_16, 15

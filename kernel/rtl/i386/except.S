@@ -255,11 +255,10 @@ _except_handler3:
 .Lsearch_on:
         movl    $CONTINUE_SEARCH, %eax
 .Ldone:
-        leal    -20(%ebp), %esp
         popl    %edi
         popl    %esi
         popl    %ebx
-        popl    %ebp
+        leave
         ret
 
 // VOID CDECL _global_unwind2(Registration): unwinds the registrations below this one.
