@@ -66,7 +66,7 @@ DECLSPEC_NORETURN VOID KeExceptionNotHandled(PEXCEPTION_RECORD Exception, PKTRAP
     RtlFormat(
         Sentence, sizeof(Sentence), "%s was raised %s.", RtlStatusName(Exception->ExceptionCode),
         High ? "at DISPATCH_LEVEL or above, where no handler may run" : "and nobody handled it");
-    KiBugCheck(KMODE_EXCEPTION_NOT_HANDLED, (ULONG)Exception->ExceptionCode,
+    KiBugCheck(KMODE_EXCEPTION_NOT_HANDLED, (ULONG_PTR)Exception->ExceptionCode,
                (ULONG_PTR)Exception->ExceptionAddress, Exception->ExceptionInformation[0],
                Exception->ExceptionInformation[1], Frame, Sentence);
 }

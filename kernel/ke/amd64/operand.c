@@ -120,6 +120,19 @@ static BOOLEAN KiDecodeModRm(KI_DECODER *d, ULONG64 *Address)
     return TRUE;
 }
 
+// mov between the accumulator and an address in the instruction.
+static BOOLEAN KiAbsoluteOperand(KI_DECODER *d, ULONG64 *Address, BOOLEAN *Write)
+{
+    ULONG Low;
+
+    if (d->TwoBytes || (d->Opcode & 0xFC) != 0xA0)
+        return FALSE;
+    Low = (ULONG)KiNextLong(d);
+    *Address = (ULONG64)(ULONG)KiNextLong(d) << 32 | Low;
+    *Write = d->Opcode >= 0xA2;
+    return TRUE;
+}
+
 static BOOLEAN KiWritesTwoBytes(UCHAR Op)
 {
     return Op == 0x11 || Op == 0x13 || Op == 0x17 || Op == 0x29 || Op == 0x2B || Op == 0x7F ||
@@ -178,7 +191,8 @@ BOOLEAN KiNonCanonicalOperand(const KTRAP_FRAME *Frame, ULONG64 *Address, BOOLEA
         if (!KiDecodeModRm(&Decoder, Address))
             return FALSE;
         *Write = KiWrites(&Decoder);
-    } else if (!KiStringOperand(&Decoder, Address, Write)) {
+    } else if (!KiAbsoluteOperand(&Decoder, Address, Write) &&
+               !KiStringOperand(&Decoder, Address, Write)) {
         return FALSE;
     }
     return !KiIsCanonical(*Address);

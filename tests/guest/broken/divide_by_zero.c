@@ -4,8 +4,8 @@
 
 BREAK
 {
-    volatile int Zero = 0;
+    volatile int One = 1, Zero = 0;
 
     Expect(0x1E, (ULONG_PTR)(LONG)STATUS_INTEGER_DIVIDE_BY_ZERO, IN_DRIVER, 0, 0);
-    return (NTSTATUS)(1 / Zero);
+    return (NTSTATUS)(One / Zero);
 }
