@@ -98,7 +98,7 @@ static const char *ExpCheckPool(const POOL *Pool)
         Wrong = ExpCheckCaches(Pool, &Cached);
     if (Wrong == NULL && Loose != Cached)
         Wrong = "free blocks are lost, or in two places";
-    if (Wrong == NULL && Pages != Pool->PageCount)
+    if (Wrong == NULL && Pages + Pool->SpareCount != Pool->PageCount)
         Wrong = "the page count is wrong";
     if (Wrong == NULL && Live != ExpLiveByCells(Pool))
         Wrong = "the tags' counters do not add up to the live blocks";

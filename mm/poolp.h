@@ -18,6 +18,8 @@
 #define POOL_CACHE_DEPTH   120    // blocks in a full cache: two caches take a page
 #define POOL_CACHE_BATCH   60u    // blocks that move between a cache and the pages at a time
 #define POOL_IDLE_PAGES    256u   // empty pages that a pool keeps at most until the next trim
+#define POOL_SPARE_PAGES   64u    // single pages that a pool keeps at most, mapped and unused
+#define POOL_SPARE_BATCH   16u    // single pages that are taken from mm at a time
 #define POOL_PROCESSORS    (8u * sizeof(KAFFINITY))
 
 #define POOL_CELL_SHIFT    (sizeof(PVOID) == 8 ? 16 : 14)
@@ -98,8 +100,11 @@ typedef struct _POOL {
     MM_REGION_TYPE Region;
     POOL_TYPE Type;
     KSPIN_LOCK GrowthLock;        // guards Limit
+    KSPIN_LOCK SpareLock;         // guards the two below
+    ULONG SpareCount;
+    ULONG Spare[POOL_SPARE_PAGES]; // numbers of pages that wait to be used
     ULONG_PTR EmptyPages;         // of all classes; atomic
-    ULONG_PTR PageCount;          // whole pages and cut ones; atomic
+    ULONG_PTR PageCount;          // taken from mm, spare ones included; atomic
     POOL_CLASS Class[POOL_CLASSES];
 } POOL;
 

@@ -7,13 +7,14 @@
 //
 // Idea. Every page of a pool's region has a descriptor at a computed place. A small page's
 // descriptor holds a bit for each block that is neither allocated nor in a cache. A class links the
-// pages that have such blocks by page number. A batch is taken or given under the class's lock: 62
+// pages that have such blocks by page number. A batch is taken or given under the class's lock: 60
 // blocks for one lock.
 //
 // Empty pages stay in the list, behind all others, so that a batch freed and allocated again does
 // not go through the memory manager; more than POOL_IDLE_PAGES of a pool are returned at once, and
-// half of the rest every second (ExTrimPool), caches that nobody used included. ExpReclaim returns
-// all when memory is short.
+// half of the rest every second (ExTrimPool), caches that nobody used included. Single pages come
+// from mm in batches of POOL_SPARE_BATCH and wait as spare ones, of which the same holds. ExpReclaim
+// returns all when memory is short.
 //
 // Descriptors and counters are arrays in the bookkeeping region, reserved whole and committed as
 // far as they are used; records are cut from bookkeeping pages by powers of two and reused, never
@@ -138,7 +139,7 @@ static BOOLEAN ExpDescribe(POOL *Pool, ULONG_PTR End)
     return Done;
 }
 
-static POOL_PAGE *ExpGetPages(POOL *Pool, SIZE_T Pages)
+static POOL_PAGE *ExpTakePages(POOL *Pool, SIZE_T Pages)
 {
     PVOID Address = MmAllocatePoolPages(Pool->Region, Pages);
     if (Address == NULL)
@@ -152,10 +153,78 @@ static POOL_PAGE *ExpGetPages(POOL *Pool, SIZE_T Pages)
     return ExpPageOfOffset(Pool, Offset);
 }
 
-static VOID ExpPutPages(POOL *Pool, POOL_PAGE *Page, SIZE_T Pages)
+static VOID ExpReturnPages(POOL *Pool, POOL_PAGE *Page, SIZE_T Pages)
 {
     __atomic_fetch_sub(&Pool->PageCount, Pages, __ATOMIC_RELAXED);
     MmFreePoolPages((PVOID)ExpPageAddress(Pool, Page), Pages);
+}
+
+// ---- single pages ------------------------------------------------------------------------------
+static POOL_PAGE *ExpPopSpare(POOL *Pool)
+{
+    POOL_PAGE *Page = NULL;
+    KiAcquireLockAtDpcLevel(&Pool->SpareLock);
+    if (Pool->SpareCount != 0)
+        Page = ExpPageOfNumber(Pool, Pool->Spare[--Pool->SpareCount]);
+    KiReleaseLockFromDpcLevel(&Pool->SpareLock);
+    return Page;
+}
+
+static BOOLEAN ExpPushSpare(POOL *Pool, POOL_PAGE *Page)
+{
+    KiAcquireLockAtDpcLevel(&Pool->SpareLock);
+    BOOLEAN Room = Pool->SpareCount < POOL_SPARE_PAGES;
+    if (Room)
+        Pool->Spare[Pool->SpareCount++] = ExpPageNumber(Pool, Page);
+    KiReleaseLockFromDpcLevel(&Pool->SpareLock);
+    return Room;
+}
+
+static VOID ExpPutPage(POOL *Pool, POOL_PAGE *Page)
+{
+    if (!ExpPushSpare(Pool, Page))
+        ExpReturnPages(Pool, Page, 1);
+}
+
+// A page, a batch of them from mm when there is no spare one. The lowest is used first.
+static POOL_PAGE *ExpGetPage(POOL *Pool)
+{
+    POOL_PAGE *Page = ExpPopSpare(Pool);
+    if (Page != NULL)
+        return Page;
+    Page = ExpTakePages(Pool, POOL_SPARE_BATCH);
+    if (Page == NULL)
+        return ExpTakePages(Pool, 1);
+    for (ULONG Index = POOL_SPARE_BATCH - 1; Index != 0; Index--)
+        ExpPutPage(Pool, &Page[Index]);
+    return Page;
+}
+
+static ULONG ExpReleaseSpare(POOL *Pool, ULONG Keep)
+{
+    ULONG Released = 0;
+    while (Pool->SpareCount > Keep) {
+        POOL_PAGE *Page = ExpPopSpare(Pool);
+        if (Page == NULL)
+            break;
+        ExpReturnPages(Pool, Page, 1);
+        Released++;
+    }
+    return Released;
+}
+
+// ---- large blocks ------------------------------------------------------------------------------
+static POOL_PAGE *ExpGetPages(POOL *Pool, SIZE_T Pages)
+{
+    return Pages == 1 ? ExpGetPage(Pool) : ExpTakePages(Pool, Pages);
+}
+
+static VOID ExpPutPages(POOL *Pool, POOL_PAGE *Page, SIZE_T Pages)
+{
+    if (Pages == 1)
+        ExpPutPage(Pool, Page);
+    else
+        ExpReturnPages(Pool, Page, Pages);
 }
 
 PVOID ExpAllocatePages(POOL *Pool, SIZE_T Bytes, USHORT Cell, ULONG_PTR Caller)
@@ -238,12 +307,12 @@ static BOOLEAN ExpAddPage(POOL *Pool, ULONG ClassIndex)
 {
     ULONG BlockSize = ExpClassSize[ClassIndex];
     ULONG Blocks = PAGE_SIZE / BlockSize;
-    POOL_PAGE *Page = ExpGetPages(Pool, 1);
+    POOL_PAGE *Page = ExpGetPage(Pool);
     if (Page == NULL)
         return FALSE;
     POOL_RECORD *Records = ExpAllocateRecords(Blocks);
     if (Records == NULL) {
-        ExpPutPages(Pool, Page, 1);
+        ExpPutPage(Pool, Page);
         return FALSE;
     }
     ExpFillFreed((PVOID)ExpPageAddress(Pool, Page), PAGE_SIZE);
@@ -350,7 +419,7 @@ static ULONG ExpReleasePages(POOL *Pool, POOL_CLASS *Class, ULONG Keep)
         if (Page == NULL)
             break;
         ExpFreeRecordArray(Page->Records, Page->BlockCount);
-        ExpPutPages(Pool, Page, 1);
+        ExpPutPage(Pool, Page);
         Released++;
     }
     return Released;
@@ -384,7 +453,8 @@ ULONG ExpReclaim(POOL *Pool)
         POOL_CACHE *Cache = Processor->Cache[Pool - ExpPool][Class];
         if (Cache != NULL)
             ExpFlush(Pool, Class, Cache, Cache->Count);
-        Released += ExpReleasePages(Pool, &Pool->Class[Class], 0);
+        ExpReleasePages(Pool, &Pool->Class[Class], 0);
+        Released += ExpReleaseSpare(Pool, 0);
     }
     return Released;
 }
@@ -401,10 +471,12 @@ VOID ExTrimPool(VOID)
 {
     KIRQL OldIrql = KiRaiseIrql(DISPATCH_LEVEL);
     POOL_PROCESSOR *Processor = ExpPoolProcessor[KeGetCurrentPrcb()->ProcessorNumber];
-    for (ULONG Index = 0; Index < PoolCount; Index++)
+    for (ULONG Index = 0; Index < PoolCount; Index++) {
         for (ULONG Class = 0; Class < POOL_CLASSES; Class++)
             if (Processor->Cache[Index][Class] != NULL)
                 ExpTrimClass(&ExpPool[Index], Class, Processor->Cache[Index][Class]);
+        ExpReleaseSpare(&ExpPool[Index], ExpPool[Index].SpareCount / 2);
+    }
     KiLowerIrql(OldIrql);
 }
 

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: MIT
+// Pool: what the documents promise a driver, by way of its imports alone.
+#include "guest.h"
+
+#define NX       ((POOL_TYPE)512)
+#define ZEROED   1024
+#define TAG      'tseT'
+#define MANY     2000
+#define LINE     64
+
+static const POOL_TYPE Types[] = {NonPagedPool, PagedPool, NX};
+
+static ULONG Seed = 1;
+
+static ULONG RandomBelow(ULONG Limit)
+{
+    Seed = Seed * 1664525u + 1013904223u;
+    return (Seed >> 8) % Limit;
+}
+
+static BOOLEAN IsFilled(const UCHAR *Block, SIZE_T Size, UCHAR Value)
+{
+    for (SIZE_T i = 0; i < Size; i++)
+        if (Block[i] != Value)
+            return FALSE;
+    return TRUE;
+}
+
+static VOID CheckPlace(const UCHAR *Block, SIZE_T Size)
+{
+    CHECK((ULONG_PTR)Block % MEMORY_ALLOCATION_ALIGNMENT == 0);
+    if (Size <= PAGE_SIZE)
+        CHECK(PAGE_ALIGN(Block) == PAGE_ALIGN(Block + Size - 1));
+    if (Size >= PAGE_SIZE)
+        CHECK(BYTE_OFFSET(Block) == 0);
+}
+
+static VOID PlacesAreAsDocumented(VOID)
+{
+    for (ULONG t = 0; t < RTL_NUMBER_OF(Types); t++)
+        for (SIZE_T Size = 1; Size <= 2 * PAGE_SIZE + 1; Size += Size < 300 ? 1 : 61) {
+            UCHAR *Block = ExAllocatePoolWithTag(Types[t], Size, TAG);
+            CHECK(Block != NULL);
+            if (Block == NULL)
+                return;
+            CheckPlace(Block, Size);
+            RtlFillMemory(Block, Size, 0xA5);
+            ExFreePoolWithTag(Block, TAG);
+        }
+}
+
+static VOID AWholePageIsPageAligned(VOID)
+{
+    UCHAR *Block = ExAllocatePoolWithTag(NonPagedPool, PAGE_SIZE, TAG);
+
+    CheckPlace(Block, PAGE_SIZE);
+    ExFreePoolWithTag(Block, TAG);
+}
+
+static VOID CacheAlignedBlocksStartOnALine(VOID)
+{
+    for (SIZE_T Size = 1; Size < PAGE_SIZE; Size += 101) {
+        PVOID Block = ExAllocatePoolWithTag(NonPagedPoolCacheAligned, Size, TAG);
+        CHECK_EQUAL((ULONG_PTR)Block % LINE, 0);
+        ExFreePool(Block);
+    }
+}
+
+static VOID ZeroBytesAreAMinimalBlock(VOID)
+{
+    PVOID Block = ExAllocatePoolWithTag(PagedPool, 0, TAG);
+
+    CHECK(Block != NULL);
+    ExFreePool(Block);
+}
+
+static VOID ZeroedBlocksAreZero(VOID)
+{
+    for (SIZE_T Size = 16; Size < 3 * PAGE_SIZE; Size = Size * 3 / 2) {
+        UCHAR *Block = ExAllocatePoolWithTag(NX, Size, TAG);
+        RtlFillMemory(Block, Size, 0xFF);
+        ExFreePool(Block);
+        Block = ExAllocatePoolWithTag((POOL_TYPE)(NX | ZEROED), Size, TAG);
+        CHECK(IsFilled(Block, Size, 0));
+        ExFreePool(Block);
+    }
+}
+
+static VOID UntaggedBlocksMayBeFreedEitherWay(VOID)
+{
+    ExFreePool(ExAllocatePool(NonPagedPool, 40));
+    ExFreePoolWithTag(ExAllocatePool(PagedPool, 40), 'enoN');
+}
+
+static VOID NonpagedPoolWorksAtDispatchLevel(VOID)
+{
+    KIRQL OldIrql;
+    PVOID Blocks[100];
+
+    KeRaiseIrql(DISPATCH_LEVEL, &OldIrql);
+    for (ULONG i = 0; i < RTL_NUMBER_OF(Blocks); i++) {
+        Blocks[i] = ExAllocatePoolWithTag(NonPagedPool, 30 + 50 * i, TAG);
+        CHECK(Blocks[i] != NULL);
+    }
+    CHECK_EQUAL(KeGetCurrentIrql(), DISPATCH_LEVEL);
+    for (ULONG i = 0; i < RTL_NUMBER_OF(Blocks); i++)
+        ExFreePoolWithTag(Blocks[i], TAG);
+    CHECK_EQUAL(KeGetCurrentIrql(), DISPATCH_LEVEL);
+    KeLowerIrql(OldIrql);
+}
+
+static VOID PagedPoolWorksAtApcLevel(VOID)
+{
+    KIRQL OldIrql;
+
+    KeRaiseIrql(APC_LEVEL, &OldIrql);
+    ExFreePoolWithTag(ExAllocatePoolWithTag(PagedPool, 100, TAG), TAG);
+    CHECK_EQUAL(KeGetCurrentIrql(), APC_LEVEL);
+    KeLowerIrql(OldIrql);
+}
+
+static VOID OldNonpagedPoolIsExecutable(VOID)
+{
+    UCHAR *Block = ExAllocatePoolWithTag(NonPagedPool, 16, TAG);
+
+    Block[0] = 0xC3; // ret
+    ((VOID(*)(VOID))(ULONG_PTR)Block)();
+    ExFreePoolWithTag(Block, TAG);
+}
+
+typedef struct _SLOT {
+    UCHAR *Block;
+    SIZE_T Size;
+    UCHAR Value;
+} SLOT;
+
+static SLOT Slots[MANY];
+
+static VOID Turn(SLOT *Slot)
+{
+    if (Slot->Block != NULL) {
+        CHECK(IsFilled(Slot->Block, Slot->Size, Slot->Value));
+        ExFreePoolWithTag(Slot->Block, TAG);
+        Slot->Block = NULL;
+        return;
+    }
+    Slot->Size = 1 + RandomBelow(RandomBelow(20) == 0 ? 9000 : 400);
+    Slot->Value = (UCHAR)RandomBelow(256);
+    Slot->Block = ExAllocatePoolWithTag(Types[RandomBelow(3)], Slot->Size, TAG);
+    CHECK(Slot->Block != NULL);
+    if (Slot->Block != NULL)
+        RtlFillMemory(Slot->Block, Slot->Size, Slot->Value);
+}
+
+static VOID RandomBlocksKeepTheirContents(VOID)
+{
+    for (ULONG i = 0; i < 20 * MANY; i++)
+        Turn(&Slots[RandomBelow(MANY)]);
+    for (ULONG i = 0; i < MANY; i++)
+        if (Slots[i].Block != NULL)
+            Turn(&Slots[i]);
+}
+
+// Blocks in a chain through their first words, until there are no more; how many there were.
+static ULONG Exhaust(POOL_TYPE Type, SIZE_T Size, PVOID *Chain)
+{
+    ULONG Count = 0;
+
+    for (PVOID *Block; (Block = ExAllocatePoolWithTag(Type, Size, TAG)) != NULL; Count++) {
+        *Block = *Chain;
+        *Chain = Block;
+    }
+    return Count;
+}
+
+static VOID FreeChain(PVOID Chain)
+{
+    while (Chain != NULL) {
+        PVOID Next = *(PVOID *)Chain;
+        ExFreePoolWithTag(Chain, TAG);
+        Chain = Next;
+    }
+}
+
+// What is left behind large blocks is taken by small ones, so that nothing at all is free then.
+static VOID ExhaustionIsNullAndLosesNothing(VOID)
+{
+    for (ULONG t = 0; t < RTL_NUMBER_OF(Types); t++) {
+        PVOID Large = NULL, Small = NULL;
+        ULONG First = Exhaust(Types[t], 1 << 20, &Large);
+        Exhaust(Types[t], 1000, &Small);
+        CHECK(First > 0);
+        CHECK(ExAllocatePoolWithTag(Types[t], 1 << 20, TAG) == NULL);
+        FreeChain(Small);
+        FreeChain(Large);
+        Large = NULL;
+        CHECK_EQUAL(Exhaust(Types[t], 1 << 20, &Large), First);
+        FreeChain(Large);
+    }
+}
+
+static VOID HugeRequestsAreRefused(VOID)
+{
+    CHECK(ExAllocatePoolWithTag(NonPagedPool, ~(SIZE_T)0, TAG) == NULL);
+    CHECK(ExAllocatePoolWithTag(PagedPool, ~(SIZE_T)0 - 2 * PAGE_SIZE, TAG) == NULL);
+}
+
+static const GUEST_CASE Cases[] = {
+    {"PL-20 PL-21 PL-22 blocks lie where the documents say", PlacesAreAsDocumented},
+    {"CX-10 a request of one page is page aligned", AWholePageIsPageAligned},
+    {"PL-35 cache-aligned blocks start on a cache line", CacheAlignedBlocksStartOnALine},
+    {"PL-29 a zero-byte request gets a minimal block", ZeroBytesAreAMinimalBlock},
+    {"POOL_ZERO_ALLOCATION gives zeroed blocks", ZeroedBlocksAreZero},
+    {"PL-42 untagged blocks have the tag None", UntaggedBlocksMayBeFreedEitherWay},
+    {"PL-50 nonpaged pool works at DISPATCH_LEVEL", NonpagedPoolWorksAtDispatchLevel},
+    {"PL-51 paged pool works at APC_LEVEL", PagedPoolWorksAtApcLevel},
+    {"PL-104 NonPagedPool may be executed", OldNonpagedPoolIsExecutable},
+    {"random blocks keep their contents", RandomBlocksKeepTheirContents},
+    {"exhaustion is NULL, and nothing is lost by it", ExhaustionIsNullAndLosesNothing},
+    {"requests beyond the address space are refused", HugeRequestsAreRefused},
+};
+GUEST_DRIVER(Cases)
