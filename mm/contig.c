@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Physically contiguous memory and noncached memory, for drivers that do DMA by hand.
 //
-// The pages come from MiAllocateContiguousPages (mm/pfn.c), the highest that satisfy the caller's
+// The pages come from MiAllocateContiguousPages (mm/run.c), the highest that satisfy the caller's
 // limits, so that low memory is kept for those who can use no other. By contract the memory of the
 // old routines is executable; it is mapped in the one region where that is allowed.
 // MmAllocateContiguousNodeMemory with PAGE_READWRITE gets no-execute memory among the system PTEs.

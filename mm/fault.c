@@ -4,14 +4,13 @@
 // Nothing is paged out yet, so no fault can be resolved by finding a page; what is left is to say
 // exactly what went wrong. The order of the questions matters and is NT's:
 //
-//   the access is allowed by now                      a stale TLB entry: forget it and retry
-//   a reserved bit in an entry                        0x1A   page tables are damaged
-//   mapped, system address, write to read-only        0xBE   at any IRQL
-//   mapped, execute of a no-execute page              0xFC   at any IRQL
-//   IRQL >= DISPATCH_LEVEL                            0xD1 when a driver's instruction did it, else
-//   0x0A system address                                    0x50   not an exception: __try cannot
-//   catch it user address                                      STATUS_ACCESS_VIOLATION, for whoever
-//   wants to catch it
+//   the access is allowed by now                a stale TLB entry: forget it and retry
+//   a reserved bit in an entry                  0x1A: page tables are damaged
+//   mapped, system address, write to read-only  0xBE, at any IRQL
+//   mapped, execute of a no-execute page        0xFC, at any IRQL
+//   IRQL >= DISPATCH_LEVEL                      0x0A when the kernel's code did it, else 0xD1
+//   system address                              0x50, no exception: __try cannot catch it
+//   user address                                STATUS_ACCESS_VIOLATION, for who wants to catch it
 //
 // A non-canonical address never gets here: it is a general protection fault, and ke asks
 // MmBugCheckNonCanonical for the same words.
@@ -59,6 +58,14 @@ static VOID MiSay(const char *Format, ...)
         MiTextLength = sizeof(MiText) - 1;
 }
 
+// A call of what is no code leaves its return address on top of the stack.
+static BOOLEAN MiWhoCalled(const MI_FAULT *Fault, char *Who, SIZE_T Size)
+{
+    ULONG_PTR Caller;
+    return KeSafeCopy(&Caller, (PVOID)TRAP_SP(Fault->Frame), sizeof(Caller)) &&
+           KdSymbolize(Caller, Who, Size);
+}
+
 // "edu.sys+0x1234 EduIsr+0x12 wrote to 0xFFFF... (system PTEs) at DISPATCH_LEVEL"
 static VOID MiSayWhat(const MI_FAULT *Fault)
 {
@@ -66,7 +73,7 @@ static VOID MiSayWhat(const MI_FAULT *Fault)
     char Who[128];
     MiTextLength = 0;
     if (Fault->Access == ACCESS_EXECUTE)
-        MiSay("The processor was sent to");
+        MiSay("%s sent the processor to", MiWhoCalled(Fault, Who, sizeof(Who)) ? Who : "Somebody");
     else if (KdSymbolize(Fault->Pc, Who, sizeof(Who)))
         MiSay("%s %s", Who, Fault->Access == ACCESS_WRITE ? "wrote to" : "read from");
     else
@@ -80,7 +87,9 @@ static VOID MiSayWhat(const MI_FAULT *Fault)
 
 static VOID MiSayWhy(const MI_FAULT *Fault)
 {
-    if (Fault->Address < NULL_POINTER_LIMIT)
+    if (Fault->Address < NULL_POINTER_LIMIT && Fault->Access == ACCESS_EXECUTE)
+        MiSay(". A pointer to a function was not set or not checked.");
+    else if (Fault->Address < NULL_POINTER_LIMIT)
         MiSay(". The address is that of a field in a structure at NULL: a pointer was not set or "
               "not checked.");
     else if (!Fault->Canonical)
@@ -105,11 +114,17 @@ static const char *MiSentence(const MI_FAULT *Fault, const char *Rule)
 }
 
 // ---- verdicts -----------------------------------------------------------------------------------
-// 0xA and 0xD1: at DISPATCH_LEVEL and above nobody could wait for a page.
+static BOOLEAN MiIsKernelCode(ULONG_PTR Address)
+{
+    return Address - MiRegion[MmRegionKernelImage].Base < MiRegion[MmRegionKernelImage].Size;
+}
+
+// 0xA and 0xD1: at DISPATCH_LEVEL and above nobody could wait for a page. What is not the kernel's
+// code is a driver's, wherever the processor was sent to.
 static DECLSPEC_NORETURN VOID MiIrqlFault(const MI_FAULT *Fault)
 {
     KiBugCheck(
-        MmIsDriverAddress(Fault->Pc) ? DRIVER_IRQL_NOT_LESS_OR_EQUAL : IRQL_NOT_LESS_OR_EQUAL,
+        MiIsKernelCode(Fault->Pc) ? IRQL_NOT_LESS_OR_EQUAL : DRIVER_IRQL_NOT_LESS_OR_EQUAL,
         Fault->Address, Fault->Irql, Fault->Access, Fault->Pc, Fault->Frame,
         MiSentence(Fault, "At DISPATCH_LEVEL and above only resident memory may be touched."));
 }

@@ -125,19 +125,21 @@ VOID INIT_CODE MmInitialize(PLOADER_BLOCK Block)
     KeGetCurrentPrcb()->MmProcessor = MiProcessors[0] = &MiBootProcessor;
     MiPoolNeverExecutes = MiNoExecuteAlwaysOn();
     MiImageFirst = (PFN_NUMBER)(Block->KernelBase >> PAGE_SHIFT);
-    //                                              needs -> gives
+    // clang-format off
+    //                                        needs -> gives
     MiInitializePageTables();              // boot's tables -> entries, the transient window
     MiInitializeRam(Block, MiPageLimit()); // memory map -> RAM table
     MiComputeLayout(MiHighestPage, (ULONG_PTR)KernelDataEnd, KdQueryOption("3GB", NULL, 0));
-    MiInitializePfnDatabase(); // RAM table, layout -> pages
-    MiShareTopLevel();         // pages -> page tables for every region
-    MiInitializeSystemSpace(); // page tables -> address ranges
-    MiInitializeLedger();      // address ranges -> I/O space, contiguous memory
-    MiProtectImage();          // pages -> the image as it stays
-    MiRemoveIdentityMap();
-    MiMapSharedUserData();
-    KePageFaultRoutine = MiPageFault;
+    MiInitializePfnDatabase();             // RAM table, layout -> pages
+    MiShareTopLevel();                     // pages -> page tables for every region
+    MiInitializeSystemSpace();             // page tables -> address ranges
+    MiInitializeLedger();                  // address ranges -> I/O space, contiguous memory
+    MiProtectImage();                      // pages -> the image as it stays
+    MiRemoveIdentityMap();                 // nothing -> user space is empty
+    MiMapSharedUserData();                 // pages, address ranges -> the page everyone reads
+    KePageFaultRoutine = MiPageFault;      // all of this -> faults are told apart
     KeNonCanonicalRoutine = MmBugCheckNonCanonical;
+    // clang-format on
     MiReport();
 }
 

@@ -5,9 +5,8 @@
 //
 //     MiLedgerLock     who mapped what (mm/ledger.c)
 //     MI_RANGE.Lock    one for each region with an allocator (mm/range.c)
-//     MiTableLock      making page tables of system space, the database's excepted (mm/pte.c)
-//     MiPfnLock        page lists, RAM table, populating the database and its page tables
-//     (mm/pfn.c)
+//     MiTableLock      page tables of system space, but for the database's (mm/pte.c)
+//     MiPfnLock        page lists, RAM table, the database and its page tables (mm/pfn.c, chunk.c)
 //
 // A processor's page cache and its transient window belong to that processor at DISPATCH_LEVEL; no
 // lock.

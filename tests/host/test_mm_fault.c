@@ -29,6 +29,12 @@ BOOLEAN MiQueryMapping(ULONG_PTR Address, MI_MAPPING *Mapping)
     return MiIsCanonical(Address);
 }
 
+// The frame's stack is not there.
+BOOLEAN KeSafeCopy(PVOID Destination, const VOID *Source, SIZE_T Length)
+{
+    return FALSE;
+}
+
 MI_RANGE *MiRangeOf(MM_REGION_TYPE Type)
 {
     return NULL;
@@ -78,7 +84,10 @@ static void at_dispatch_level_a_fault_of_the_kernel_is_0xA(void **state)
     assert_true(BUGCHECKS(fault(SYSTEM, PF_WRITE)));
     stopped(IRQL_NOT_LESS_OR_EQUAL, SYSTEM, 2, 1, IN_KERNEL, "at DISPATCH_LEVEL");
     assert_true(BUGCHECKS(fault(SYSTEM, PF_FETCH)));
-    stopped(IRQL_NOT_LESS_OR_EQUAL, SYSTEM, 2, 8, IN_KERNEL, "The processor was sent to");
+    stopped(IRQL_NOT_LESS_OR_EQUAL, SYSTEM, 2, 8, IN_KERNEL, "sent the processor to");
+    frame.Rip = 0;
+    assert_true(BUGCHECKS(fault(0, PF_FETCH)));
+    stopped(DRIVER_IRQL_NOT_LESS_OR_EQUAL, 0, 2, 8, 0, "A pointer to a function was not set");
 }
 
 static void at_dispatch_level_a_fault_of_a_driver_is_0xD1(void **state)

@@ -76,8 +76,10 @@ def accelerator(plan: RunPlan) -> str:
 
 
 def qemu_binary(plan: RunPlan) -> str:
-    """The emulator: i386 kernels get a processor without long mode unless the firmware needs it."""
-    wide = plan.arch == "amd64" or plan.boot in ("uefi", "usb-uefi")
+    """The emulator: i386 kernels get a processor without long mode unless the firmware needs it, or
+    RAM lies above 4 GiB: qemu-system-i386 cuts the addresses of page tables to 32 bits."""
+    wide = (plan.arch == "amd64" or plan.boot in ("uefi", "usb-uefi") or
+            memory_bytes(plan.memory) > 3 << 30)
     name = "qemu-system-x86_64" if wide else "qemu-system-i386"
     if not shutil.which(name):
         raise ToolError("%s is not installed: run tools/setup" % name)
@@ -141,11 +143,15 @@ def boot_arguments(plan: RunPlan, folder: Path) -> List[str]:
     return start + ["-drive", "media=cdrom,format=raw,readonly=on,file=%s" % escape(image)]
 
 
+def memory_bytes(size: str) -> int:
+    """What a size with its unit says; without one it is in MiB, as for QEMU."""
+    shift = {"K": 10, "M": 20, "G": 30, "T": 40}
+    return int(size.rstrip("KMGTkmgt")) << shift.get(size[-1].upper(), 20)
+
+
 def memory_arguments(size: str) -> List[str]:
     """RAM; a machine larger than the host gets it without reservation, since little is touched."""
-    shift = {"K": 10, "M": 20, "G": 30, "T": 40}
-    unit = size[-1].upper()
-    count = int(size.rstrip("KMGTkmgt")) << shift.get(unit, 20)
+    count = memory_bytes(size)
     host = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if count < host // 2:
         return ["-m", size]
