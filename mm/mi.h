@@ -33,7 +33,7 @@
 #define PTE_FRAME_MASK 0x000FFFFFFFFFF000ull
 
 // What an invalid entry says; the processor looks at bit 0 alone. Zero: never used.
-#define PTE_SOFT_FREED 0x2ull // was mapped until it was given back; the frame number is still there
+#define PTE_SOFT_FREED 0x2ull // was mapped until it was given back
 #define PTE_SOFT_HELD  0x8ull // with FREED: the page is still to be freed
 #define PTE_SOFT_GUARD 0x4ull // a guard page: left out on purpose
 
@@ -299,7 +299,8 @@ typedef struct _MI_GROUP {
     ULONG Bits[MI_GROUP_WORDS]; // one for each page; set: reserved
     USHORT Free;                // clear bits
     USHORT LongestRun;          // never less than the longest run of clear bits
-    ULONG Spare;
+    USHORT FirstWord;           // no word below has a clear bit
+    USHORT Spare;
 } MI_GROUP;
 
 typedef struct _MI_RANGE {

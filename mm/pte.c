@@ -116,8 +116,9 @@ VOID MiFlushCaches(VOID)
 VOID MiFlushTlb(const VOID *Base, SIZE_T Pages)
 {
     if (Pages < FLUSH_ALL_PAGES) {
-        for (SIZE_T i = 0; i < Pages; i++)
-            KiInvalidatePage((const UCHAR *)Base + i * PAGE_SIZE);
+        for (const UCHAR *Page = Base, *End = Page + Pages * PAGE_SIZE; Page != End;
+             Page += PAGE_SIZE)
+            KiInvalidatePage(Page);
         return;
     }
     BOOLEAN Enabled = KiDisableInterrupts();
@@ -248,12 +249,19 @@ static PFN_NUMBER MiSupplyTablePage(PVOID Context)
     return Page;
 }
 
-// The levels above are looked at only where the one below is not there to be asked.
+// Tables that were found lately, by the 2 MiB that they map. Tables stay, so this never lies.
+#define KNOWN_TABLES 16u
+static ULONG_PTR MiKnownTable[KNOWN_TABLES];
+
 static BOOLEAN MiHasTable(ULONG_PTR Address)
 {
+    ULONG_PTR Number = Address / LARGE_PAGE_SIZE;
+    if (MiKnownTable[Number % KNOWN_TABLES] == Number)
+        return TRUE;
     for (ULONG Level = MI_SELF_MAP_LEVELS; Level > 1; Level--)
         if ((MiReadPte(MiEntryOf(Address, Level)) & PTE_VALID) == 0)
             return FALSE;
+    MiKnownTable[Number % KNOWN_TABLES] = Number;
     return TRUE;
 }
 
@@ -293,15 +301,15 @@ VOID MiMapPages(PVOID Base, PFN_NUMBER Page, SIZE_T Pages, ULONG Protection,
 {
     PMMPTE Pte = MiPteOf((ULONG_PTR)Base);
     ULONG64 Value = MiMakePte(Page, Protection, Cache);
-    for (SIZE_T i = 0; i < Pages; i++, Value += PAGE_SIZE)
-        MiWriteValidPte(Pte + i, Value);
+    for (PMMPTE End = Pte + Pages; Pte != End; Pte++, Value += PAGE_SIZE)
+        MiWriteValidPte(Pte, Value);
 }
 
 VOID MiUnmapPages(PVOID Base, SIZE_T Pages)
 {
     PMMPTE Pte = MiPteOf((ULONG_PTR)Base);
-    for (SIZE_T i = 0; i < Pages; i++)
-        MiWriteInvalidPte(Pte + i, (MiReadPte(Pte + i) & PTE_FRAME_MASK) | PTE_SOFT_FREED);
+    for (PMMPTE End = Pte + Pages; Pte != End; Pte++)
+        MiWriteInvalidPte(Pte, PTE_SOFT_FREED);
     MiFlushTlb(Base, Pages);
 }
 
@@ -326,7 +334,7 @@ static VOID MiPrintInvalidEntry(ULONG64 Entry)
     if (Entry & PTE_SOFT_GUARD)
         KdPrintf("  not valid: guard page\n");
     else if (Entry & PTE_SOFT_FREED)
-        KdPrintf("  not valid: freed, was page %llX\n", (ULONG64)PTE_FRAME(Entry));
+        KdPrintf("  not valid: freed\n");
     else
         KdPrintf("  not valid\n");
 }

@@ -158,7 +158,7 @@ MI_PAGE_STATE MiRamState(PFN_NUMBER Page)
 
 BOOLEAN MiIsRam(PFN_NUMBER First, PFN_NUMBER Count)
 {
-    for (ULONG i = 0; i < MiRamCount; i++)
+    for (ULONG i = 0; i < MiRamCount && First <= MiHighestPage; i++)
         if (First < MiRam[i].End && MiRam[i].First < First + Count)
             return TRUE;
     return FALSE;

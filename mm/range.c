@@ -21,6 +21,9 @@
 // is refused. Locks: MI_RANGE.Lock. Observability: `!vm`, `!pfncheck`; tests/host/test_mm_range.c.
 #include "mi.h"
 
+// Rare paths are kept out of the common one, which has registers enough then.
+#define NOINLINE __attribute__((noinline))
+
 #define SMALL_PAGES (MI_GROUP_PAGES / 2)
 #define NOT_FOUND   ((SIZE_T)-1)
 
@@ -51,9 +54,11 @@ FORCEINLINE ULONG64 MiRunStarts(ULONG64 Free, ULONG Pages)
     return Free;
 }
 
-static SIZE_T MiFindShortRun(const MI_GROUP *Group, ULONG Pages)
+static SIZE_T MiFindShortRun(MI_GROUP *Group, ULONG Pages)
 {
-    for (ULONG i = 0; i < MI_GROUP_WORDS; i++) {
+    while (Group->Bits[Group->FirstWord] == ~0u && Group->FirstWord + 1u < MI_GROUP_WORDS)
+        Group->FirstWord++;
+    for (ULONG i = Group->FirstWord; i < MI_GROUP_WORDS; i++) {
         ULONG64 Free = (ULONG)~Group->Bits[i];
         if (Free == 0)
             continue;
@@ -83,7 +88,7 @@ static BOOLEAN MiFindLongRun(const MI_GROUP *Group, SIZE_T Pages, SIZE_T *Run, L
     return FALSE;
 }
 
-static SIZE_T MiFindInGroup(MI_GROUP *Group, ULONG Pages)
+static NOINLINE SIZE_T MiFindInGroup(MI_GROUP *Group, ULONG Pages)
 {
     SIZE_T Run = 0, Found = NOT_FOUND;
     LONG_PTR First;
@@ -96,30 +101,53 @@ static SIZE_T MiFindInGroup(MI_GROUP *Group, ULONG Pages)
     return Found;
 }
 
-// Sets or clears a run inside one group. FALSE: a bit was so already; nothing is changed then.
-static BOOLEAN MiChangeGroup(MI_GROUP *Group, ULONG First, ULONG Pages, BOOLEAN Set)
+// Sets or clears bits of one word; Flip FALSE only asks. FALSE: a bit was so already.
+FORCEINLINE BOOLEAN MiChangeWord(ULONG *Word, ULONG Shift, ULONG Count, BOOLEAN Set, BOOLEAN Flip)
 {
-    for (ULONG Pass = 0; Pass < 2; Pass++) {
-        for (ULONG Bit = First, Left = Pages; Left != 0;) {
-            ULONG Word = Bit / 32, Shift = Bit % 32, Count = 32 - Shift < Left ? 32 - Shift : Left;
-            ULONG Mask = (Count == 32 ? ~0u : (1u << Count) - 1) << Shift;
-            if (Pass != 0)
-                Group->Bits[Word] ^= Mask;
-            else if ((Group->Bits[Word] & Mask) != (Set ? 0 : Mask))
-                return FALSE;
-            Bit += Count;
-            Left -= Count;
-        }
+    ULONG Mask = ~0u >> (32 - Count) << Shift;
+    if ((*Word & Mask) != (Set ? 0 : Mask))
+        return FALSE;
+    if (Flip)
+        *Word ^= Mask;
+    return TRUE;
+}
+
+static BOOLEAN MiChangeWords(ULONG *Bits, ULONG First, ULONG Pages, BOOLEAN Set, BOOLEAN Flip)
+{
+    while (Pages != 0) {
+        ULONG Shift = First % 32, Count = 32 - Shift < Pages ? 32 - Shift : Pages;
+        if (!MiChangeWord(&Bits[First / 32], Shift, Count, Set, Flip))
+            return FALSE;
+        First += Count;
+        Pages -= Count;
     }
+    return TRUE;
+}
+
+FORCEINLINE BOOLEAN MiChangeBits(ULONG *Bits, ULONG First, ULONG Pages, BOOLEAN Set)
+{
+    if (First % 32 + Pages <= 32)
+        return MiChangeWord(&Bits[First / 32], First % 32, Pages, Set, TRUE);
+    return MiChangeWords(Bits, First, Pages, Set, FALSE) &&
+           MiChangeWords(Bits, First, Pages, Set, TRUE);
+}
+
+// Sets or clears a run inside one group. FALSE: a bit was so already; nothing is changed then.
+FORCEINLINE BOOLEAN MiChangeGroup(MI_GROUP *Group, ULONG First, ULONG Pages, BOOLEAN Set)
+{
+    if (!MiChangeBits(Group->Bits, First, Pages, Set))
+        return FALSE;
     Group->Free = (USHORT)(Set ? Group->Free - Pages : Group->Free + Pages);
     if (!Set || Group->LongestRun > Group->Free)
         Group->LongestRun = Group->Free;
+    if (!Set && First / 32 < Group->FirstWord)
+        Group->FirstWord = (USHORT)(First / 32);
     return TRUE;
 }
 
 // ---- frontier -----------------------------------------------------------------------------------
 // Locked: Range->Lock. Fails: the region ends, or no memory for the bits.
-static BOOLEAN MiMoveFrontier(MI_RANGE *Range, SIZE_T Groups)
+static NOINLINE BOOLEAN MiMoveFrontier(MI_RANGE *Range, SIZE_T Groups)
 {
     if (Groups > Range->Groups || !MiGrowArray(&Range->Array, Groups * sizeof(MI_GROUP)))
         return FALSE;
@@ -144,7 +172,7 @@ static SIZE_T MiFindSmall(MI_RANGE *Range, ULONG Pages)
 }
 
 // A run that reaches the frontier goes on beyond it.
-static SIZE_T MiFindLarge(MI_RANGE *Range, SIZE_T Pages)
+static NOINLINE SIZE_T MiFindLarge(MI_RANGE *Range, SIZE_T Pages)
 {
     SIZE_T Run = 0;
     for (ULONG i = Range->Hint; i < Range->Frontier; i++) {
@@ -162,22 +190,30 @@ static SIZE_T MiFindLarge(MI_RANGE *Range, SIZE_T Pages)
     return MiMoveFrontier(Range, Groups) ? First : NOT_FOUND;
 }
 
-// Locked: Range->Lock. The run lies below the frontier. FALSE: nothing is changed. Used is the
-// caller's.
-static BOOLEAN MiChangeRun(MI_RANGE *Range, SIZE_T First, SIZE_T Pages, BOOLEAN Set)
+static NOINLINE BOOLEAN MiChangeLongRun(MI_RANGE *Range, SIZE_T First, SIZE_T Pages, BOOLEAN Set)
 {
     for (SIZE_T Done = 0; Done < Pages;) {
         ULONG Bit = (ULONG)((First + Done) % MI_GROUP_PAGES);
         ULONG Count =
             MI_GROUP_PAGES - Bit < Pages - Done ? MI_GROUP_PAGES - Bit : (ULONG)(Pages - Done);
-        if (!MiChangeGroup(MiGroup(Range, (ULONG)((First + Done) / MI_GROUP_PAGES)), Bit, Count,
-                           Set)) {
-            MiChangeRun(Range, First, Done, !Set);
+        MI_GROUP *Group = MiGroup(Range, (ULONG)((First + Done) / MI_GROUP_PAGES));
+        if (!MiChangeGroup(Group, Bit, Count, Set)) {
+            MiChangeLongRun(Range, First, Done, !Set);
             return FALSE;
         }
         Done += Count;
     }
     return TRUE;
+}
+
+// Locked: Range->Lock. The run lies below the frontier. FALSE: nothing is changed. Used is the
+// caller's.
+FORCEINLINE BOOLEAN MiChangeRun(MI_RANGE *Range, SIZE_T First, SIZE_T Pages, BOOLEAN Set)
+{
+    ULONG Bit = (ULONG)(First % MI_GROUP_PAGES);
+    if (Bit + Pages > MI_GROUP_PAGES)
+        return MiChangeLongRun(Range, First, Pages, Set);
+    return MiChangeGroup(MiGroup(Range, (ULONG)(First / MI_GROUP_PAGES)), Bit, (ULONG)Pages, Set);
 }
 
 PVOID MiReserveRange(MI_RANGE *Range, SIZE_T Pages)
@@ -229,6 +265,14 @@ static VOID MiCountGroup(const MI_GROUP *Group, ULONG *Free, ULONG *Longest)
     }
 }
 
+static BOOLEAN MiHasClearBitBelow(const MI_GROUP *Group)
+{
+    for (ULONG i = 0; i < Group->FirstWord; i++)
+        if (Group->Bits[i] != ~0u)
+            return TRUE;
+    return FALSE;
+}
+
 // IRQL: any, takes no lock: nothing may run beside it. *What names the first thing found wrong.
 BOOLEAN MiCheckRange(const MI_RANGE *Range, const char **What)
 {
@@ -240,6 +284,7 @@ BOOLEAN MiCheckRange(const MI_RANGE *Range, const char **What)
         Used += MI_GROUP_PAGES - Free;
         *What = Free != Group->Free            ? "a group's count of free pages"
                 : Longest > Group->LongestRun  ? "a group's longest run"
+                : MiHasClearBitBelow(Group)    ? "a group's first word"
                 : Free != 0 && i < Range->Hint ? "the hint"
                                                : NULL;
         if (*What != NULL)

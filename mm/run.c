@@ -13,17 +13,33 @@
 // Locks: MiPfnLock. The search is linear in the pages looked at; it is held all the while.
 #include "mi.h"
 
-// How many pages ending with Page, none below Low, are free. For an untouched chunk the answer
-// reaches to the chunk's or the RAM entry's first page; elsewhere it is one page or none.
-static PFN_NUMBER MiFreeExtent(PFN_NUMBER Page, PFN_NUMBER Low)
-{
-    if (MiIsChunkPopulated(MI_CHUNK_OF(Page))) {
-        PMMPFN Pfn = MiPfn(Page);
-        return (Pfn->u3.State == MiPageFree || Pfn->u3.State == MiPageZeroed) && !Pfn->u3.Cached;
+// Whether a page has an entry is asked page by page but answered once for each chunk.
+typedef struct _MI_SCAN {
+    PFN_NUMBER Chunk;
+    BOOLEAN Populated;
+} MI_SCAN;
+
+#define SCAN_BEGIN                                                                                 \
+    {                                                                                              \
+        MM_NO_PAGE, FALSE                                                                          \
     }
+
+static BOOLEAN MiHasEntry(MI_SCAN *Scan, PFN_NUMBER Page)
+{
+    if (MI_CHUNK_OF(Page) != Scan->Chunk) {
+        Scan->Chunk = MI_CHUNK_OF(Page);
+        Scan->Populated = MiIsChunkPopulated(Scan->Chunk);
+    }
+    return Scan->Populated;
+}
+
+// How many pages ending with Page, none below Low, are free in an untouched chunk: the answer
+// reaches to the chunk's or the RAM entry's first page.
+static PFN_NUMBER MiUntouchedExtent(PFN_NUMBER Page, PFN_NUMBER Low)
+{
     PFN_NUMBER First = Page / MI_CHUNK_PAGES * MI_CHUNK_PAGES;
-    for (ULONG i = 0; i < MiRamCount; i++)
-        if (Page >= MiRam[i].First && Page < MiRam[i].End) {
+    for (ULONG i = 0; i < MiRamCount && MiRam[i].First <= Page; i++)
+        if (Page < MiRam[i].End) {
             if (MiRam[i].State != MiPageFree)
                 return 0;
             if (First < MiRam[i].First)
@@ -31,6 +47,15 @@ static PFN_NUMBER MiFreeExtent(PFN_NUMBER Page, PFN_NUMBER Low)
             return Page - (First > Low ? First : Low) + 1;
         }
     return 0;
+}
+
+// The same for any chunk. Where there are entries it is one page or none.
+static PFN_NUMBER MiFreeExtent(MI_SCAN *Scan, PFN_NUMBER Page, PFN_NUMBER Low)
+{
+    if (!MiHasEntry(Scan, Page))
+        return MiUntouchedExtent(Page, Low);
+    PMMPFN Pfn = MiPfn(Page);
+    return (Pfn->u3.State == MiPageFree || Pfn->u3.State == MiPageZeroed) && !Pfn->u3.Cached;
 }
 
 // The highest page below Page that can be free at all: skips holes.
@@ -45,11 +70,12 @@ static PFN_NUMBER MiRamBelow(PFN_NUMBER Page)
 // The highest run of Count free pages in [Low, High]. Position is the first page of the run so far.
 static PFN_NUMBER MiFindRun(PFN_NUMBER Count, PFN_NUMBER Low, PFN_NUMBER High, PFN_NUMBER Boundary)
 {
+    MI_SCAN Scan = SCAN_BEGIN;
     PFN_NUMBER Run = 0, Position = MiRamBelow(High + 1);
     if (Position == MM_NO_PAGE)
         return MM_NO_PAGE;
     for (Position++; Position > Low;) {
-        PFN_NUMBER Extent = MiFreeExtent(Position - 1, Low);
+        PFN_NUMBER Extent = MiFreeExtent(&Scan, Position - 1, Low);
         if (Extent == 0) {
             PFN_NUMBER Below = MiRamBelow(Position - 1);
             if (Below == MM_NO_PAGE)
@@ -72,17 +98,13 @@ static PFN_NUMBER MiFindRun(PFN_NUMBER Count, PFN_NUMBER Low, PFN_NUMBER High, P
     return MM_NO_PAGE;
 }
 
-static BOOLEAN MiHasEntry(PFN_NUMBER Page)
-{
-    return MiIsChunkPopulated(MI_CHUNK_OF(Page));
-}
-
 // Takes what has entries. The rest is taken as it gets them.
 static VOID MiTakeRun(PFN_NUMBER First, PFN_NUMBER Count)
 {
     MI_PROCESSOR *Processor = MiCurrentProcessor();
+    MI_SCAN Scan = SCAN_BEGIN;
     for (PFN_NUMBER Page = First; Page < First + Count; Page++) {
-        if (!MiHasEntry(Page))
+        if (!MiHasEntry(&Scan, Page))
             continue;
         MiUnlinkPage(MiPfn(Page)->u3.State == MiPageFree ? &MiFreeList : &MiZeroedList, Page);
         MiMakeActive(Processor, Page);
@@ -91,8 +113,9 @@ static VOID MiTakeRun(PFN_NUMBER First, PFN_NUMBER Count)
 
 static VOID MiGiveRunBack(PFN_NUMBER First, PFN_NUMBER Count)
 {
+    MI_SCAN Scan = SCAN_BEGIN;
     for (PFN_NUMBER Page = First; Page < First + Count; Page++)
-        if (MiHasEntry(Page))
+        if (MiHasEntry(&Scan, Page))
             MiReturnPage(Page);
 }
 

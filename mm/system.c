@@ -9,8 +9,8 @@
 // of its own that is handed out from low to high. Only the range handed out last can be given back,
 // which is what a reservation needs that found no memory.
 //
-// An entry that is no longer valid keeps its frame number and says that it was freed, or that it is
-// a guard page: the fault routine and `!pte` tell the reader (mm/fault.c).
+// An entry that is no longer valid says that it was freed, or that it is a guard page: the fault
+// routine and `!pte` tell the reader (mm/fault.c).
 //
 // Locks: none here but those of mm/range.c, mm/pte.c and mm/pfn.c. Observability: `!vm`.
 #include "mi.h"
@@ -86,10 +86,13 @@ PVOID MmReserveSystemRange(MM_REGION_TYPE Region, SIZE_T Pages)
 
 static MM_REGION_TYPE MiRegionOfRange(ULONG_PTR Base)
 {
-    if (Base - MiRegion[MmRegionSystemPtes].Base < MiRegion[MmRegionSystemPtes].Size)
-        return MmRegionSystemPtes;
-    const MM_REGION *Region = MmFindRegion((PVOID)Base);
-    return Region == NULL ? MmRegionMaximum : Region->Type;
+    static const UCHAR ByUse[] = {MmRegionSystemPtes,   MmRegionNonPagedPool,
+                                  MmRegionPagedPool,    MmRegionNonPagedPoolExecute,
+                                  MmRegionSystemImages, MmRegionBookkeeping};
+    for (ULONG i = 0; i < RTL_NUMBER_OF(ByUse); i++)
+        if (Base - MiRegion[ByUse[i]].Base < MiRegion[ByUse[i]].Size)
+            return ByUse[i];
+    return MmRegionMaximum;
 }
 
 VOID MmReleaseSystemRange(PVOID Base, SIZE_T Pages)
@@ -143,7 +146,7 @@ VOID MmDecommitSystemRange(PVOID Base, SIZE_T Pages)
         ULONG64 Entry = MiReadPte(Pte + i);
         if ((Entry & PTE_SOFT_HELD) == 0)
             continue;
-        MiWriteInvalidPte(Pte + i, Entry & ~PTE_SOFT_HELD);
+        MiWriteInvalidPte(Pte + i, PTE_SOFT_FREED);
         MmFreePage(PTE_FRAME(Entry));
     }
 }
