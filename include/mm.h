@@ -130,3 +130,4 @@ VOID NTAPI MmFreeContiguousMemorySpecifyCache(PVOID BaseAddress, SIZE_T NumberOf
 PVOID NTAPI MmAllocateNonCachedMemory(SIZE_T NumberOfBytes);
 VOID NTAPI MmFreeNonCachedMemory(PVOID BaseAddress, SIZE_T NumberOfBytes);
 MM_SYSTEMSIZE NTAPI MmQuerySystemSize(VOID);
+PPHYSICAL_MEMORY_RANGE NTAPI MmGetPhysicalMemoryRanges(VOID);

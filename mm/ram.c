@@ -9,6 +9,7 @@
 //
 // Locks: written at start, and under MiPfnLock when loaded pages are given back.
 #include "mi.h"
+#include "pool.h"
 
 MI_RAM MiRam[MI_RAM_MAX];
 ULONG MiRamCount;
@@ -203,3 +204,47 @@ BOOLEAN MiSetRamState(PFN_NUMBER First, PFN_NUMBER End, MI_PAGE_STATE State)
     }
     return FALSE;
 }
+
+// ---- exported -----------------------------------------------------------------------------------
+// Runs of RAM, whatever their states: entries that touch are one.
+static ULONG MiCollectRuns(PPHYSICAL_MEMORY_RANGE Run, ULONG Limit)
+{
+    ULONG Count = 0;
+    PFN_NUMBER End = 0;
+    for (ULONG i = 0; i < MiRamCount; i++) {
+        LONGLONG Bytes = (LONGLONG)PAGE_BYTES(MiRam[i].End - MiRam[i].First);
+        if (MiRam[i].State == MiPageBad)
+            continue;
+        if (Count != 0 && End == MiRam[i].First) {
+            Run[Count - 1].NumberOfBytes.QuadPart += Bytes;
+        } else if (Count < Limit) {
+            Run[Count].BaseAddress.QuadPart = (LONGLONG)PAGE_BYTES(MiRam[i].First);
+            Run[Count++].NumberOfBytes.QuadPart = Bytes;
+        }
+        End = MiRam[i].End;
+    }
+    return Count;
+}
+
+#define RANGES_TAG 0x68506D4Du // "MmPh"
+
+/// MmGetPhysicalMemoryRanges: where RAM is that the system uses.
+/// Returns an array from nonpaged pool that ends with an entry of zeros; the caller frees it with
+/// ExFreePool.
+/// IRQL: PASSIVE_LEVEL. Fails: NULL when there is no pool.
+/// Source: WDK documentation, "MmGetPhysicalMemoryRanges".
+PPHYSICAL_MEMORY_RANGE NTAPI MmGetPhysicalMemoryRanges(VOID)
+{
+    ULONG Limit = MiRamCount;
+    ASSERT_IRQL_AT_MOST(PASSIVE_LEVEL);
+    PPHYSICAL_MEMORY_RANGE Run =
+        ExAllocatePoolFor(NonPagedPool, (Limit + 1) * sizeof(*Run), RANGES_TAG, KiReturnAddress());
+    if (Run == NULL)
+        return NULL;
+    KIRQL OldIrql = MiAcquire(&MiPfnLock);
+    ULONG Count = MiCollectRuns(Run, Limit);
+    MiRelease(&MiPfnLock, OldIrql);
+    memset(&Run[Count], 0, sizeof(*Run));
+    return Run;
+}
+EXPORT(MmGetPhysicalMemoryRanges, PASSIVE_LEVEL, "WDK: MmGetPhysicalMemoryRanges");

@@ -3,7 +3,7 @@
 // drivers that talk to hardware.
 #include "guest.h"
 
-#define BIOS     0xF0000ull  // always there, never RAM of ours
+#define BIOS     0xF0000ull // always there, never RAM of ours
 #define MEGABYTE 0x100000ull
 
 // Not in mingw-w64's header.
@@ -81,7 +81,8 @@ static VOID ThousandsOfMappingsComeAndGo(VOID)
     static PVOID Mapping[512];
     for (ULONG Round = 0; Round < 4; Round++) {
         for (ULONG i = 0; i < RTL_NUMBER_OF(Mapping); i++)
-            CHECK((Mapping[i] = MmMapIoSpace(At(BIOS), (i % 16 + 1) * PAGE_SIZE, MmNonCached)) != NULL);
+            CHECK((Mapping[i] = MmMapIoSpace(At(BIOS), (i % 16 + 1) * PAGE_SIZE, MmNonCached)) !=
+                  NULL);
         for (ULONG i = 0; i < RTL_NUMBER_OF(Mapping); i++)
             CHECK_EQUAL(PhysicalOf(Mapping[i]), BIOS);
         for (ULONG i = 0; i < RTL_NUMBER_OF(Mapping); i++) {
@@ -137,14 +138,15 @@ static VOID ContiguousMemoryCrossesNoBoundary(VOID)
 {
     PVOID Block[64];
     for (ULONG i = 0; i < RTL_NUMBER_OF(Block); i++) {
-        Block[i] = MmAllocateContiguousMemorySpecifyCache(0x5000, At(MEGABYTE), At(~0ull), At(0x8000),
-                                                          MmCached);
+        Block[i] = MmAllocateContiguousMemorySpecifyCache(0x5000, At(MEGABYTE), At(~0ull),
+                                                          At(0x8000), MmCached);
         CHECK(Block[i] != NULL);
         CHECK_EQUAL(PhysicalOf(Block[i]) / 0x8000, (PhysicalOf(Block[i]) + 0x4FFF) / 0x8000);
     }
     for (ULONG i = 0; i < RTL_NUMBER_OF(Block); i++)
         MmFreeContiguousMemorySpecifyCache(Block[i], 0x5000, MmCached);
-    CHECK(MmAllocateContiguousMemorySpecifyCache(0x9000, At(0), At(~0ull), At(0x8000), MmCached) == NULL);
+    CHECK(MmAllocateContiguousMemorySpecifyCache(0x9000, At(0), At(~0ull), At(0x8000), MmCached) ==
+          NULL);
 }
 
 static VOID ContiguousMemoryComesUncached(VOID)
@@ -206,6 +208,24 @@ static VOID TheSystemHasASize(VOID)
     CHECK((ULONG_PTR)MmSystemRangeStart > MmUserProbeAddress);
 }
 
+static VOID RamIsListed(VOID)
+{
+    PPHYSICAL_MEMORY_RANGE Range = MmGetPhysicalMemoryRanges();
+    ULONG64 End = 0, Total = 0, Own = PhysicalOf(&End);
+    BOOLEAN Found = FALSE;
+    CHECK(Range != NULL);
+    for (ULONG i = 0; Range[i].NumberOfBytes.QuadPart != 0; i++) {
+        ULONG64 Base = (ULONG64)Range[i].BaseAddress.QuadPart;
+        CHECK(Base > End || End == 0);
+        End = Base + (ULONG64)Range[i].NumberOfBytes.QuadPart;
+        Total += (ULONG64)Range[i].NumberOfBytes.QuadPart;
+        Found |= Own >= Base && Own < End;
+    }
+    CHECK(Found);
+    CHECK(Total > 4 * MEGABYTE);
+    ExFreePool(Range);
+}
+
 static const GUEST_CASE Cases[] = {
     {"MD-81 a mapping keeps the offset in the page", AMappingKeepsTheOffset},
     {"MD-81 two mappings see the same bytes", TwoMappingsSeeTheSameBytes},
@@ -222,5 +242,6 @@ static const GUEST_CASE Cases[] = {
     {"nothing is mapped at NULL or beyond the end", NothingIsMappedAtNullOrBeyondTheEnd},
     {"VA-62 shared user data is readable", SharedUserDataIsReadable},
     {"the system has a size and a border", TheSystemHasASize},
+    {"RAM is listed in ascending runs", RamIsListed},
 };
 GUEST_DRIVER(Cases)

@@ -5,6 +5,7 @@
 // contiguous pages. The database is real memory; that a part of it is mapped is a flag for each of
 // its pages, and nothing may touch a part that is not.
 #include "mm/mi.h"
+#include "pool.h"
 #include "fake_ke.h"
 
 #include <setjmp.h>
@@ -77,6 +78,11 @@ VOID MiZeroPage(PFN_NUMBER Page)
 BOOLEAN MiQueryMapping(ULONG_PTR Address, MI_MAPPING *Mapping)
 {
     return FALSE;
+}
+
+PVOID ExAllocatePoolFor(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag, ULONG_PTR Caller)
+{
+    return malloc(NumberOfBytes);
 }
 
 MI_RANGE *MiRangeOf(MM_REGION_TYPE Type)
@@ -340,6 +346,21 @@ static void image_pages_become_free_again(void **state)
     assert_true(MmCheckIntegrity());
 }
 
+static void ram_is_listed_in_runs(void **state)
+{
+    add_pc(GIB(4));
+    boot("");
+    PPHYSICAL_MEMORY_RANGE run = MmGetPhysicalMemoryRanges();
+    assert_int_equal(run[0].BaseAddress.QuadPart, PAGE_SIZE);
+    assert_int_equal(run[0].NumberOfBytes.QuadPart, 0x9E000);
+    assert_int_equal(run[1].BaseAddress.QuadPart, MIB(1));
+    assert_int_equal(run[1].NumberOfBytes.QuadPart, GIB(3) - MIB(1) - 0x20000);
+    assert_int_equal(run[2].BaseAddress.QuadPart, GIB(4));
+    assert_int_equal(run[2].NumberOfBytes.QuadPart, GIB(1));
+    assert_int_equal(run[3].NumberOfBytes.QuadPart, 0);
+    free(run);
+}
+
 // ---- contiguous ---------------------------------------------------------------------------------
 static void a_contiguous_run_may_be_far_longer_than_a_chunk(void **state)
 {
@@ -460,6 +481,7 @@ int main(void)
         cmocka_unit_test_setup(zeroed_pages_are_zeroed_once, start),
         cmocka_unit_test_setup(the_last_zeroed_page_serves_who_needs_no_zeros, start),
         cmocka_unit_test_setup(image_pages_become_free_again, start),
+        cmocka_unit_test_setup(ram_is_listed_in_runs, start),
         cmocka_unit_test_setup(a_contiguous_run_may_be_far_longer_than_a_chunk, start),
         cmocka_unit_test_setup(limits_and_boundary_hold_for_every_page, start),
         cmocka_unit_test_setup(low_memory_is_there_for_those_who_need_it, start),
