@@ -9,7 +9,7 @@
 
 // ---- lookaside lists ---------------------------------------------------------------------------
 VOID ExInitializeLookaside(VOID);
-VOID ExAdjustLookasideDepth(VOID);              // once a second, from the clock's DPC
+VOID ExAdjustLookasideDepth(VOID); // once a second
 
 VOID NTAPI ExInitializeNPagedLookasideList(PNPAGED_LOOKASIDE_LIST Lookaside,
                                            PALLOCATE_FUNCTION Allocate, PFREE_FUNCTION Free,

@@ -157,5 +157,9 @@ ULONG64 KeSystemUptime(VOID);
 // Where ke writes the page that everyone reads at SHARED_USER_DATA_ADDRESS. MmInitialize sets it.
 extern PKUSER_SHARED_DATA KeSharedUserData;
 
+// ex registers what is to be done once a second. It runs in a DPC on the boot processor.
+typedef VOID KE_SECOND_ROUTINE(VOID);
+extern KE_SECOND_ROUTINE *KeSecondRoutine;
+
 // Sleeps until an interrupt. IRQL: PASSIVE_LEVEL.
 VOID KeIdle(VOID);

@@ -41,11 +41,6 @@ C_ASSERT(FIELD_OFFSET(GENERAL_LOOKASIDE, Future) == FIELD_OFFSET(GENERAL_LOOKASI
 static LIST_ENTRY ExpLookasideLists = {&ExpLookasideLists, &ExpLookasideLists};
 static KSPIN_LOCK ExpLookasideLock;
 
-VOID ExInitializeLookaside(VOID)
-{
-    KeInitializeSpinLock(&ExpLookasideLock);
-}
-
 // ---- the registry ------------------------------------------------------------------------------
 static PLOOKASIDE ExpLookasideOf(PLIST_ENTRY Entry)
 {
@@ -340,6 +335,19 @@ VOID ExAdjustLookasideDepth(VOID)
          Entry = Entry->Flink)
         ExpTuneList(ExpLookasideOf(Entry));
     KiReleaseLock(&ExpLookasideLock, OldIrql);
+}
+
+// ---- once a second -----------------------------------------------------------------------------
+static VOID ExpEverySecond(VOID)
+{
+    ExAdjustLookasideDepth();
+    ExTrimPool();
+}
+
+VOID ExInitializeLookaside(VOID)
+{
+    KeInitializeSpinLock(&ExpLookasideLock);
+    KeSecondRoutine = ExpEverySecond;
 }
 
 // ---- what a driver left ------------------------------------------------------------------------
