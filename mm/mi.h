@@ -12,6 +12,7 @@
 // lock.
 #pragma once
 
+#include "init.h"
 #include "ke.h"
 #include "mm.h"
 #include "rtl.h"
@@ -56,8 +57,6 @@ typedef union _MMPTE {
 #else
 #include "i386/miarch.h"
 #endif
-
-#define INIT_CODE __attribute__((section("INIT")))
 
 #define LARGE_PAGE_SIZE  0x200000u
 #define LARGE_PAGE_PAGES 512u

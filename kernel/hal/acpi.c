@@ -13,6 +13,7 @@
 // fuzz_acpi.c). Observability: `hwinfo`.
 #include "acpi.h"
 #include "hal.h"
+#include "init.h"
 #include "kd.h"
 #include "rtl.h"
 
@@ -30,7 +31,7 @@ typedef struct _ACPI_VIEW {
 } ACPI_VIEW;
 
 // Size bytes at Offset, little endian; 0 when they are not all inside.
-static ULONG64 AcpiField(ACPI_VIEW View, SIZE_T Offset, ULONG Size)
+static ULONG64 INIT_CODE AcpiField(ACPI_VIEW View, SIZE_T Offset, ULONG Size)
 {
     ULONG64 Value = 0;
     if (Offset > View.Length || View.Length - Offset < Size)
@@ -40,7 +41,7 @@ static ULONG64 AcpiField(ACPI_VIEW View, SIZE_T Offset, ULONG Size)
     return Value;
 }
 
-static ACPI_REGISTER AcpiRegister(ACPI_VIEW View, SIZE_T Offset)
+static ACPI_REGISTER INIT_CODE AcpiRegister(ACPI_VIEW View, SIZE_T Offset)
 {
     ACPI_REGISTER Register;
     Register.Space = (UCHAR)AcpiField(View, Offset, 1);
@@ -50,7 +51,7 @@ static ACPI_REGISTER AcpiRegister(ACPI_VIEW View, SIZE_T Offset)
 }
 
 // The extended form where the table has it, else the old 32-bit port number.
-static ACPI_REGISTER AcpiBlock(ACPI_VIEW Fadt, SIZE_T Old, SIZE_T Extended)
+static ACPI_REGISTER INIT_CODE AcpiBlock(ACPI_VIEW Fadt, SIZE_T Old, SIZE_T Extended)
 {
     ACPI_REGISTER Register = AcpiRegister(Fadt, Extended);
     if (Register.Address == 0) {
@@ -61,7 +62,7 @@ static ACPI_REGISTER AcpiBlock(ACPI_VIEW Fadt, SIZE_T Old, SIZE_T Extended)
     return Register;
 }
 
-static BOOLEAN AcpiChecksum(const UCHAR *Data, SIZE_T Length)
+static BOOLEAN INIT_CODE AcpiChecksum(const UCHAR *Data, SIZE_T Length)
 {
     UCHAR Sum = 0;
     for (SIZE_T i = 0; i < Length; i++)
@@ -69,8 +70,8 @@ static BOOLEAN AcpiChecksum(const UCHAR *Data, SIZE_T Length)
     return Sum == 0;
 }
 
-BOOLEAN HalpAcpiParseRoot(const VOID *Data, SIZE_T Length, PULONG64 RsdtAddress,
-                          PULONG64 XsdtAddress)
+BOOLEAN INIT_CODE HalpAcpiParseRoot(const VOID *Data, SIZE_T Length, PULONG64 RsdtAddress,
+                                    PULONG64 XsdtAddress)
 {
     ACPI_VIEW View = {Data, Length};
     if (Length < ROOT_LENGTH_V1 || memcmp(Data, "RSD PTR ", 8) != 0 ||
@@ -84,7 +85,7 @@ BOOLEAN HalpAcpiParseRoot(const VOID *Data, SIZE_T Length, PULONG64 RsdtAddress,
     return TRUE;
 }
 
-BOOLEAN HalpAcpiTableValid(const VOID *Table, SIZE_T Length)
+BOOLEAN INIT_CODE HalpAcpiTableValid(const VOID *Table, SIZE_T Length)
 {
     ACPI_VIEW View = {Table, Length};
     return Length >= ACPI_HEADER_LENGTH && AcpiField(View, 4, 4) == Length &&
@@ -92,13 +93,13 @@ BOOLEAN HalpAcpiTableValid(const VOID *Table, SIZE_T Length)
 }
 
 // ---- MADT ---------------------------------------------------------------------------------------
-static VOID AcpiAddProcessor(HALP_ACPI *Acpi, ULONG ApicId, ULONG Flags)
+static VOID INIT_CODE AcpiAddProcessor(HALP_ACPI *Acpi, ULONG ApicId, ULONG Flags)
 {
     if ((Flags & APIC_ENABLED) && Acpi->ProcessorCount < ACPI_MAX_PROCESSORS)
         Acpi->ApicId[Acpi->ProcessorCount++] = ApicId;
 }
 
-static VOID AcpiAddIoApic(HALP_ACPI *Acpi, ACPI_VIEW Entry)
+static VOID INIT_CODE AcpiAddIoApic(HALP_ACPI *Acpi, ACPI_VIEW Entry)
 {
     if (Acpi->IoApicCount == ACPI_MAX_IO_APICS || Entry.Length < 12)
         return;
@@ -108,7 +109,7 @@ static VOID AcpiAddIoApic(HALP_ACPI *Acpi, ACPI_VIEW Entry)
     IoApic->GsiBase = (ULONG)AcpiField(Entry, 8, 4);
 }
 
-static VOID AcpiAddOverride(HALP_ACPI *Acpi, ACPI_VIEW Entry)
+static VOID INIT_CODE AcpiAddOverride(HALP_ACPI *Acpi, ACPI_VIEW Entry)
 {
     if (Acpi->OverrideCount == ACPI_MAX_OVERRIDES || Entry.Length < 10 ||
         AcpiField(Entry, 2, 1) != 0)
@@ -119,13 +120,13 @@ static VOID AcpiAddOverride(HALP_ACPI *Acpi, ACPI_VIEW Entry)
     Override->Flags = (USHORT)AcpiField(Entry, 8, 2);
 }
 
-static VOID AcpiAddNmi(HALP_ACPI *Acpi, ACPI_NMI Nmi)
+static VOID INIT_CODE AcpiAddNmi(HALP_ACPI *Acpi, ACPI_NMI Nmi)
 {
     if (Acpi->NmiCount < ACPI_MAX_NMIS)
         Acpi->Nmi[Acpi->NmiCount++] = Nmi;
 }
 
-static VOID AcpiMadtEntry(HALP_ACPI *Acpi, ACPI_VIEW Entry)
+static VOID INIT_CODE AcpiMadtEntry(HALP_ACPI *Acpi, ACPI_VIEW Entry)
 {
     USHORT Flags;
     switch (AcpiField(Entry, 0, 1)) {
@@ -157,7 +158,7 @@ static VOID AcpiMadtEntry(HALP_ACPI *Acpi, ACPI_VIEW Entry)
     }
 }
 
-static VOID AcpiParseMadt(HALP_ACPI *Acpi, ACPI_VIEW Madt)
+static VOID INIT_CODE AcpiParseMadt(HALP_ACPI *Acpi, ACPI_VIEW Madt)
 {
     Acpi->HasMadt = TRUE;
     Acpi->LocalApicAddress = AcpiField(Madt, 36, 4);
@@ -172,7 +173,7 @@ static VOID AcpiParseMadt(HALP_ACPI *Acpi, ACPI_VIEW Madt)
 }
 
 // ---- FADT ---------------------------------------------------------------------------------------
-static VOID AcpiParseFadtTimer(HALP_ACPI *Acpi, ACPI_VIEW Fadt, ULONG Flags)
+static VOID INIT_CODE AcpiParseFadtTimer(HALP_ACPI *Acpi, ACPI_VIEW Fadt, ULONG Flags)
 {
     ACPI_REGISTER Timer = AcpiRegister(Fadt, 208);
     ULONG64 Port = AcpiField(Fadt, 76, 4);
@@ -182,7 +183,7 @@ static VOID AcpiParseFadtTimer(HALP_ACPI *Acpi, ACPI_VIEW Fadt, ULONG Flags)
     Acpi->PmTimerWide = (Flags & FADT_TIMER_WIDE) != 0;
 }
 
-static VOID AcpiParseFadt(HALP_ACPI *Acpi, ACPI_VIEW Fadt)
+static VOID INIT_CODE AcpiParseFadt(HALP_ACPI *Acpi, ACPI_VIEW Fadt)
 {
     ULONG Flags = (ULONG)AcpiField(Fadt, 112, 4);
     Acpi->HasFadt = TRUE;
@@ -215,7 +216,7 @@ static VOID AcpiParseFadt(HALP_ACPI *Acpi, ACPI_VIEW Fadt)
 #define AML_PACKAGE 0x12u
 
 // An integer constant at *Offset, which moves past it. FALSE: something else is there.
-static BOOLEAN AmlConstant(ACPI_VIEW Aml, SIZE_T *Offset, UCHAR *Value)
+static BOOLEAN INIT_CODE AmlConstant(ACPI_VIEW Aml, SIZE_T *Offset, UCHAR *Value)
 {
     UCHAR Code = (UCHAR)AcpiField(Aml, *Offset, 1);
     ULONG Size = Code == AML_BYTE ? 1 : Code == AML_WORD ? 2 : Code == AML_DWORD ? 4 : 0;
@@ -227,7 +228,7 @@ static BOOLEAN AmlConstant(ACPI_VIEW Aml, SIZE_T *Offset, UCHAR *Value)
 }
 
 // Name (_S5_, Package (n) {a, b, ...}), with Offset just behind the four letters.
-static BOOLEAN AmlS5Package(HALP_ACPI *Acpi, ACPI_VIEW Aml, SIZE_T Offset)
+static BOOLEAN INIT_CODE AmlS5Package(HALP_ACPI *Acpi, ACPI_VIEW Aml, SIZE_T Offset)
 {
     if (AcpiField(Aml, Offset, 1) != AML_PACKAGE)
         return FALSE;
@@ -238,7 +239,7 @@ static BOOLEAN AmlS5Package(HALP_ACPI *Acpi, ACPI_VIEW Aml, SIZE_T Offset)
     return AmlConstant(Aml, &Offset, &Acpi->S5TypeA) && AmlConstant(Aml, &Offset, &Acpi->S5TypeB);
 }
 
-static VOID AcpiFindS5(HALP_ACPI *Acpi, ACPI_VIEW Aml)
+static VOID INIT_CODE AcpiFindS5(HALP_ACPI *Acpi, ACPI_VIEW Aml)
 {
     for (SIZE_T At = ACPI_HEADER_LENGTH + 1; At + 8 <= Aml.Length && !Acpi->HasS5; At++) {
         if (Aml.Data[At] != '_' || memcmp(Aml.Data + At, "_S5_", 4) != 0)
@@ -249,7 +250,7 @@ static VOID AcpiFindS5(HALP_ACPI *Acpi, ACPI_VIEW Aml)
     }
 }
 
-VOID HalpAcpiParseTable(HALP_ACPI *Acpi, const VOID *Table, SIZE_T Length)
+VOID INIT_CODE HalpAcpiParseTable(HALP_ACPI *Acpi, const VOID *Table, SIZE_T Length)
 {
     ACPI_VIEW View = {Table, Length};
     if (memcmp(Table, "APIC", 4) == 0)
@@ -263,7 +264,7 @@ VOID HalpAcpiParseTable(HALP_ACPI *Acpi, const VOID *Table, SIZE_T Length)
 }
 
 // ---- finding them -------------------------------------------------------------------------------
-static VOID AcpiRecordTable(HALP_ACPI *Acpi, ULONG64 Address, ACPI_VIEW Table)
+static VOID INIT_CODE AcpiRecordTable(HALP_ACPI *Acpi, ULONG64 Address, ACPI_VIEW Table)
 {
     if (Acpi->TableCount == ACPI_MAX_TABLES)
         return;
@@ -275,7 +276,7 @@ static VOID AcpiRecordTable(HALP_ACPI *Acpi, ULONG64 Address, ACPI_VIEW Table)
 }
 
 // Maps the whole table at Address if it is one. NULL: it is not.
-static const VOID *AcpiMapTable(ULONG64 Address, SIZE_T *Length)
+static const VOID INIT_CODE *AcpiMapTable(ULONG64 Address, SIZE_T *Length)
 {
     const UCHAR *Header = Address != 0 ? HalMapPhysical(Address, ACPI_HEADER_LENGTH, TRUE) : NULL;
     if (Header == NULL)
@@ -292,7 +293,7 @@ static const VOID *AcpiMapTable(ULONG64 Address, SIZE_T *Length)
     return NULL;
 }
 
-static VOID AcpiLoadTable(HALP_ACPI *Acpi, ULONG64 Address)
+static VOID INIT_CODE AcpiLoadTable(HALP_ACPI *Acpi, ULONG64 Address)
 {
     SIZE_T Length;
     const VOID *Table = AcpiMapTable(Address, &Length);
@@ -304,8 +305,8 @@ static VOID AcpiLoadTable(HALP_ACPI *Acpi, ULONG64 Address)
 }
 
 // Every table that the root table at Address lists. FALSE: there is no such root table.
-static BOOLEAN AcpiLoadRootTable(HALP_ACPI *Acpi, ULONG64 Address, ULONG EntrySize,
-                                 const char *Signature)
+static BOOLEAN INIT_CODE AcpiLoadRootTable(HALP_ACPI *Acpi, ULONG64 Address, ULONG EntrySize,
+                                           const char *Signature)
 {
     SIZE_T Length;
     const VOID *Table = AcpiMapTable(Address, &Length);
@@ -321,7 +322,7 @@ static BOOLEAN AcpiLoadRootTable(HALP_ACPI *Acpi, ULONG64 Address, ULONG EntrySi
     return Right;
 }
 
-BOOLEAN HalpAcpiLoad(HALP_ACPI *Acpi, ULONG64 RootAddress)
+BOOLEAN INIT_CODE HalpAcpiLoad(HALP_ACPI *Acpi, ULONG64 RootAddress)
 {
     ULONG64 Rsdt, Xsdt;
     memset(Acpi, 0, sizeof(*Acpi));

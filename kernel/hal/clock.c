@@ -20,12 +20,12 @@ ULONG HalClockVector = CLOCK_VECTOR;
 static ULONG64 HalpApicTimerFrequency;  // after the divider
 static const char *HalpClockName = "none";
 
-static ULONG64 HalpReadApicTimer(VOID)
+static ULONG64 INIT_CODE HalpReadApicTimer(VOID)
 {
     return 0u - (ULONG64)HalpApicRead(APIC_TIMER_CURRENT);
 }
 
-static BOOLEAN HalpMeasureApicTimer(VOID)
+static BOOLEAN INIT_CODE HalpMeasureApicTimer(VOID)
 {
     HALP_REFERENCE Timer = {"local APIC timer", 0, 0xFFFFFFFF, HalpReadApicTimer};
     HALP_SPAN Longest = {~0ull, HalCounterFrequency / 50}, Result;
@@ -39,7 +39,7 @@ static BOOLEAN HalpMeasureApicTimer(VOID)
     return Measured && HalpApicTimerFrequency >= CLOCK_RATE;
 }
 
-VOID HalpInitializeClock(VOID)
+VOID INIT_CODE HalpInitializeClock(VOID)
 {
     if (!HalpApicDelivers)
         HalpClockName = "PIT";
@@ -50,7 +50,7 @@ VOID HalpInitializeClock(VOID)
     HalpNameVector(CLOCK_VECTOR, "clock");
 }
 
-static VOID HalpStartPitClock(VOID)
+static VOID INIT_CODE HalpStartPitClock(VOID)
 {
     ULONG Divisor = PIT_FREQUENCY / CLOCK_RATE;
     KiOutByte(PIT_COMMAND, PIT_SET_CHANNEL0);
@@ -59,7 +59,7 @@ static VOID HalpStartPitClock(VOID)
     HalpWireLegacyClock(PIT_INPUT);
 }
 
-VOID HalStartClock(VOID)
+VOID INIT_CODE HalStartClock(VOID)
 {
     if (!HalpApicDelivers) {
         HalpStartPitClock();

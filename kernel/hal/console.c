@@ -34,7 +34,7 @@ static VOID HalpConsoleLeave(BOOLEAN Enabled)
 
 // A framebuffer machine has no VGA text; a loader that says nothing found the machine in its BIOS's
 // text mode.
-VOID HalInitializeConsole(PLOADER_BLOCK Block)
+VOID INIT_CODE HalInitializeConsole(PLOADER_BLOCK Block)
 {
     HalpEarlyCounter();
     HalpSerialInitialize(Block);
@@ -43,7 +43,7 @@ VOID HalInitializeConsole(PLOADER_BLOCK Block)
     HalpKeyboardInitialize();
 }
 
-VOID HalAttachFramebuffer(const LOADER_DISPLAY *Display, PVOID Mapping, PVOID Shadow)
+VOID INIT_CODE HalAttachFramebuffer(const LOADER_DISPLAY *Display, PVOID Mapping, PVOID Shadow)
 {
     BOOLEAN Enabled = HalpConsoleEnter();
     HalpFramebufferInitialize(Display, Mapping, Shadow);

@@ -46,27 +46,27 @@ static const char *HalpCounterSource = "nothing";
 static HALP_REFERENCE HalpReference;
 
 // ---- references ---------------------------------------------------------------------------------
-static ULONG64 HalpReadPmTimer(VOID)
+static ULONG64 INIT_CODE HalpReadPmTimer(VOID)
 {
     return KiInLong((USHORT)HalpAcpi.PmTimerPort);
 }
 
 static volatile UCHAR *HalpHpet;
 
-static ULONG64 HalpReadHpet(VOID)
+static ULONG64 INIT_CODE HalpReadHpet(VOID)
 {
     return *(volatile ULONG *)(HalpHpet + HPET_COUNTER);
 }
 
 // The channel counts down from 65536; latched, so that the two bytes belong together.
-static ULONG64 HalpReadPit(VOID)
+static ULONG64 INIT_CODE HalpReadPit(VOID)
 {
     KiOutByte(PIT_COMMAND, PIT_LATCH_CHANNEL2);
     ULONG Low = KiInByte(PIT_CHANNEL2);
     return 0x10000 - (Low | (ULONG)KiInByte(PIT_CHANNEL2) << 8);
 }
 
-static VOID HalpStartPit(VOID)
+static VOID INIT_CODE HalpStartPit(VOID)
 {
     KiOutByte(PIT_GATE, (UCHAR)((KiInByte(PIT_GATE) & ~2) | 1));  // counting, speaker off
     KiOutByte(PIT_COMMAND, PIT_SET_CHANNEL2);
@@ -75,7 +75,7 @@ static VOID HalpStartPit(VOID)
 }
 
 // Returns its frequency, 0: there is none.
-static ULONG64 HalpStartHpet(VOID)
+static ULONG64 INIT_CODE HalpStartHpet(VOID)
 {
     if (HalpAcpi.HpetAddress == 0)
         return 0;
@@ -87,7 +87,7 @@ static ULONG64 HalpStartHpet(VOID)
     return FEMTOSECONDS / Period;
 }
 
-static BOOLEAN HalpReferenceRuns(const HALP_REFERENCE *Reference)
+static BOOLEAN INIT_CODE HalpReferenceRuns(const HALP_REFERENCE *Reference)
 {
     ULONG64 First = Reference->Read() & Reference->Mask;
     for (ULONG i = 0; i < STILL_LIMIT; i++)
@@ -96,8 +96,8 @@ static BOOLEAN HalpReferenceRuns(const HALP_REFERENCE *Reference)
     return FALSE;
 }
 
-static BOOLEAN HalpUseReference(const char *Name, ULONG64 Frequency, ULONG64 Mask,
-                                ULONG64 (*Read)(VOID))
+static BOOLEAN INIT_CODE HalpUseReference(const char *Name, ULONG64 Frequency, ULONG64 Mask,
+                                          ULONG64 (*Read)(VOID))
 {
     HALP_REFERENCE Reference = {Name, Frequency, Mask, Read};
     if (!HalpReferenceRuns(&Reference))
@@ -106,7 +106,7 @@ static BOOLEAN HalpUseReference(const char *Name, ULONG64 Frequency, ULONG64 Mas
     return TRUE;
 }
 
-static BOOLEAN HalpFindReference(VOID)
+static BOOLEAN INIT_CODE HalpFindReference(VOID)
 {
     ULONG64 PmMask = HalpAcpi.PmTimerWide ? 0xFFFFFFFF : 0xFFFFFF;
     if (HalpAcpi.PmTimerPort != 0 &&
@@ -127,7 +127,7 @@ typedef struct _HALP_SAMPLE {
 } HALP_SAMPLE;
 
 // The counter's value when the reference changes next. FALSE: it has stopped.
-static BOOLEAN HalpSample(const HALP_REFERENCE *Reference, HALP_SAMPLE *Sample)
+static BOOLEAN INIT_CODE HalpSample(const HALP_REFERENCE *Reference, HALP_SAMPLE *Sample)
 {
     ULONG64 Old = Reference->Read() & Reference->Mask;
     ULONG64 Before = HalQueryCounter();
@@ -144,7 +144,7 @@ static BOOLEAN HalpSample(const HALP_REFERENCE *Reference, HALP_SAMPLE *Sample)
 }
 
 // The most exact of a few.
-static BOOLEAN HalpFirstSample(const HALP_REFERENCE *Reference, HALP_SAMPLE *Best)
+static BOOLEAN INIT_CODE HalpFirstSample(const HALP_REFERENCE *Reference, HALP_SAMPLE *Best)
 {
     HALP_SAMPLE Sample;
     if (!HalpSample(Reference, Best))
@@ -155,7 +155,7 @@ static BOOLEAN HalpFirstSample(const HALP_REFERENCE *Reference, HALP_SAMPLE *Bes
     return TRUE;
 }
 
-BOOLEAN HalpMeasure(const HALP_REFERENCE *Reference, HALP_SPAN Longest, HALP_SPAN *Result)
+BOOLEAN INIT_CODE HalpMeasure(const HALP_REFERENCE *Reference, HALP_SPAN Longest, HALP_SPAN *Result)
 {
     HALP_SAMPLE First, Sample;
     ULONG64 BestError = 0;
@@ -178,7 +178,7 @@ BOOLEAN HalpMeasure(const HALP_REFERENCE *Reference, HALP_SPAN Longest, HALP_SPA
 }
 
 // The counter's frequency by one measurement, 0: it failed.
-static ULONG64 HalpMeasureCounter(VOID)
+static ULONG64 INIT_CODE HalpMeasureCounter(VOID)
 {
     HALP_SPAN Longest = {HalpReference.Frequency / LONGEST_SHARE, ~0ull}, Result;
     if (!HalpMeasure(&HalpReference, Longest, &Result))
@@ -186,7 +186,7 @@ static ULONG64 HalpMeasureCounter(VOID)
     return Result.Counts * HalpReference.Frequency / Result.Ticks;
 }
 
-static ULONG64 HalpMeasureUntilAgreed(VOID)
+static ULONG64 INIT_CODE HalpMeasureUntilAgreed(VOID)
 {
     ULONG64 Last = HalpMeasureCounter();
     for (ULONG i = 0; i < 3; i++) {
@@ -200,7 +200,7 @@ static ULONG64 HalpMeasureUntilAgreed(VOID)
 }
 
 // ---- what CPUID tells ---------------------------------------------------------------------------
-static ULONG64 HalpHypervisorFrequency(VOID)
+static ULONG64 INIT_CODE HalpHypervisorFrequency(VOID)
 {
     ULONG Registers[4];
     KiCpuid(1, 0, Registers);
@@ -214,7 +214,7 @@ static ULONG64 HalpHypervisorFrequency(VOID)
 }
 
 // The crystal's frequency times the ratio, where the processor gives all three numbers.
-static ULONG64 HalpProcessorFrequency(VOID)
+static ULONG64 INIT_CODE HalpProcessorFrequency(VOID)
 {
     ULONG Registers[4];
     KiCpuid(0, 0, Registers);
@@ -227,7 +227,7 @@ static ULONG64 HalpProcessorFrequency(VOID)
 // ---- start --------------------------------------------------------------------------------------
 // Before there is ACPI: what can be known without measuring, so that the first lines of the log
 // have times.
-VOID HalpEarlyCounter(VOID)
+VOID INIT_CODE HalpEarlyCounter(VOID)
 {
     HalpCounterSource = "the hypervisor";
     HalCounterFrequency = HalpHypervisorFrequency();
@@ -237,7 +237,7 @@ VOID HalpEarlyCounter(VOID)
     }
 }
 
-VOID HalpInitializeCounter(VOID)
+VOID INIT_CODE HalpInitializeCounter(VOID)
 {
     BOOLEAN Found = HalpFindReference();
     if (HalCounterFrequency == 0 && Found) {

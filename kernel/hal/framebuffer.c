@@ -47,7 +47,7 @@ static const UCHAR HalpPalette[16][3] = {
     {0xFF, 0x60, 0x60}, {0xFF, 0x60, 0xFF}, {0xFF, 0xFF, 0x60}, {0xFF, 0xFF, 0xFF},
 };
 
-static BOOLEAN HalpLoadFont(const UCHAR *Data)
+static BOOLEAN INIT_CODE HalpLoadFont(const UCHAR *Data)
 {
     const PSF1_HEADER *Psf1 = (const PSF1_HEADER *)Data;
     const PSF2_HEADER *Psf2 = (const PSF2_HEADER *)Data;
@@ -74,7 +74,7 @@ static const UCHAR *HalpGlyph(UCHAR Character)
 }
 
 // The eight bits of a channel, cut or widened to the size that the display has for it.
-static ULONG HalpChannel(UCHAR Value, UCHAR Position, UCHAR Size)
+static ULONG INIT_CODE HalpChannel(UCHAR Value, UCHAR Position, UCHAR Size)
 {
     if (Size == 0)
         return 0;
@@ -82,7 +82,7 @@ static ULONG HalpChannel(UCHAR Value, UCHAR Position, UCHAR Size)
     return Bits << Position;
 }
 
-static VOID HalpMakePalette(VOID)
+static VOID INIT_CODE HalpMakePalette(VOID)
 {
     const LOADER_DISPLAY *Display = &HalpFramebuffer.Display;
     for (ULONG i = 0; i < RTL_NUMBER_OF(HalpPalette); i++)
@@ -140,21 +140,15 @@ static VOID HalpFramebufferDraw(ULONG Row, ULONG Column, const HALP_CELL *Cells,
 }
 
 // What lies outside the grid: the firmware's picture must not stay there.
-static VOID HalpClearPixels(VOID)
+static VOID INIT_CODE HalpClearPixels(VOID)
 {
     const LOADER_DISPLAY *Display = &HalpFramebuffer.Display;
     ULONG Bytes = Display->Width * ((Display->BitsPerPixel + 7) / 8);
-    for (ULONG y = 0; y < Display->Height; y++) {
-        PUCHAR Line = HalpFramebuffer.Base + (SIZE_T)y * Display->Pitch;
-        ULONG x = 0;
-        for (; x + sizeof(ULONG) <= Bytes; x += sizeof(ULONG))
-            *(volatile ULONG *)(Line + x) = 0;
-        for (; x < Bytes; x++)
-            *(volatile UCHAR *)(Line + x) = 0;
-    }
+    for (ULONG y = 0; y < Display->Height; y++)
+        memset(HalpFramebuffer.Base + (SIZE_T)y * Display->Pitch, 0, Bytes);
 }
 
-static BOOLEAN HalpDisplayUsable(const LOADER_DISPLAY *Display)
+static BOOLEAN INIT_CODE HalpDisplayUsable(const LOADER_DISPLAY *Display)
 {
     ULONG Bits = Display->BitsPerPixel;
     BOOLEAN Known = Bits == 15 || Bits == 16 || Bits == 24 || Bits == 32;
@@ -163,15 +157,15 @@ static BOOLEAN HalpDisplayUsable(const LOADER_DISPLAY *Display)
            HalpLoadFont(_binary_font_psf_start);
 }
 
-static VOID HalpFramebufferGrid(const LOADER_DISPLAY *Display, PULONG Rows, PULONG Columns,
-                                PULONG Scale)
+static VOID INIT_CODE HalpFramebufferGrid(const LOADER_DISPLAY *Display, PULONG Rows,
+                                          PULONG Columns, PULONG Scale)
 {
     *Scale = Display->Width >= LARGE_WIDTH ? 2 : 1;
     *Rows = Display->Height / (HalpFont.Height * *Scale);
     *Columns = Display->Width / (HalpFont.Width * *Scale);
 }
 
-SIZE_T HalFramebufferShadowSize(const LOADER_DISPLAY *Display)
+SIZE_T INIT_CODE HalFramebufferShadowSize(const LOADER_DISPLAY *Display)
 {
     ULONG Rows, Columns, Scale;
     if (!HalpDisplayUsable(Display))
@@ -180,7 +174,7 @@ SIZE_T HalFramebufferShadowSize(const LOADER_DISPLAY *Display)
     return 2 * (SIZE_T)Rows * Columns * sizeof(HALP_CELL);
 }
 
-VOID HalpFramebufferInitialize(const LOADER_DISPLAY *Display, PVOID Mapping, PVOID Shadow)
+VOID INIT_CODE HalpFramebufferInitialize(const LOADER_DISPLAY *Display, PVOID Mapping, PVOID Shadow)
 {
     ULONG Rows, Columns;
     if (!HalpDisplayUsable(Display))

@@ -10,6 +10,7 @@
 #include "arch.h"
 #include "export.h"
 #include "hal.h"
+#include "init.h"
 #include "kd.h"
 #include "rtl.h"
 

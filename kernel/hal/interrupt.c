@@ -28,12 +28,12 @@ static UCHAR HalpLegacyVectors[PIC_LINES];
 static ULONG HalpSpuriousCount;
 
 // ---- start --------------------------------------------------------------------------------------
-static BOOLEAN HalpWantsIoApic(const LOADER_BLOCK *Block)
+static BOOLEAN INIT_CODE HalpWantsIoApic(const LOADER_BLOCK *Block)
 {
     return HalpApicExists() && HalpAcpi.IoApicCount > 0 && !HalpQueryOption(Block, "PIC", NULL, 0);
 }
 
-VOID HalpInitializeInterrupts(const LOADER_BLOCK *Block)
+VOID INIT_CODE HalpInitializeInterrupts(const LOADER_BLOCK *Block)
 {
     BOOLEAN IoApic = HalpWantsIoApic(Block);
     HalpPicInitialize();
@@ -52,13 +52,13 @@ const char *HalDescribeInterrupts(VOID)
     return HalpApicDelivers ? "local APIC and 8259" : "8259";
 }
 
-VOID HalpNameVector(ULONG Vector, const char *Name)
+VOID INIT_CODE HalpNameVector(ULONG Vector, const char *Name)
 {
     HalpVectors[Vector].Kind = HalpVectorFixed;
     HalpVectors[Vector].Name = Name;
 }
 
-VOID HalpWireLegacyClock(ULONG Irq)
+VOID INIT_CODE HalpWireLegacyClock(ULONG Irq)
 {
     HalpLegacyVectors[Irq] = CLOCK_VECTOR;
     HalpPicController.SetMask(Irq, FALSE);

@@ -128,7 +128,7 @@ static VOID IoApicDescribe(ULONG Gsi, char *Buffer, SIZE_T Size)
               Entry & ENTRY_LOW ? "low" : "high", Entry & ENTRY_MASKED ? ", masked" : "");
 }
 
-static VOID HalpIoApicAdd(const ACPI_IO_APIC *Entry)
+static VOID INIT_CODE HalpIoApicAdd(const ACPI_IO_APIC *Entry)
 {
     HALP_IO_APIC *IoApic = &HalpIoApics[HalpIoApicCount];
     IoApic->Base = HalMapPhysical(Entry->Address, IOAPIC_REGISTERS, FALSE);
@@ -146,7 +146,7 @@ static VOID HalpIoApicAdd(const ACPI_IO_APIC *Entry)
     HalpIoApicCount++;
 }
 
-static VOID HalpIoApicWireNmis(VOID)
+static VOID INIT_CODE HalpIoApicWireNmis(VOID)
 {
     for (ULONG i = 0; i < HalpAcpi.NmiCount; i++) {
         const ACPI_NMI *Nmi = &HalpAcpi.Nmi[i];
@@ -160,7 +160,7 @@ static VOID HalpIoApicWireNmis(VOID)
     }
 }
 
-ULONG HalpIoApicInitialize(VOID)
+ULONG INIT_CODE HalpIoApicInitialize(VOID)
 {
     for (ULONG i = 0; i < HalpAcpi.IoApicCount; i++)
         HalpIoApicAdd(&HalpAcpi.IoApic[i]);

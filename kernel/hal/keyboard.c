@@ -75,7 +75,7 @@ BOOLEAN HalpKeyboardController(UCHAR Command)
     return TRUE;
 }
 
-static BOOLEAN I8042Flush(VOID)
+static BOOLEAN INIT_CODE I8042Flush(VOID)
 {
     for (ULONG i = 0; i < FLUSH_LIMIT; i++) {
         UCHAR Status = KiInByte(I8042_STATUS);
@@ -90,7 +90,7 @@ static BOOLEAN I8042Flush(VOID)
 
 // Firmware has set the controller up; only what would keep a key from arriving translated is put
 // right.
-static BOOLEAN I8042Configure(VOID)
+static BOOLEAN INIT_CODE I8042Configure(VOID)
 {
     if (!HalpKeyboardController(COMMAND_READ_CONFIGURATION) ||
         !I8042Wait(STATUS_OUTPUT, STATUS_OUTPUT))
@@ -105,7 +105,7 @@ static BOOLEAN I8042Configure(VOID)
     return HalpKeyboardController(COMMAND_ENABLE_KEYBOARD);
 }
 
-VOID HalpKeyboardInitialize(VOID)
+VOID INIT_CODE HalpKeyboardInitialize(VOID)
 {
     HalpKeyboard.Present = I8042Flush() && I8042Configure();
 }

@@ -2,13 +2,13 @@
 // option.c: the few boot options that hal needs before anything else exists.
 #include "halp.h"
 
-static BOOLEAN HalpOptionEnds(char Character)
+static BOOLEAN INIT_CODE HalpOptionEnds(char Character)
 {
     return Character == '\0' || Character == ' ' || Character == '\t' || Character == '=';
 }
 
 // The text behind "/NAME" on the command line, or NULL.
-static const char *HalpFindOption(const char *Line, const char *Name)
+static const char *INIT_CODE HalpFindOption(const char *Line, const char *Name)
 {
     SIZE_T Length = strlen(Name);
     for (const char *At = strchr(Line, '/'); At != NULL; At = strchr(At + 1, '/')) {
@@ -19,7 +19,8 @@ static const char *HalpFindOption(const char *Line, const char *Name)
     return NULL;
 }
 
-BOOLEAN HalpQueryOption(const LOADER_BLOCK *Block, const char *Name, char *Value, SIZE_T Size)
+BOOLEAN INIT_CODE HalpQueryOption(const LOADER_BLOCK *Block, const char *Name, char *Value,
+                                  SIZE_T Size)
 {
     const char *Text = HalpFindOption(Block->CommandLine, Name);
     if (Text == NULL)
@@ -37,7 +38,7 @@ BOOLEAN HalpQueryOption(const LOADER_BLOCK *Block, const char *Name, char *Value
     return TRUE;
 }
 
-static int HalpDigit(char Character)
+static int INIT_CODE HalpDigit(char Character)
 {
     if (Character >= '0' && Character <= '9')
         return Character - '0';
@@ -45,7 +46,7 @@ static int HalpDigit(char Character)
     return Character >= 'a' && Character <= 'f' ? Character - 'a' + 10 : 16;
 }
 
-ULONG HalpParseNumber(const char *Text)
+ULONG INIT_CODE HalpParseNumber(const char *Text)
 {
     ULONG Base = 10, Value = 0;
     if (Text[0] == '0' && (Text[1] | 0x20) == 'x') {

@@ -30,7 +30,7 @@ static USHORT HalpPicLevels;  // from the ELCR
 static HALP_LOCK HalpPicLock;
 static ULONG HalpPicSpurious;
 
-static VOID PicStart(BOOLEAN Slave)
+static VOID INIT_CODE PicStart(BOOLEAN Slave)
 {
     KiOutByte(PIC_COMMAND(Slave), PIC_START);
     KiOutByte(PIC_DATA(Slave), (UCHAR)(LEGACY_VECTOR_BASE + (Slave ? 8 : 0)));
@@ -40,13 +40,13 @@ static VOID PicStart(BOOLEAN Slave)
 }
 
 // A machine without the register reads as all ones, which no real setting is.
-static USHORT PicReadLevels(VOID)
+static USHORT INIT_CODE PicReadLevels(VOID)
 {
     USHORT Levels = (USHORT)(KiInByte(ELCR_PORT) | KiInByte(ELCR_PORT + 1) << 8);
     return Levels & ELCR_NEVER_LEVEL ? 0 : Levels;
 }
 
-VOID HalpPicInitialize(VOID)
+VOID INIT_CODE HalpPicInitialize(VOID)
 {
     HalpPicMasks = (USHORT) ~(1u << PIC_CASCADE);
     PicStart(FALSE);

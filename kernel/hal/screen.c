@@ -347,7 +347,7 @@ static VOID HalpForgetShown(VOID)
 
 // The text written so far moves to the new grid; what does not fit is cut off at the right and the
 // top.
-static VOID HalpMoveText(ULONG Rows, ULONG Columns, HALP_CELL *Cells)
+static VOID INIT_CODE HalpMoveText(ULONG Rows, ULONG Columns, HALP_CELL *Cells)
 {
     const HALP_CELL *Old = HalpScreen.Wanted;
     ULONG OldColumns = HalpScreen.Columns, OldRow = HalpScreen.Row, OldColumn = HalpScreen.Column;
@@ -363,8 +363,8 @@ static VOID HalpMoveText(ULONG Rows, ULONG Columns, HALP_CELL *Cells)
 
 // Shows the grid on a display of Rows x Columns. Cells has room for two grids; NULL: the display
 // shows the 80 x 25 cells that exist from the start.
-VOID HalpScreenAttach(const char *Name, ULONG Rows, ULONG Columns, HALP_CELL *Cells,
-                      HALP_DRAW_ROUTINE *Draw)
+VOID INIT_CODE HalpScreenAttach(const char *Name, ULONG Rows, ULONG Columns, HALP_CELL *Cells,
+                                HALP_DRAW_ROUTINE *Draw)
 {
     HalpScreenPrepare();
     if (Cells != NULL)

@@ -59,7 +59,7 @@ static UCHAR UartRead(ULONG Register)
     return KiInByte((USHORT)(HalpSerial.Port + Register));
 }
 
-static BOOLEAN HalpSerialProbe(VOID)
+static BOOLEAN INIT_CODE HalpSerialProbe(VOID)
 {
     static const UCHAR Patterns[] = {0x5A, 0xA5};
     for (ULONG i = 0; i < RTL_NUMBER_OF(Patterns); i++) {
@@ -71,7 +71,7 @@ static BOOLEAN HalpSerialProbe(VOID)
     return TRUE;
 }
 
-static VOID HalpSerialSetUp(ULONG BaudRate)
+static VOID INIT_CODE HalpSerialSetUp(ULONG BaudRate)
 {
     ULONG Divisor = BaudRate == 0 || BaudRate > UART_CLOCK ? 1 : UART_CLOCK / BaudRate;
     UartWrite(UART_INTERRUPTS, 0);
@@ -84,7 +84,7 @@ static VOID HalpSerialSetUp(ULONG BaudRate)
 }
 
 // A byte written in loopback mode comes back; the wait covers one character at 300 baud.
-static BOOLEAN HalpSerialLoopback(VOID)
+static BOOLEAN INIT_CODE HalpSerialLoopback(VOID)
 {
     BOOLEAN Found = FALSE;
     UartWrite(UART_MODEM_CONTROL, MODEM_LOOPBACK);
@@ -97,7 +97,7 @@ static BOOLEAN HalpSerialLoopback(VOID)
 }
 
 // "COM2", "2" or a port number as 0x2F8 selects the port; COM1 without the option.
-static USHORT HalpSerialSelect(const LOADER_BLOCK *Block)
+static USHORT INIT_CODE HalpSerialSelect(const LOADER_BLOCK *Block)
 {
     char Value[16];
     if (!HalpQueryOption(Block, "DEBUGPORT", Value, sizeof(Value)))
@@ -109,7 +109,7 @@ static USHORT HalpSerialSelect(const LOADER_BLOCK *Block)
     return Port != 0 && Port <= 0xFFF8 ? (USHORT)Port : HalpSerialPorts[0].Port;
 }
 
-static const char *HalpSerialNameOf(USHORT Port)
+static const char *INIT_CODE HalpSerialNameOf(USHORT Port)
 {
     for (ULONG i = 0; i < RTL_NUMBER_OF(HalpSerialPorts); i++)
         if (HalpSerialPorts[i].Port == Port)
@@ -117,7 +117,7 @@ static const char *HalpSerialNameOf(USHORT Port)
     return "serial port";
 }
 
-BOOLEAN HalpSerialInitialize(const LOADER_BLOCK *Block)
+BOOLEAN INIT_CODE HalpSerialInitialize(const LOADER_BLOCK *Block)
 {
     char Rate[16] = "";
     HalpQueryOption(Block, "BAUDRATE", Rate, sizeof(Rate));

@@ -8,7 +8,7 @@
 
 HALP_ACPI HalpAcpi;
 
-static VOID HalpLoadFirmware(const LOADER_BLOCK *Block)
+static VOID INIT_CODE HalpLoadFirmware(const LOADER_BLOCK *Block)
 {
     if (HalpQueryOption(Block, "SAFE", NULL, 0))
         KLOG("hal", "/SAFE: ACPI is not looked at");
@@ -19,7 +19,7 @@ static VOID HalpLoadFirmware(const LOADER_BLOCK *Block)
              HalpAcpi.ProcessorCount, HalpAcpi.IoApicCount);
 }
 
-VOID HalInitializeSystem(PLOADER_BLOCK Block)
+VOID INIT_CODE HalInitializeSystem(PLOADER_BLOCK Block)
 {
     HalpLoadFirmware(Block);
     HalpInitializeCounter();

@@ -19,7 +19,7 @@ static VOID HalpVgaTextDraw(ULONG Row, ULONG Column, const HALP_CELL *Cells, ULO
 }
 
 // Memory that keeps two different words is there. The only time that video memory is ever read.
-static BOOLEAN HalpVgaTextProbe(VOID)
+static BOOLEAN INIT_CODE HalpVgaTextProbe(VOID)
 {
     volatile HALP_CELL *Cell = VGA_TEXT;
     Cell[0] = 0x0741;
@@ -27,7 +27,7 @@ static BOOLEAN HalpVgaTextProbe(VOID)
     return Cell[0] == 0x0741 && Cell[1] == 0x0742;
 }
 
-BOOLEAN HalpVgaTextInitialize(VOID)
+BOOLEAN INIT_CODE HalpVgaTextInitialize(VOID)
 {
     if (!HalpVgaTextProbe())
         return FALSE;
