@@ -26,7 +26,8 @@
 #define PIC_CASCADE      2u
 
 static USHORT HalpPicMasks = 0xFFFF;
-static USHORT HalpPicLevels;  // from the ELCR
+static USHORT HalpPicLevels;      // from the ELCR
+static BOOLEAN HalpPicHasLevels;  // there is an ELCR
 static HALP_LOCK HalpPicLock;
 static ULONG HalpPicSpurious;
 
@@ -39,11 +40,13 @@ static VOID INIT_CODE PicStart(BOOLEAN Slave)
     KiOutByte(PIC_DATA(Slave), 0xFF);
 }
 
-// A machine without the register reads as all ones, which no real setting is.
-static USHORT INIT_CODE PicReadLevels(VOID)
+// A machine without the register reads as all ones, which no real setting is; one without PCI has
+// no interrupts that are levels.
+static VOID INIT_CODE PicReadLevels(VOID)
 {
     USHORT Levels = (USHORT)(KiInByte(ELCR_PORT) | KiInByte(ELCR_PORT + 1) << 8);
-    return Levels & ELCR_NEVER_LEVEL ? 0 : Levels;
+    HalpPicHasLevels = HalpPciExists() && !(Levels & ELCR_NEVER_LEVEL);
+    HalpPicLevels = HalpPicHasLevels ? Levels : 0;
 }
 
 VOID INIT_CODE HalpPicInitialize(VOID)
@@ -52,7 +55,7 @@ VOID INIT_CODE HalpPicInitialize(VOID)
     PicStart(FALSE);
     PicStart(TRUE);
     KiOutByte(PIC_DATA(FALSE), (UCHAR)HalpPicMasks);
-    HalpPicLevels = PicReadLevels();
+    PicReadLevels();
 }
 
 static VOID PicSetMask(ULONG Irq, BOOLEAN Masked)
@@ -95,12 +98,19 @@ static BOOLEAN PicResolve(ULONG Level, PULONG Line)
     return Level < PIC_LINES;
 }
 
-// Firmware has set the trigger modes to suit how PCI is wired; a driver's wish changes nothing.
+// Firmware should have made the inputs that PCI is wired to level-triggered. Where it has not, a
+// driver that says its interrupt is a level knows better.
 static BOOLEAN PicProgram(ULONG Irq, ULONG Vector, KINTERRUPT_MODE Mode, BOOLEAN *Level)
 {
     UNREFERENCED_PARAMETER(Vector);
-    UNREFERENCED_PARAMETER(Mode);
-    *Level = (HalpPicLevels >> Irq) & 1;
+    USHORT Bit = (USHORT)(1u << Irq);
+    BOOLEAN Enabled = HalpAcquireLock(&HalpPicLock);
+    if (Mode == LevelSensitive && !((HalpPicLevels | ELCR_NEVER_LEVEL) & Bit) && HalpPicHasLevels) {
+        HalpPicLevels |= Bit;
+        KiOutByte((USHORT)(ELCR_PORT + Irq / 8), (UCHAR)(HalpPicLevels >> (Irq & 8)));
+    }
+    HalpReleaseLock(&HalpPicLock, Enabled);
+    *Level = (HalpPicLevels & Bit) != 0;
     return TRUE;
 }
 
