@@ -72,6 +72,24 @@ $(foreach a,amd64 i386,\
     $(eval $(call kind_rules,$(a),bench,bench/guest))\
     $(foreach d,$(driver_names),$(eval $(call driver_rules,$(d),$(a)))))
 
+# Tests that use __try, which GCC does not know: compiled by clang 19 or later where there is one. On
+# i386 only its msvc target has it; link.exe would drop .sxdata, a table of safe handlers.
+CLANG := $(firstword $(foreach c,clang-21 clang-20 clang-19,$(shell command -v $(c))))
+clang_names := $(if $(CLANG),$(patsubst tests/guest/clang/%.c,%,$(wildcard tests/guest/clang/*.c)))
+clang_amd64 := --target=x86_64-w64-windows-gnu -Xclang -fasync-exceptions
+clang_i386  := --target=i686-pc-windows-msvc -fgnuc-version=12.0 -U_MSC_VER -D_X86_ -D__i386__ \
+               -D_ALLOCA_S_MARKER_SIZE=8 -gdwarf
+define clang_rules
+build/clang/$(1)/obj/%.o: tests/guest/clang/%.c tests/guest/guest.h tools/drivers.mk
+	@mkdir -p $$(@D); $(CLANG) $(clang_$(1)) -fms-extensions "-Wno-\#warnings" $(filter-out -MMD -MP,$(DDK_CFLAGS)) \
+	    -isystem /usr/$(mingw_$(1):%-=%)/include/ddk -isystem /usr/$(mingw_$(1):%-=%)/include -c $$< -o $$@
+	@$(mingw_$(1))objcopy -R .sxdata $$@
+build/clang/$(1)/%.sys: build/clang/$(1)/obj/%.o build/drivers/$(1)/liblkddk.a
+	$$(call ddk_link,$(1))
+guest-$(1): $(clang_names:%=build/clang/$(1)/%.sys)
+endef
+$(foreach a,amd64 i386,$(eval $(call clang_rules,$(a))))
+
 .PHONY: drivers guest bench-drivers
 .PHONY: drivers-amd64 drivers-i386 guest-amd64 guest-i386 bench-amd64 bench-i386
 drivers: drivers-amd64 drivers-i386

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Structured exceptions, as a driver's handlers see them.
 //
-// GCC has no __try, so three routines stand for it; seh/ has them in assembly for each architecture, in
-// the form that Microsoft's compiler gives such functions:
+// GCC has no __try, so three routines stand for it; seh/ has them in assembly for each
+// architecture, in the form that Microsoft's compiler gives such functions:
 //
 //   SehTry(Body, Argument, Filter)      __try { Body(Argument); } __except (Filter(pointers)) { }
 //                                       returns 0, or the exception's code when the filter took it
@@ -68,7 +68,7 @@ static VOID Finished(BOOLEAN Abnormal)
     Note(Abnormal ? 'F' : 'f');
 }
 
-// ---- bodies ------------------------------------------------------------------------------------
+// ---- bodies -----------------------------------------------------------------------------------
 
 static VOID Nothing(PVOID Argument)
 {
@@ -128,7 +128,7 @@ static VOID Deep(PVOID Argument)
     Note(Frame[Depth] == 1 ? '?' : '!');  // not reached
 }
 
-// ---- the search --------------------------------------------------------------------------------
+// ---- the search -------------------------------------------------------------------------------
 
 static VOID ABodyThatReturnsIsNoException(VOID)
 {
@@ -158,7 +158,7 @@ static VOID EachTrapHasItsCode(VOID)
     CHECK_EQUAL((ULONG)SehTry(Illegal, NULL, Take), (ULONG)STATUS_ILLEGAL_INSTRUCTION);
 }
 
-static VOID AFaultInsideTheKernelsCopyReachesTheFilter(VOID)
+static VOID AFaultInTheKernelsCopyReachesTheFilter(VOID)
 {
     Begin();
     CHECK_EQUAL((ULONG)SehTry(Copy, (PVOID)UNMAPPED, Take), (ULONG)STATUS_ACCESS_VIOLATION);
@@ -213,7 +213,7 @@ static VOID AFailedAllocationRaisesWhenAskedTo(VOID)
     CHECK_EQUAL((ULONG)SehTry(AllocateTooMuch, NULL, Take), (ULONG)STATUS_INSUFFICIENT_RESOURCES);
 }
 
-// ---- continuing --------------------------------------------------------------------------------
+// ---- continuing -------------------------------------------------------------------------------
 
 static ULONG Good = 5;
 
@@ -286,7 +286,7 @@ static VOID ContinuingWhatMayNotIsAnExceptionItself(VOID)
     CHECK(SeenRecord.ExceptionRecord != NULL);
 }
 
-// ---- unwinding ---------------------------------------------------------------------------------
+// ---- unwinding --------------------------------------------------------------------------------
 
 static VOID FinallyAroundRead(PVOID Argument)
 {
@@ -433,7 +433,7 @@ static const GUEST_CASE Cases[] = {
     {"a body that returns is no exception", ABodyThatReturnsIsNoException},
     {"a fault reaches the filter", AFaultReachesTheFilter},
     {"each trap has its code", EachTrapHasItsCode},
-    {"a fault inside the kernel's copy reaches the filter", AFaultInsideTheKernelsCopyReachesTheFilter},
+    {"a fault in the kernel's copy reaches the filter", AFaultInTheKernelsCopyReachesTheFilter},
     {"a raised status reaches the filter", ARaisedStatusReachesTheFilter},
     {"probes raise for wrong addresses", ProbesRaiseForWrongAddresses},
     {"a failed allocation raises when asked to", AFailedAllocationRaisesWhenAskedTo},

@@ -6,6 +6,7 @@ import pytest
 from conftest import ROOT, driver, flavour_option, lookaside
 
 GUEST = sorted(path.stem for path in (ROOT / "tests" / "guest").glob("*.c"))
+CLANG = sorted(path.stem for path in (ROOT / "tests" / "guest" / "clang").glob("*.c"))
 
 
 @pytest.mark.parametrize("name", GUEST)
@@ -15,6 +16,14 @@ def test_guest(name, arch, flavour):
     failed = [line for line in run.lines if line.startswith(("not ok", "# "))]
     assert not failed, "\n".join(failed)
     run.assert_clean(1)
+
+
+@pytest.mark.parametrize("name", CLANG)
+def test_guest_written_with_try(name, arch, flavour):
+    """Test drivers that only clang compiles, where there is one new enough."""
+    if not (ROOT / "build" / "clang" / arch / (name + ".sys")).exists():
+        pytest.skip("no clang 19")
+    lookaside("run", driver(arch, name, "clang"), *flavour_option(flavour)).assert_clean(1)
 
 
 def test_all_guest_drivers_run_in_one_machine(arch):

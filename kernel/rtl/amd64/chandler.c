@@ -102,8 +102,8 @@ EXCEPTION_DISPOSITION NTAPI __C_specific_handler(PEXCEPTION_RECORD ExceptionReco
 }
 EXPORT(__C_specific_handler, EXPORT_ANY_IRQL, ON_WINNT);
 
-// Leaves a __try block in the frame EstablisherFrame for TargetIp, as a return or goto out of one does:
-// what lies between cleans up. IRQL: any. Source: Microsoft C++ compiler.
+// Leaves a __try block in the frame EstablisherFrame for TargetIp, as a return or goto out of one
+// does: what lies between cleans up. IRQL: any. Source: Microsoft C++ compiler.
 VOID _local_unwind(PVOID EstablisherFrame, PVOID TargetIp);
 VOID _local_unwind(PVOID EstablisherFrame, PVOID TargetIp)
 {

@@ -3,9 +3,9 @@
 
         .text
 
-// Touches each page of the rax bytes below the caller's stack pointer in order, so that the guard page
-// is met, not jumped over; the caller then subtracts rax itself. Changes no register. IRQL: any.
-// Source: "x64 stack usage" (Microsoft C++ documentation).
+// Touches each page of the rax bytes below the caller's stack pointer in order, so that the guard
+// page is met, not jumped over; the caller then subtracts rax itself. Changes no register. IRQL:
+// any. Source: "x64 stack usage" (Microsoft C++ documentation).
         .globl  __chkstk
         .type   __chkstk, @function
 __chkstk:

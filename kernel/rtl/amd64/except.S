@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Registers as a CONTEXT, and the frames that the exception walk recognises by their return address.
+// Registers as a CONTEXT, and the frames that the exception walk recognises by their return
+// address.
 //
 // Offsets are CONTEXT's (nt/ketypes.h); dispatch.c asserts those used here.
 
@@ -121,9 +122,9 @@ RtlpRestoreContext:
 .endm
 
 // Handler(Record, EstablisherFrame, Context, Dispatcher), Dispatcher kept for a nested exception.
-#define DISPATCHER_HANDLER 0x30
-        marked_frame RtlpCallExceptionHandler, RtlpExceptionHandlerReturn, %r9, %r8, *DISPATCHER_HANDLER(%r9)
-        marked_frame RtlpCallUnwindHandler, RtlpUnwindHandlerReturn, %r9, %r8, *DISPATCHER_HANDLER(%r9)
+#define HANDLER 0x30
+        marked_frame RtlpCallExceptionHandler, RtlpExceptionHandlerReturn, %r9, %r8, *HANDLER(%r9)
+        marked_frame RtlpCallUnwindHandler, RtlpUnwindHandlerReturn, %r9, %r8, *HANDLER(%r9)
 
 // RtlpDispatch(Record, Context, Exact), Context kept: the walk goes on in the interrupted code.
         marked_frame RtlpCallDispatcher, RtlpDispatcherReturn, %rdx, %r8, RtlpDispatch

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // i386: what Microsoft's compiler calls for 64-bit arithmetic and large stack frames.
 //
-// Multiplication, division and remainder take two 64-bit arguments on the stack, pop them and return in
-// edx:eax, which is this kernel's NTAPI; they preserve what C functions preserve. The others have
-// conventions of their own and are in compiler_asm.S. A division by zero raises the processor's
-// exception, as it does on NT.
+// Multiplication, division and remainder take two 64-bit arguments on the stack, pop them and
+// return in edx:eax, which is this kernel's NTAPI; they preserve what C functions preserve. The
+// others have conventions of their own and are in compiler_asm.S. A division by zero raises the
+// processor's exception, as it does on NT.
 //
 // Source: compiler output and "Compiler support" notes in the Microsoft C++ documentation.
 #include "rtl.h"

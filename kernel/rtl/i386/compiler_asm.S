@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// i386: compiler support routines with register conventions of their own (compiler.c has the others).
+// i386: compiler support routines with register conventions of their own (compiler.c has the
+// others).
 
         .text
 
@@ -24,7 +25,8 @@
         divide  _alldvrm, RtlpSignedDivide
         divide  _aulldvrm, RtlpUnsignedDivide
 
-// Shifts of edx:eax by cl; 64 and more shift everything out. IRQL: any. Source: Microsoft C++ compiler.
+// Shifts of edx:eax by cl; 64 and more shift everything out. IRQL: any. Source: Microsoft C++
+// compiler.
         .globl  _allshl, _allshr, _aullshr
         .type   _allshl, @function
 _allshl:
@@ -74,9 +76,9 @@ _allshr:
         movl    %edx, %eax
         ret
 
-// Takes eax bytes from the stack, touching each page in order so that the guard page is met, not jumped
-// over. Changes eax alone. The last steps leave nothing below the stack pointer that still counts.
-// IRQL: any. Source: Microsoft C++ compiler.
+// Takes eax bytes from the stack, touching each page in order so that the guard page is met, not
+// jumped over. Changes eax alone. The last steps leave nothing below the stack pointer that still
+// counts. IRQL: any. Source: Microsoft C++ compiler.
         .globl  _chkstk
         .type   _chkstk, @function
 _chkstk:

@@ -63,8 +63,8 @@
         call_handler RtlpCallExceptionHandler, RtlpNestedHandler
         call_handler RtlpCallUnwindHandler, RtlpCollidedHandler
 
-// An exception came up in a handler that was being asked: tell which registration that was. When the
-// frame is only being unwound, it has nothing to clean up.
+// An exception came up in a handler that was being asked: tell which registration that was. When
+// the frame is only being unwound, it has nothing to clean up.
 RtlpNestedHandler:
         movl    4(%esp), %ecx
         movl    $CONTINUE_SEARCH, %eax
@@ -85,9 +85,9 @@ RtlpCollidedHandler:
         movl    %ecx, (%edx)
 1:      ret
 
-// VOID NTAPI RtlRaiseException(PEXCEPTION_RECORD): raises in the caller, with its registers. Returns,
-// by RtlpRestoreContext, when a handler says to continue. IRQL: any.
-// Source: Windows developer documentation, RtlRaiseException.
+// VOID NTAPI RtlRaiseException(PEXCEPTION_RECORD): raises in the caller, with its registers.
+// Returns, by RtlpRestoreContext, when a handler says to continue. IRQL: any. Source: Windows
+// developer documentation, RtlRaiseException.
         .globl  RtlRaiseException
         .type   RtlRaiseException, @function
 RtlRaiseException:
@@ -97,7 +97,8 @@ RtlRaiseException:
         pushl   %esp
         call    RtlpRaise
 
-// VOID NTAPI RtlCaptureContext(PCONTEXT Context): the caller's registers as they are after the return.
+// VOID NTAPI RtlCaptureContext(PCONTEXT Context): the caller's registers as they are after the
+// return.
         .globl  RtlCaptureContext
         .type   RtlCaptureContext, @function
 RtlCaptureContext:
@@ -134,8 +135,8 @@ RtlCaptureContext:
         popl    %ebx
         ret     $4
 
-// VOID RtlpRestoreContext(const CONTEXT *): loads the registers and goes on; no return. What must be
-// loaded last is carried over on the new stack, below its pointer.
+// VOID RtlpRestoreContext(const CONTEXT *): loads the registers and goes on; no return. What must
+// be loaded last is carried over on the new stack, below its pointer.
         .globl  RtlpRestoreContext
         .type   RtlpRestoreContext, @function
 RtlpRestoreContext:
@@ -164,16 +165,16 @@ RtlpRestoreContext:
         popfl
         ret
 
-// ---- Microsoft's C ------------------------------------------------------------------------------
+// ---- Microsoft's C ----------------------------------------------------------------------------
 //
 // A function with __try keeps below its frame pointer, from ebp - 24 up:
 //
-//   saved esp, pointer to EXCEPTION_POINTERS, link, handler (_except_handler3), scope table, try level
+//   saved esp, pointer to EXCEPTION_POINTERS, link, handler (this one), scope table, try level
 //
-// The try level is the index of the scope that execution is in, -1 for none. A scope is three words:
-// the enclosing level, the filter (0: a __finally), the block. Filters and blocks use the function's
-// frame pointer. Offsets below are from the registration, which is the link; the frame pointer is +16.
-// Source: M. Pietrek, MSJ January 1997.
+// The try level is the index of the scope that execution is in, -1 for none. A scope is three
+// words: the enclosing level, the filter (0: a __finally), the block. Filters and blocks use the
+// function's frame pointer. Offsets below are from the registration, which is the link; the frame
+// pointer is +16. Source: M. Pietrek, MSJ January 1997.
 
 #define TABLE      8
 #define LEVEL      12
@@ -221,7 +222,8 @@ _except_handler3:
         testl   %eax, %eax
         jz      .Louter_level
         js      .Lcontinue
-// Taken: unwind what lies below, then the inner levels, and enter the block, which never returns here.
+// Taken: unwind what lies below, then the inner levels, and enter the block, which never returns
+// here.
         pushl   %ebx
         call    _global_unwind2
         addl    $4, %esp
@@ -276,9 +278,9 @@ _global_unwind2:
         popl    %ebp
         ret
 
-// VOID CDECL _local_unwind2(Registration, Level): runs the __finally blocks of the levels inside Level,
-// in the frame that ebp names. Each level is left before its block runs, so that none runs twice; an
-// unwind out of such a block ends the one here (RtlpLocalHandler).
+// VOID CDECL _local_unwind2(Registration, Level): runs the __finally blocks of the levels inside
+// Level, in the frame that ebp names. Each level is left before its block runs, so that none runs
+// twice; an unwind out of such a block ends the one here (RtlpLocalHandler).
         .globl  _local_unwind2
         .type   _local_unwind2, @function
 _local_unwind2:

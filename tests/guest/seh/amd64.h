@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// amd64: functions with __try blocks as Microsoft's compiler makes them: unwind information that names
-// __C_specific_handler, with a table of scopes.
+// amd64: functions with __try blocks as Microsoft's compiler makes them: unwind information that
+// names __C_specific_handler, with a table of scopes.
 
 #define SEH_AX(Context) ((Context)->Rax)
 #define SEH_PRESERVED                                                                              \
@@ -13,8 +13,8 @@ static VOID SehRaise(PEXCEPTION_RECORD Record)
     RtlRaiseException(Record);
 }
 
-// The frame's fixed point is rsp + 0x20 kept in rbp; filter and block find their argument at 0x30 from
-// rsp, which is what they are told as the establisher frame.
+// The frame's fixed point is rsp + 0x20 kept in rbp; filter and block find their argument at 0x30
+// from rsp, which is what they are told as the establisher frame.
 __asm__(
     "        .text\n"
     "        .globl  SehTry\n"

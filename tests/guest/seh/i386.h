@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// i386: functions with __try blocks as Microsoft's compiler makes them: a registration on the chain at
-// fs:[0] that names _except_handler3, with a table of scopes and the level that execution is in.
+// i386: functions with __try blocks as Microsoft's compiler makes them: a registration on the
+// chain at fs:[0] that names _except_handler3, with a table of scopes and the level that
+// execution is in.
 
 #define SEH_AX(Context) ((Context)->Eax)
 #define SEH_PRESERVED "ebx", "esi", "edi", "memory"
