@@ -31,6 +31,7 @@ struct _KTRAP_FRAME;
     /* ke: interrupts and time */                                                                  \
     ULONG64 InterruptCount;                                                                        \
     ULONG64 ClockTicks;                                                                            \
+    ULONG IdleCount;             /* times the processor was put to sleep */                       \
     ULONG InterruptDepth;        /* nesting of interrupt service */                                \
     /* bugcheck */                                                                                 \
     KIRQL BugCheckIrql;          /* the IRQL before KeBugCheckEx raised it */                      \

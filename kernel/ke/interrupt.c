@@ -11,6 +11,12 @@
 // for several devices and comes once, so the whole chain is walked until a pass in which nobody
 // claimed.
 //
+// A level-sensitive line that stays asserted interrupts again before a single instruction has run:
+// the machine would hang. When that has gone on for STORM_LIMIT interrupts, nobody's register
+// access is going to end it, and the system stops with HARDWARE_INTERRUPT_STORM: the first routine
+// of the chain, its context, its interrupt object, and whether there are more routines (2) or not
+// (1).
+//
 // Locking: KI_VECTOR.Lock holds the chain still. It is taken at the vector's IRQL or above, so on
 // one processor a routine is never interrupted by its own vector, and disconnecting waits for
 // routines that run on others. A routine that returns at another IRQL than it was called at is
@@ -87,18 +93,49 @@ static BOOLEAN KiWalkChain(KI_VECTOR *Vector, BOOLEAN WholeChain)
     return Claimed;
 }
 
+#define STORM_LIMIT 100000u
+
+static DECLSPEC_NORETURN VOID KiInterruptStorm(KI_VECTOR *Vector)
+{
+    PKINTERRUPT First = CONTAINING_RECORD(Vector->Chain.Flink, KINTERRUPT, ListEntry);
+
+    KiBugCheck(HARDWARE_INTERRUPT_STORM, (ULONG_PTR)First->ServiceRoutine,
+               (ULONG_PTR)First->ServiceContext, (ULONG_PTR)First,
+               Vector->Chain.Flink == Vector->Chain.Blink ? 1 : 2, NULL,
+               "A device keeps its interrupt line asserted: no service routine has quieted it.");
+}
+
+// A processor that sleeps is interrupted at the same place each time, but has run in between.
+FORCEINLINE VOID KiWatchForStorm(KI_VECTOR *Vector, PKTRAP_FRAME Frame)
+{
+    ULONG_PTR Pc = Frame != NULL ? TRAP_PC(Frame) : 0;
+    ULONG IdleCount = KeGetCurrentPrcb()->IdleCount;
+
+    if (Pc != Vector->LastPc || IdleCount != Vector->LastIdleCount) {
+        Vector->LastPc = Pc;
+        Vector->LastIdleCount = IdleCount;
+        Vector->Repeats = 0;
+    } else if (++Vector->Repeats >= STORM_LIMIT) {
+        KiInterruptStorm(Vector);
+    }
+}
+
 static VOID KiServeChain(KI_VECTOR *Vector, PKTRAP_FRAME Frame)
 {
+    BOOLEAN Claimed;
+
     KiTakeLock(&Vector->Lock);
-    if (Vector->Mode == LevelSensitive || Vector->Chain.Flink == Vector->Chain.Blink) {
-        if (!KiWalkChain(Vector, FALSE))
-            Vector->Unclaimed++;
-    } else if (!KiWalkChain(Vector, TRUE)) {
-        Vector->Unclaimed++;
+    if (Vector->Mode == LevelSensitive) {
+        KiWatchForStorm(Vector, Frame);
+        Claimed = KiWalkChain(Vector, FALSE);
     } else {
-        while (KiWalkChain(Vector, TRUE))
-            ;
+        Claimed = KiWalkChain(Vector, TRUE);
+        if (Claimed && Vector->Chain.Flink != Vector->Chain.Blink)
+            while (KiWalkChain(Vector, TRUE))
+                ;
     }
+    if (!Claimed)
+        Vector->Unclaimed++;
     KiDropLock(&Vector->Lock);
 }
 

@@ -15,7 +15,8 @@
 // ---- spin locks, without IRQL -------------------------------------------------------------------
 DECLSPEC_NORETURN VOID NTAPI KiSpinLockAlreadyOwned(PKSPIN_LOCK Lock, ULONG_PTR Caller);
 DECLSPEC_NORETURN VOID NTAPI KiSpinLockNotOwned(PKSPIN_LOCK Lock, ULONG_PTR Caller);
-VOID FASTCALL KiWaitForSpinLock(PKSPIN_LOCK Lock);  // takes it once it is free
+// Takes it once it is free; Caller is who to blame when this processor holds it.
+VOID FASTCALL KiWaitForSpinLock(PKSPIN_LOCK Lock, ULONG_PTR Caller);
 
 FORCEINLINE BOOLEAN KiTryTakeLockAs(PKSPIN_LOCK Lock, PKPRCB Prcb)
 {
@@ -32,7 +33,7 @@ FORCEINLINE BOOLEAN KiTryTakeLock(PKSPIN_LOCK Lock)
 FORCEINLINE VOID KiTakeLock(PKSPIN_LOCK Lock)
 {
     if (__builtin_expect(!KiTryTakeLock(Lock), 0))
-        KiWaitForSpinLock(Lock);
+        KiWaitForSpinLock(Lock, KiReturnAddress());
 }
 
 FORCEINLINE VOID KiDropLock(PKSPIN_LOCK Lock)
@@ -46,7 +47,7 @@ FORCEINLINE VOID KiDropLock(PKSPIN_LOCK Lock)
 FORCEINLINE VOID KiTakeLockAs(PKSPIN_LOCK Lock, PKPRCB Prcb)
 {
     if (__builtin_expect(!KiTryTakeLockAs(Lock, Prcb), 0))
-        KiWaitForSpinLock(Lock);
+        KiWaitForSpinLock(Lock, KiReturnAddress());
 }
 
 FORCEINLINE VOID KiGiveLock(PKSPIN_LOCK Lock)
@@ -75,6 +76,17 @@ FORCEINLINE VOID KiLowerIrqlChecked(KIRQL NewIrql)
     KiLowerIrql(NewIrql);
 }
 
+// The checked build's look at routines that want the IRQL raised already.
+#if DBG
+#define ASSERT_AT_LEAST_DISPATCH()                                                                 \
+    (KiGetIrql() >= DISPATCH_LEVEL                                                                 \
+         ? (void)0                                                                                 \
+         : KiBugCheck(IRQL_NOT_DISPATCH_LEVEL, KiGetIrql(), 0, 0, KiReturnAddress(), NULL,         \
+                      "A routine for DISPATCH_LEVEL was called below it (checked build)."))
+#else
+#define ASSERT_AT_LEAST_DISPATCH() ((void)0)
+#endif
+
 // ---- vectors ------------------------------------------------------------------------------------
 typedef struct _KI_VECTOR KI_VECTOR;
 // Called at the vector's IRQL with interrupts on. Frame is NULL for a vector that i386 had held.
@@ -88,6 +100,9 @@ struct _KI_VECTOR {
     ULONG64 Count;               // arrivals that were served
     ULONG64 Unclaimed;           // of these, claimed by no routine
     ULONG64 Spurious;            // arrivals that the controller disowned
+    ULONG_PTR LastPc;            // level-sensitive: where the last one interrupted, and how many
+    ULONG LastIdleCount;         // in a row came there without an instruction in between
+    ULONG Repeats;
 };
 
 extern KI_VECTOR KiVectors[HAL_VECTOR_COUNT];

@@ -23,12 +23,12 @@ DECLSPEC_NORETURN VOID NTAPI KiSpinLockNotOwned(PKSPIN_LOCK Lock, ULONG_PTR Call
     KiBugCheck(SPIN_LOCK_NOT_OWNED, (ULONG_PTR)Lock, *Lock, 0, Caller, NULL, NULL);
 }
 
-VOID FASTCALL KiWaitForSpinLock(PKSPIN_LOCK Lock)
+VOID FASTCALL KiWaitForSpinLock(PKSPIN_LOCK Lock, ULONG_PTR Caller)
 {
     volatile KSPIN_LOCK *Watched = Lock;
 
     if (*Watched == (ULONG_PTR)KeGetCurrentPrcb())
-        KiSpinLockAlreadyOwned(Lock, KiReturnAddress());
+        KiSpinLockAlreadyOwned(Lock, Caller);
     do {
         while (*Watched != 0)
             KiPause();
@@ -71,6 +71,7 @@ EXPORT(KeInitializeSpinLock, EXPORT_ANY_IRQL, "WDK wdm.h KeInitializeSpinLock");
 BOOLEAN FASTCALL KeTryToAcquireSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock);
 BOOLEAN FASTCALL KeTryToAcquireSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock)
 {
+    ASSERT_AT_LEAST_DISPATCH();
     return KiTryTakeLock(SpinLock);
 }
 EXPORT(KeTryToAcquireSpinLockAtDpcLevel, EXPORT_ANY_IRQL,

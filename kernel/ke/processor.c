@@ -152,6 +152,7 @@ EXPORT(KeQueryActiveGroupCount, EXPORT_ANY_IRQL, "WDK wdm.h KeQueryActiveGroupCo
 VOID KeIdle(VOID)
 {
     KiCli();
+    KeGetCurrentPrcb()->IdleCount++;
     KiEnableAndHalt();
 }
 

@@ -104,6 +104,7 @@ VOID FASTCALL KeAcquireInStackQueuedSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock,
 VOID FASTCALL KeAcquireInStackQueuedSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock,
                                                        PKLOCK_QUEUE_HANDLE LockHandle)
 {
+    ASSERT_AT_LEAST_DISPATCH();
     LockHandle->OldIrql = KiGetIrql();
     KiEnterQueue(SpinLock, &LockHandle->LockQueue);
 }
@@ -113,6 +114,7 @@ EXPORT(KeAcquireInStackQueuedSpinLockAtDpcLevel, EXPORT_ANY_IRQL,
 VOID FASTCALL KeReleaseInStackQueuedSpinLockFromDpcLevel(PKLOCK_QUEUE_HANDLE LockHandle);
 VOID FASTCALL KeReleaseInStackQueuedSpinLockFromDpcLevel(PKLOCK_QUEUE_HANDLE LockHandle)
 {
+    ASSERT_AT_LEAST_DISPATCH();
     KiLeaveQueue(&LockHandle->LockQueue);
 }
 EXPORT(KeReleaseInStackQueuedSpinLockFromDpcLevel, EXPORT_ANY_IRQL,

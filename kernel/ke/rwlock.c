@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Reader-writer spin locks (EX_SPIN_LOCK): many shared holders, or one exclusive.
 //
-// The lock is 32 bits: the top bit is set by the exclusive holder, the others count the shared ones;
-// zero is free. Whoever wants it exclusively sets the top bit first and then waits for the count to
-// fall to zero, so newcomers cannot keep it out for ever. Acquisition is not recursive: a shared
-// holder that asks for a share again deadlocks when an exclusive one asks in between.
+// The lock is 32 bits: the top bit is set by the exclusive holder, the others count the shared
+// ones; zero is free. Whoever wants it exclusively sets the top bit first and then waits for the
+// count to fall to zero, so newcomers cannot keep it out for ever. Acquisition is not recursive: a
+// shared holder that asks for a share again deadlocks when an exclusive one asks in between.
 //
 // Holders are not recorded, since there may be many. With one processor a lock that cannot be had
 // is held by the very caller: SPIN_LOCK_ALREADY_OWNED instead of a hang. A release of what nobody
@@ -117,6 +117,7 @@ EXPORT(ExReleaseSpinLockExclusive, DISPATCH_LEVEL, "WDK wdm.h ExReleaseSpinLockE
 VOID NTAPI ExAcquireSpinLockSharedAtDpcLevel(PEX_SPIN_LOCK SpinLock);
 VOID NTAPI ExAcquireSpinLockSharedAtDpcLevel(PEX_SPIN_LOCK SpinLock)
 {
+    ASSERT_AT_LEAST_DISPATCH();
     KiTakeShared(SpinLock, KiReturnAddress());
 }
 EXPORT(ExAcquireSpinLockSharedAtDpcLevel, EXPORT_ANY_IRQL,
@@ -125,6 +126,7 @@ EXPORT(ExAcquireSpinLockSharedAtDpcLevel, EXPORT_ANY_IRQL,
 VOID NTAPI ExReleaseSpinLockSharedFromDpcLevel(PEX_SPIN_LOCK SpinLock);
 VOID NTAPI ExReleaseSpinLockSharedFromDpcLevel(PEX_SPIN_LOCK SpinLock)
 {
+    ASSERT_AT_LEAST_DISPATCH();
     KiDropShared(SpinLock, KiReturnAddress());
 }
 EXPORT(ExReleaseSpinLockSharedFromDpcLevel, EXPORT_ANY_IRQL,
@@ -133,6 +135,7 @@ EXPORT(ExReleaseSpinLockSharedFromDpcLevel, EXPORT_ANY_IRQL,
 VOID NTAPI ExAcquireSpinLockExclusiveAtDpcLevel(PEX_SPIN_LOCK SpinLock);
 VOID NTAPI ExAcquireSpinLockExclusiveAtDpcLevel(PEX_SPIN_LOCK SpinLock)
 {
+    ASSERT_AT_LEAST_DISPATCH();
     KiTakeExclusive(SpinLock, KiReturnAddress());
 }
 EXPORT(ExAcquireSpinLockExclusiveAtDpcLevel, EXPORT_ANY_IRQL,
@@ -141,6 +144,7 @@ EXPORT(ExAcquireSpinLockExclusiveAtDpcLevel, EXPORT_ANY_IRQL,
 VOID NTAPI ExReleaseSpinLockExclusiveFromDpcLevel(PEX_SPIN_LOCK SpinLock);
 VOID NTAPI ExReleaseSpinLockExclusiveFromDpcLevel(PEX_SPIN_LOCK SpinLock)
 {
+    ASSERT_AT_LEAST_DISPATCH();
     KiDropExclusive(SpinLock, KiReturnAddress());
 }
 EXPORT(ExReleaseSpinLockExclusiveFromDpcLevel, EXPORT_ANY_IRQL,
@@ -163,6 +167,7 @@ EXPORT(ExTryConvertSharedSpinLockExclusive, EXPORT_ANY_IRQL,
 LOGICAL NTAPI ExTryAcquireSpinLockSharedAtDpcLevel(PEX_SPIN_LOCK SpinLock);
 LOGICAL NTAPI ExTryAcquireSpinLockSharedAtDpcLevel(PEX_SPIN_LOCK SpinLock)
 {
+    ASSERT_AT_LEAST_DISPATCH();
     ULONG Value;
 
     while (!((Value = (ULONG)*SpinLock) & RW_EXCLUSIVE))
@@ -176,6 +181,7 @@ EXPORT(ExTryAcquireSpinLockSharedAtDpcLevel, EXPORT_ANY_IRQL,
 LOGICAL NTAPI ExTryAcquireSpinLockExclusiveAtDpcLevel(PEX_SPIN_LOCK SpinLock);
 LOGICAL NTAPI ExTryAcquireSpinLockExclusiveAtDpcLevel(PEX_SPIN_LOCK SpinLock)
 {
+    ASSERT_AT_LEAST_DISPATCH();
     return KiChangeRwLock(SpinLock, 0, RW_EXCLUSIVE);
 }
 EXPORT(ExTryAcquireSpinLockExclusiveAtDpcLevel, EXPORT_ANY_IRQL,

@@ -24,7 +24,8 @@ KeAcquireSpinLockRaiseToDpc:
     jne     1f
     movl    %r8d, %eax
     ret
-1:  pushq   %rbp
+1:  movq    (%rsp), %rdx
+    pushq   %rbp
     movq    %rsp, %rbp
     subq    $0x30, %rsp
     movq    %r8, 0x20(%rsp)

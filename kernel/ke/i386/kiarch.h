@@ -26,7 +26,8 @@ FORCEINLINE PKPCR KiPcrOfPrcb(PKPRCB Prcb)
     return CONTAINING_RECORD(Prcb, KPCR, PrcbData);
 }
 
-// The interrupted code's exception handlers, which the trap's entry put aside, are to be found again.
+// The interrupted code's exception handlers, which the trap's entry put aside, are to be found
+// again.
 FORCEINLINE VOID KiOpenExceptionChain(const KTRAP_FRAME *Frame)
 {
     KeGetPcr()->NtTib.ExceptionList = Frame->ExceptionList;

@@ -54,6 +54,7 @@ EXPORT(KeAcquireSpinLockRaiseToSynch, SYNCH_LEVEL, "WDK ntifs.h KeAcquireSpinLoc
 VOID FASTCALL KefAcquireSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock);
 VOID FASTCALL KefAcquireSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock)
 {
+    ASSERT_AT_LEAST_DISPATCH();
     KiTakeLock(SpinLock);
 }
 EXPORT(KefAcquireSpinLockAtDpcLevel, EXPORT_ANY_IRQL, "WDK wdm.h KeAcquireSpinLockAtDpcLevel");
@@ -66,6 +67,7 @@ EXPORT_AS(KiAcquireSpinLock, KefAcquireSpinLockAtDpcLevel, EXPORT_ANY_IRQL, 0,
 VOID FASTCALL KefReleaseSpinLockFromDpcLevel(PKSPIN_LOCK SpinLock);
 VOID FASTCALL KefReleaseSpinLockFromDpcLevel(PKSPIN_LOCK SpinLock)
 {
+    ASSERT_AT_LEAST_DISPATCH();
     KiDropLock(SpinLock);
 }
 EXPORT(KefReleaseSpinLockFromDpcLevel, EXPORT_ANY_IRQL, "WDK wdm.h KeReleaseSpinLockFromDpcLevel");
@@ -77,6 +79,7 @@ EXPORT_AS(KiReleaseSpinLock, KefReleaseSpinLockFromDpcLevel, EXPORT_ANY_IRQL, 0,
 VOID NTAPI KeAcquireSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock);
 VOID NTAPI KeAcquireSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock)
 {
+    ASSERT_AT_LEAST_DISPATCH();
     KiTakeLock(SpinLock);
 }
 EXPORT(KeAcquireSpinLockAtDpcLevel, EXPORT_ANY_IRQL, "WDK wdm.h KeAcquireSpinLockAtDpcLevel");
@@ -84,6 +87,7 @@ EXPORT(KeAcquireSpinLockAtDpcLevel, EXPORT_ANY_IRQL, "WDK wdm.h KeAcquireSpinLoc
 VOID NTAPI KeReleaseSpinLockFromDpcLevel(PKSPIN_LOCK SpinLock);
 VOID NTAPI KeReleaseSpinLockFromDpcLevel(PKSPIN_LOCK SpinLock)
 {
+    ASSERT_AT_LEAST_DISPATCH();
     KiDropLock(SpinLock);
 }
 EXPORT(KeReleaseSpinLockFromDpcLevel, EXPORT_ANY_IRQL, "WDK wdm.h KeReleaseSpinLockFromDpcLevel");

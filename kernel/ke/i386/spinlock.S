@@ -24,7 +24,8 @@ KfAcquireSpinLock:
     jne     1f
     popl    %eax
     ret
-1:  pushl   %ebp
+1:  movl    4(%esp), %edx
+    pushl   %ebp
     movl    %esp, %ebp
     call    KiWaitForSpinLock
     popl    %ebp
