@@ -166,6 +166,7 @@ static PFN_NUMBER MiReleasePiece(PFN_NUMBER First, PFN_NUMBER End)
             return 0;
         MiUntouched[MiPageActive] -= Count;
         MiUntouched[MiPageFree] += Count;
+        MiNoteFreePage(End - 1);
         if (MiGrowChunk <= MI_CHUNK_OF(First))
             MiGrowChunk = MI_CHUNK_OF(First) + 1;
     }
@@ -193,6 +194,7 @@ VOID INIT_CODE MiInitializePfnDatabase(VOID)
 {
     MiPfnDatabase = (PMMPFN)MiRegion[MmRegionPfnDatabase].Base;
     MiGrowChunk = MI_CHUNK_OF(MiHighestPage) + 1;
+    MiRaiseRunTops(MiHighestPage);
     KIRQL OldIrql = MiAcquire(&MiPfnLock);
     BOOLEAN Grown = MiGrowFreeList();
     MiRelease(&MiPfnLock, OldIrql);

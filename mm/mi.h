@@ -262,6 +262,14 @@ VOID MiMakeActive(MI_PROCESSOR *Processor, PFN_NUMBER Page); // one reference, n
 VOID MiReturnPage(PFN_NUMBER Page);                          // active, back to the free list
 VOID MiDrainCache(MI_PROCESSOR *Processor, ULONG Keep);
 BOOLEAN MiGrowFreeList(VOID); // the next untouched chunk; FALSE: there is none
+// Page became free: what is known of contiguous runs may no longer hold (mm/run.c).
+VOID MiRaiseRunTops(PFN_NUMBER Page);
+extern PFN_NUMBER MiRunAlert;
+FORCEINLINE VOID MiNoteFreePage(PFN_NUMBER Page)
+{
+    if (Page >= MiRunAlert)
+        MiRaiseRunTops(Page);
+}
 BOOLEAN MiPopulateRun(PFN_NUMBER First, PFN_NUMBER Count); // its pages are active then, or FALSE
 
 BOOLEAN MiIsChunkPopulated(PFN_NUMBER Chunk); // IRQL: any

@@ -127,6 +127,7 @@ VOID MiPushPage(MI_PAGE_LIST *List, PFN_NUMBER Page)
         MiPfn(List->Head)->u2.Blink = Page;
     List->Head = Page;
     List->Count++;
+    MiNoteFreePage(Page);
 }
 
 VOID MiUnlinkPage(MI_PAGE_LIST *List, PFN_NUMBER Page)

@@ -6,6 +6,11 @@
 // its pages are taken in two steps: those that have entries come off their lists, and the chunks
 // that have none are populated with the run's pages already taken (mm/chunk.c).
 //
+// So that a driver that takes many blocks does not have the same pages in use looked at for each, a
+// hint is kept for each size class: no run of that many pages ends above it. Taking the highest run
+// lowers the hint to it; a page that becomes free raises it as far as a run through that page can
+// reach.
+//
 // Populating needs pages for entries from elsewhere. When there are none left, a chunk is populated
 // the ordinary way, at the cost of its own pages, and the search starts again; every such round
 // leaves one chunk less, so this ends.
@@ -13,6 +18,65 @@
 // Locks: MiPfnLock. The search is linear in the pages looked at; it is held all the while.
 #include "mi.h"
 
+// ---- hints --------------------------------------------------------------------------------------
+// No run of Pages free pages or more ends above Top. Pages 0: nothing is known.
+typedef struct _MI_RUN_HINT {
+    PFN_NUMBER Pages, Top;
+} MI_RUN_HINT;
+
+#define HINT_CLASSES 24u // by powers of two: up to 64 GiB
+
+static MI_RUN_HINT MiRunHint[HINT_CLASSES];
+PFN_NUMBER MiRunAlert = MM_NO_PAGE;
+
+static MI_RUN_HINT *MiHintOf(PFN_NUMBER Count)
+{
+    ULONG Class = 0;
+    while (Class + 1 < HINT_CLASSES && Count >> (Class + 1) != 0)
+        Class++;
+    return &MiRunHint[Class];
+}
+
+static PFN_NUMBER MiRunTop(PFN_NUMBER Count)
+{
+    const MI_RUN_HINT *Hint = MiHintOf(Count);
+    return Hint->Pages != 0 && Hint->Pages <= Count ? Hint->Top : MiHighestPage + 1;
+}
+
+// A page that becomes free there or above may be part of a run that ends above the hint's top.
+static VOID MiAlertFor(const MI_RUN_HINT *Hint)
+{
+    PFN_NUMBER Alert = Hint->Top > Hint->Pages ? Hint->Top - Hint->Pages : 0;
+    if (Alert < MiRunAlert)
+        MiRunAlert = Alert;
+}
+
+static VOID MiLearnRunTop(PFN_NUMBER Count, PFN_NUMBER Top)
+{
+    MI_RUN_HINT *Hint = MiHintOf(Count);
+    *Hint = (MI_RUN_HINT){Count, Top};
+    MiAlertFor(Hint);
+}
+
+// What lies free just above Page is shorter than the hint's run, so a run through Page ends at most
+// that far above it.
+VOID MiRaiseRunTops(PFN_NUMBER Page)
+{
+    MiRunAlert = MM_NO_PAGE;
+    for (ULONG i = 0; i < HINT_CLASSES; i++) {
+        MI_RUN_HINT *Hint = &MiRunHint[i];
+        if (Hint->Pages == 0)
+            continue;
+        if (Page + Hint->Pages > Hint->Top)
+            Hint->Top = Page + Hint->Pages;
+        if (Hint->Top > MiHighestPage)
+            Hint->Pages = 0;
+        else
+            MiAlertFor(Hint);
+    }
+}
+
+// ---- search -------------------------------------------------------------------------------------
 // Whether a page has an entry is asked page by page but answered once for each chunk.
 typedef struct _MI_SCAN {
     PFN_NUMBER Chunk;
@@ -98,6 +162,7 @@ static PFN_NUMBER MiFindRun(PFN_NUMBER Count, PFN_NUMBER Low, PFN_NUMBER High, P
     return MM_NO_PAGE;
 }
 
+// ---- take ---------------------------------------------------------------------------------------
 // Takes what has entries. The rest is taken as it gets them.
 static VOID MiTakeRun(PFN_NUMBER First, PFN_NUMBER Count)
 {
@@ -123,12 +188,16 @@ static PFN_NUMBER MiTakeContiguous(PFN_NUMBER Count, PFN_NUMBER Low, PFN_NUMBER 
                                    PFN_NUMBER Boundary)
 {
     for (;;) {
-        PFN_NUMBER First = MiFindRun(Count, Low, High, Boundary);
+        PFN_NUMBER Top = MiRunTop(Count);
+        PFN_NUMBER First = MiFindRun(Count, Low, High < Top ? High : Top - 1, Boundary);
         if (First == MM_NO_PAGE)
             return MM_NO_PAGE;
         MiTakeRun(First, Count);
-        if (MiPopulateRun(First, Count))
+        if (MiPopulateRun(First, Count)) {
+            if (High >= Top - 1 && Boundary == 0)
+                MiLearnRunTop(Count, First);
             return First;
+        }
         MiGiveRunBack(First, Count);
         if (!MiGrowFreeList())
             return MM_NO_PAGE;

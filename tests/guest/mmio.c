@@ -162,6 +162,27 @@ static VOID ContiguousMemoryComesUncached(VOID)
     MmFreeContiguousMemorySpecifyCache(Block, 0x4000, MmNonCached);
 }
 
+// Whatever the machine's size, RAM that was used up is all there again.
+static VOID MemoryRunsOutAndComesBack(VOID)
+{
+    static PVOID Block[4096];
+    ULONG First = 0, Count;
+    for (ULONG Round = 0; Round < 2; Round++) {
+        for (Count = 0; Count < RTL_NUMBER_OF(Block); Count++)
+            if ((Block[Count] = MmAllocateContiguousMemory(0x40000, At(~0ull))) == NULL)
+                break;
+        CHECK(Count != 0);
+        for (ULONG i = 0; i < Count; i++)
+            *(volatile ULONG *)Block[i] = i;
+        for (ULONG i = 0; i < Count; i++)
+            CHECK_EQUAL(*(volatile ULONG *)Block[i], i);
+        for (ULONG i = 0; i < Count; i++)
+            MmFreeContiguousMemory(Block[i]);
+        First = Round == 0 ? Count : First;
+    }
+    CHECK(Count + 4 >= First);
+}
+
 static VOID NonCachedMemoryIsMemory(VOID)
 {
     PUCHAR Block = MmAllocateNonCachedMemory(3 * PAGE_SIZE - 5);
@@ -237,6 +258,7 @@ static const GUEST_CASE Cases[] = {
     {"MD-77 contiguous memory keeps its limits", ContiguousMemoryKeepsItsLimits},
     {"MD-76 contiguous memory crosses no boundary", ContiguousMemoryCrossesNoBoundary},
     {"MD-71 contiguous memory comes uncached", ContiguousMemoryComesUncached},
+    {"memory runs out and comes back", MemoryRunsOutAndComesBack},
     {"PL-59 noncached memory is memory", NonCachedMemoryIsMemory},
     {"own code and stack are mapped", OwnCodeAndStackAreMapped},
     {"nothing is mapped at NULL or beyond the end", NothingIsMappedAtNullOrBeyondTheEnd},

@@ -377,6 +377,61 @@ static void a_contiguous_run_may_be_far_longer_than_a_chunk(void **state)
     assert_true(MmCheckIntegrity());
 }
 
+static int is_free(PFN_NUMBER page)
+{
+    if (!MiIsChunkPopulated(MI_CHUNK_OF(page)))
+        return MiRamState(page) == MiPageFree;
+    return (MiPfn(page)->u3.State == MiPageFree || MiPfn(page)->u3.State == MiPageZeroed) &&
+           !MiPfn(page)->u3.Cached;
+}
+
+// The highest run, page by page.
+static PFN_NUMBER highest_run(PFN_NUMBER count, PFN_NUMBER low, PFN_NUMBER high,
+                              PFN_NUMBER boundary)
+{
+    PFN_NUMBER run = 0;
+    if (high > MiHighestPage)
+        high = MiHighestPage;
+    for (PFN_NUMBER page = high + 1; page-- > low;) {
+        run = is_free(page) ? run + 1 : 0;
+        if (run >= count && (boundary == 0 || page / boundary == (page + count - 1) / boundary))
+            return page;
+    }
+    return MM_NO_PAGE;
+}
+
+// Blocks of a few sizes come and go, limited and not; each is the highest there is.
+static void the_highest_run_is_taken(void **state)
+{
+    static struct {
+        PFN_NUMBER first, count;
+    } held[300];
+    size_t count = 0;
+    add_pc(MIB(32));
+    boot("");
+    srand(7);
+    for (int i = 0; i < 3000; i++) {
+        if (count < 300 && rand() % 2) {
+            PFN_NUMBER pages = 1 + rand() % (i % 8 ? 12 : 300);
+            PFN_NUMBER high = i % 3 ? MM_NO_PAGE - 1 : (PFN_NUMBER)rand() % 0x2000;
+            PFN_NUMBER boundary = i % 5 ? 0 : 32;
+            PFN_NUMBER expected = highest_run(pages, 1, high, boundary);
+            PFN_NUMBER first = MiAllocateContiguousPages(pages, 1, high, boundary);
+            if (expected == MM_NO_PAGE)
+                continue;
+            assert_int_equal(first, expected);
+            held[count].first = first;
+            held[count++].count = pages;
+        } else if (count != 0) {
+            size_t victim = (size_t)rand() % count;
+            for (PFN_NUMBER page = 0; page < held[victim].count; page++)
+                MmFreePage(held[victim].first + page);
+            held[victim] = held[--count];
+        }
+    }
+    assert_true(MmCheckIntegrity());
+}
+
 static void limits_and_boundary_hold_for_every_page(void **state)
 {
     add_pc(MIB(64));
@@ -483,6 +538,7 @@ int main(void)
         cmocka_unit_test_setup(image_pages_become_free_again, start),
         cmocka_unit_test_setup(ram_is_listed_in_runs, start),
         cmocka_unit_test_setup(a_contiguous_run_may_be_far_longer_than_a_chunk, start),
+        cmocka_unit_test_setup(the_highest_run_is_taken, start),
         cmocka_unit_test_setup(limits_and_boundary_hold_for_every_page, start),
         cmocka_unit_test_setup(low_memory_is_there_for_those_who_need_it, start),
         cmocka_unit_test_setup(there_is_no_run_where_there_is_no_ram, start),
