@@ -15,8 +15,8 @@ mingw_i386  := i686-w64-mingw32-
 entry_amd64 := DriverEntry
 entry_i386  := _DriverEntry@8
 
-DDK_CFLAGS  := -std=gnu11 -O2 -g -Wall -Wextra -Wno-multichar -ffreestanding \
-               -Idrivers/include -ffile-prefix-map=$(CURDIR)/= -MMD -MP
+DDK_CFLAGS  := -std=gnu11 -O2 -g -Wall -Wextra -Wno-multichar --param=min-pagesize=0 \
+               -ffreestanding -Idrivers/include -ffile-prefix-map=$(CURDIR)/= -MMD -MP
 DDK_LDFLAGS := -nostdlib -Wl,--subsystem,native,--image-base,0x10000,--no-insert-timestamp
 DDK_LIBS    := -lntoskrnl -lhal -lgcc
 

@@ -14,7 +14,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 ARCHES = ("amd64", "i386")
 FLAVOURS = ("free", "checked")
 # Far more than anything needs: a test never fails because the host was slow.
-PATIENCE = 240
+PATIENCE = 150
 
 
 class Run(NamedTuple):
