@@ -14,12 +14,12 @@
 
 static HALP_LOCK HalpConsoleLock;
 static HALP_LOCK HalpInputLock;
-static BOOLEAN HalpConsoleBroken;  // a bugcheck prints: the lock no longer counts
+BOOLEAN HalpLocksBroken;
 
 static BOOLEAN HalpConsoleEnter(VOID)
 {
     BOOLEAN Enabled = KiDisableInterrupts();
-    for (ULONG i = 0; i < WAIT_LIMIT && !HalpConsoleBroken; i++) {
+    for (ULONG i = 0; i < WAIT_LIMIT && !HalpLocksBroken; i++) {
         if (__sync_lock_test_and_set(&HalpConsoleLock, 1) == 0)
             break;
         KiPause();
@@ -76,7 +76,6 @@ BOOLEAN HalHasConsole(VOID)
 
 VOID HalBeginBugCheckScreen(VOID)
 {
-    HalpConsoleBroken = TRUE;
-    __sync_lock_release(&HalpInputLock);
+    HalpLocksBroken = TRUE;
     HalpScreenClear(HALP_ATTRIBUTE_BUGCHECK);
 }

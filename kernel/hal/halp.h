@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // halp.h: what hal's own files share.
 //
-// Lock order: console, screen's user of it (none); lines -> I/O APIC or 8259; PCI; CMOS; map;
-// counter. Every lock is a leaf but `lines`. All are taken with interrupts off, so that any IRQL
-// may hold them.
+// Locks. HalpVectorLock (interrupt.c) may be held while a controller's lock is taken; every other
+// lock is held alone. All are taken with interrupts off, so any IRQL may take them. Once a bugcheck
+// has begun one processor runs and no lock keeps it waiting: whoever holds one has been stopped.
 #pragma once
 
 #include "acpi.h"
@@ -17,10 +17,12 @@
 // ---- locks: interrupts off, then spin -----------------------------------------------------------
 typedef volatile ULONG HALP_LOCK;
 
+extern BOOLEAN HalpLocksBroken;  // a bugcheck has begun
+
 FORCEINLINE BOOLEAN HalpAcquireLock(HALP_LOCK *Lock)
 {
     BOOLEAN Enabled = KiDisableInterrupts();
-    while (__sync_lock_test_and_set(Lock, 1) != 0)
+    while (__sync_lock_test_and_set(Lock, 1) != 0 && !HalpLocksBroken)
         KiPause();
     return Enabled;
 }

@@ -220,7 +220,7 @@ static VOID PciPrint(ULONG Bus, ULONG Device, ULONG Function)
 
 VOID HalpPciReport(VOID)
 {
-    KdPrintf("PCI: %s\n", HalpPciExists() ? "" : "none");
+    KdPrintf("PCI:%s\n", HalpPciExists() ? "" : " none");
     if (HalpPciBusExists(0))
         PciVisitAll(PciPrint, HalpPciLastBus + 1);
 }

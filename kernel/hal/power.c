@@ -151,8 +151,9 @@ static BOOLEAN HalpUnderHypervisor(VOID)
 
 VOID HalPowerOff(VOID)
 {
-    KiCli();
+    BOOLEAN Enabled = KiDisableInterrupts();
     HalpPowerOffByAcpi();
     if (HalpUnderHypervisor())
         HalpPowerOffByEmulator();
+    KiRestoreInterrupts(Enabled);
 }

@@ -15,7 +15,7 @@ static VOID INIT_CODE HalpLoadFirmware(const LOADER_BLOCK *Block)
     else if (!HalpAcpiLoad(&HalpAcpi, Block->RsdpAddress))
         KLOG("hal", "no ACPI tables");
     else
-        KLOG("hal", "ACPI: %u tables, %u processors, %u I/O APICs", HalpAcpi.TableCount,
+        KLOG("hal", "ACPI: tables %u, processors %u, I/O APICs %u", HalpAcpi.TableCount,
              HalpAcpi.ProcessorCount, HalpAcpi.IoApicCount);
 }
 
@@ -102,9 +102,9 @@ static VOID HalpReportConsoles(VOID)
 
 static VOID HalpReportFirmware(VOID)
 {
-    KdPrintf("ACPI: %s", HalpAcpi.TableCount == 0 ? "none" : "");
+    KdPrintf("ACPI:%s", HalpAcpi.TableCount == 0 ? " none" : "");
     for (ULONG i = 0; i < HalpAcpi.TableCount; i++)
-        KdPrintf("%s ", HalpAcpi.Table[i].Signature);
+        KdPrintf(" %s", HalpAcpi.Table[i].Signature);
     KdPrintf("\n");
     if (HalpAcpi.HasFadt)
         KdPrintf("  SCI %u, boot flags %x, PM1a %llx, reset %s, S5 %s\n", HalpAcpi.SciInterrupt,

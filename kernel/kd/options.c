@@ -18,7 +18,7 @@ static const KD_OPTION KdOptions[] = {
     {"BREAK", "stop before anything else runs, until gdb or a key says go"},
     {"BURNMEMORY", "=MIB: leave that much RAM unused"},
     {"CRASHDEBUG", "stay in the monitor after a bugcheck"},
-    {"DEBUGPORT", "=COM1 or COM2: the serial port of log and prompt"},
+    {"DEBUGPORT", "=COM1 to COM4 or =0x2F8: the serial port of log and prompt"},
     {"EXITPORT", "=PORT: QEMU's isa-debug-exit device; ends the run with a status"},
     {"IMPORTS", "=TRAP: load drivers with unresolved imports; calling one stops the run"},
     {"MAXMEM", "=MIB: use no RAM above that address"},
@@ -27,6 +27,7 @@ static const KD_OPTION KdOptions[] = {
     {"OSVERSION", "=5.2, 6.0, 6.1 or 10.0: the version drivers are told"},
     {"RUN", "load all driver modules, let them run, unload them, end with a verdict"},
     {"RUNFOR", "=SECONDS: how long /RUN lets the drivers run; 0: until nothing is left to do"},
+    {"PIC", "device interrupts by the 8259s although there is an I/O APIC"},
     {"SAFE", "one processor, 8259 interrupts, no ACPI, VGA text where there is one"},
     {"SOS", "name every driver as it loads"},
 };

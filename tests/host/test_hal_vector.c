@@ -20,6 +20,7 @@ __thread KPRCB HostPrcb;
 HALP_ACPI HalpAcpi;
 ULONG HalClockVector = CLOCK_VECTOR;
 volatile UCHAR *HalpApic;
+BOOLEAN HalpLocksBroken;
 
 static UCHAR ApicRegisters[0x400];
 static BOOLEAN Masked[LINES];
