@@ -225,7 +225,7 @@ static DECLSPEC_NOINLINE PVOID ExpAllocateSlow(POOL_TYPE Type, SIZE_T Bytes, ULO
 {
     PVOID Block = ExpAllocateChecked(Type, Bytes, Tag, Caller);
     if (Block == NULL && (Type & POOL_RAISE_IF_ALLOCATION_FAILURE))
-        ExpRaisePoolFailure();
+        RtlRaiseStatus(STATUS_INSUFFICIENT_RESOURCES);
     return Block;
 }
 
@@ -303,6 +303,55 @@ PVOID NTAPI ExAllocatePool(POOL_TYPE PoolType, SIZE_T NumberOfBytes)
     return ExpAllocateSlow(PoolType, NumberOfBytes, POOL_TAG_NONE, KiReturnAddress());
 }
 EXPORT(ExAllocatePool, DISPATCH_LEVEL, "WDK, wdm.h: ExAllocatePool");
+
+// What ExAllocatePool2 is asked for in the older calls' terms. FALSE: a flag that has to be
+// understood is not.
+static BOOLEAN ExpTypeOfFlags(POOL_FLAGS Flags, POOL_TYPE *Type)
+{
+    static const struct { ULONG Flag, Type; } Pools[] = {
+        {POOL_FLAG_NON_PAGED, NonPagedPoolNx},
+        {POOL_FLAG_NON_PAGED_EXECUTE, NonPagedPoolExecute},
+        {POOL_FLAG_PAGED, PagedPool},
+    };
+    ULONG Required = (ULONG)Flags, Selected = 0;
+    ULONG Modifier = Required & POOL_FLAG_UNINITIALIZED ? 0 : POOL_ZERO_ALLOCATION;
+    if (Required & POOL_FLAG_CACHE_ALIGNED)
+        Modifier |= NonPagedPoolCacheAligned;
+    if (Required & POOL_FLAG_RAISE_ON_FAILURE)
+        Modifier |= POOL_RAISE_IF_ALLOCATION_FAILURE;
+    for (ULONG Index = 0; Index < RTL_NUMBER_OF(Pools); Index++)
+        if (Required & Pools[Index].Flag) {
+            *Type = (POOL_TYPE)(Pools[Index].Type | Modifier);
+            Required &= ~Pools[Index].Flag;
+            Selected++;
+        }
+    Required &=
+        ~(ULONG)(POOL_FLAG_UNINITIALIZED | POOL_FLAG_CACHE_ALIGNED | POOL_FLAG_RAISE_ON_FAILURE);
+    return Selected == 1 && Required == 0;
+}
+
+/*
+ * ExAllocatePool2: a block of NumberOfBytes bytes, zeroed unless POOL_FLAG_UNINITIALIZED.
+ *
+ * Flags: one of POOL_FLAG_NON_PAGED (no-execute), POOL_FLAG_NON_PAGED_EXECUTE, POOL_FLAG_PAGED;
+ * with
+ *     POOL_FLAG_UNINITIALIZED, POOL_FLAG_CACHE_ALIGNED, POOL_FLAG_RAISE_ON_FAILURE as wanted. Of
+ *     the other flags those in the upper half are ignored; one in the lower half makes the call
+ *     fail.
+ * IRQL: as ExAllocatePoolWithTag.
+ * Fails: NULL, or raises where asked to: memory, flags, no bytes, tag 0.
+ * Source: WDK, wdm.h: ExAllocatePool2.
+ */
+PVOID NTAPI ExAllocatePool2(POOL_FLAGS Flags, SIZE_T NumberOfBytes, ULONG Tag)
+{
+    POOL_TYPE Type = NonPagedPool;
+    if (ExpTypeOfFlags(Flags, &Type) && NumberOfBytes != 0 && Tag != 0)
+        return ExpAllocateSlow(Type, NumberOfBytes, Tag, KiReturnAddress());
+    if (Flags & POOL_FLAG_RAISE_ON_FAILURE)
+        RtlRaiseStatus(STATUS_INVALID_PARAMETER);
+    return NULL;
+}
+EXPORT(ExAllocatePool2, DISPATCH_LEVEL, "WDK, wdm.h: ExAllocatePool2");
 
 // ---- free --------------------------------------------------------------------------------------
 static BOOLEAN ExpTagMatches(const POOL_CELL *Cell, ULONG Tag)

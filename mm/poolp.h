@@ -218,9 +218,6 @@ USHORT ExpFindCell(ULONG Tag, POOL_INDEX Pool, ULONG Class);
 typedef struct _POOL_TAG_TEXT { char Text[5]; } POOL_TAG_TEXT;
 POOL_TAG_TEXT ExpTagText(ULONG Tag);  // a dot for what cannot be printed
 
-// ---- poolraise.c -------------------------------------------------------------------------------
-DECLSPEC_NORETURN VOID ExpRaisePoolFailure(VOID);  // STATUS_INSUFFICIENT_RESOURCES to the caller
-
 // ---- poolbug.c: what is wrong with a request ---------------------------------------------------
 VOID ExpCheckRequest(POOL_TYPE Type, SIZE_T Bytes, ULONG Tag, ULONG_PTR Caller);
 DECLSPEC_NORETURN VOID ExpReportIrql(POOL_TYPE Type, SIZE_T Bytes, KIRQL Irql, ULONG_PTR Caller);

@@ -13,7 +13,7 @@
 // Empty pages stay in the list, behind all others, so that a batch freed and allocated again does
 // not go through the memory manager; more than POOL_IDLE_PAGES of a pool are returned at once, and
 // half of the rest every second (ExTrimPool), caches that nobody used included. Single pages come
-// from mm in batches of POOL_SPARE_BATCH and wait as spare ones, of which the same holds. ExpReclaim
+// from mm in batches and wait as spare ones, of which the same holds. ExpReclaim
 // returns all when memory is short.
 //
 // Descriptors and counters are arrays in the bookkeeping region, reserved whole and committed as
@@ -186,17 +186,25 @@ static VOID ExpPutPage(POOL *Pool, POOL_PAGE *Page)
         ExpReturnPages(Pool, Page, 1);
 }
 
+// Half as many as the pool has already: a small system does not pay for what it may never use.
+static ULONG ExpBatchSize(const POOL *Pool)
+{
+    ULONG_PTR Half = Pool->PageCount / 2;
+    return Half < POOL_SPARE_BATCH ? (ULONG)Half : POOL_SPARE_BATCH;
+}
+
 // A page, a batch of them from mm when there is no spare one. The lowest is used first.
 static POOL_PAGE *ExpGetPage(POOL *Pool)
 {
     POOL_PAGE *Page = ExpPopSpare(Pool);
     if (Page != NULL)
         return Page;
-    Page = ExpTakePages(Pool, POOL_SPARE_BATCH);
+    ULONG Batch = ExpBatchSize(Pool);
+    Page = Batch > 1 ? ExpTakePages(Pool, Batch) : NULL;
     if (Page == NULL)
         return ExpTakePages(Pool, 1);
-    for (ULONG Index = POOL_SPARE_BATCH - 1; Index != 0; Index--)
-        ExpPutPage(Pool, &Page[Index]);
+    while (--Batch != 0)
+        ExpPutPage(Pool, &Page[Batch]);
     return Page;
 }
 

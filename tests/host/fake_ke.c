@@ -38,6 +38,14 @@ DECLSPEC_NORETURN VOID NTAPI KeBugCheckEx(ULONG Code, ULONG_PTR P1, ULONG_PTR P2
     KiBugCheck(Code, P1, P2, P3, P4, NULL, NULL);
 }
 
+// Nobody handles exceptions here.
+DECLSPEC_NORETURN VOID NTAPI RtlRaiseStatus(NTSTATUS Status);
+__attribute__((weak)) DECLSPEC_NORETURN VOID NTAPI RtlRaiseStatus(NTSTATUS Status)
+{
+    KiBugCheck(KMODE_EXCEPTION_NOT_HANDLED, (ULONG_PTR)(LONG_PTR)Status, 0, 0, 0, NULL,
+               "An exception was raised and not handled.");
+}
+
 DECLSPEC_NORETURN VOID KdAssertionFailed(const char *Expression, const char *File, ULONG Line)
 {
     fprintf(stderr, "%s:%u: %s\n", File, Line, Expression);

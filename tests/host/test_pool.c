@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Links: mm/pool.c mm/poolpage.c mm/pooltag.c mm/poolbug.c mm/poolquery.c mm/poolcheck.c
-// Links: mm/poolraise.c kernel/rtl/format.c kernel/rtl/utf.c tests/host/fake_mm.c
+// Links: kernel/rtl/format.c kernel/rtl/utf.c tests/host/fake_mm.c
 // Links: tests/host/fake_ke.c
 //
 // The pool keeps its promises: against a model under random operations, at every size, when memory
@@ -106,6 +106,47 @@ static void zeroed_blocks_are_zero(void **state)
             assert_int_equal(block[i], 0);
         ExFreePool(block);
     }
+}
+
+static void the_flags_of_pool2_choose_pool_and_content(void **state)
+{
+    static const struct { POOL_FLAGS flags; POOL_TYPE type;
+    } wanted[] = {
+        {POOL_FLAG_NON_PAGED, NonPagedPoolNx},
+        {POOL_FLAG_NON_PAGED_EXECUTE, NonPagedPool},
+        {POOL_FLAG_PAGED | POOL_FLAG_CACHE_ALIGNED, PagedPool},
+        {POOL_FLAG_PAGED | POOL_FLAG_UNINITIALIZED | POOL_FLAG_SPECIAL_POOL | 1ull << 40,
+         PagedPool},
+    };
+    for (int i = 0; i < 4; i++) {
+        EX_POOL_BLOCK found;
+        UCHAR *block = ExAllocatePool2(wanted[i].flags, 100, TEST_TAG);
+        assert_true(ExQueryPoolBlock(block, &found));
+        assert_int_equal(found.PoolType, wanted[i].type);
+        for (int j = 0; j < 100 && i < 3; j++)
+            assert_int_equal(block[j], 0);
+        if (i == 2)
+            assert_int_equal((ULONG_PTR)block % 64, 0);
+        ExFreePoolWithTag(block, TEST_TAG);
+    }
+}
+
+static void pool2_refuses_what_it_does_not_understand(void **state)
+{
+    static const POOL_FLAGS wrong[] = {
+        0,
+        POOL_FLAG_UNINITIALIZED,
+        POOL_FLAG_PAGED | POOL_FLAG_NON_PAGED,
+        POOL_FLAG_PAGED | POOL_FLAG_SESSION,
+        POOL_FLAG_PAGED | POOL_FLAG_RESERVED1,
+        POOL_FLAG_PAGED | POOL_FLAG_RESERVED2,
+        POOL_FLAG_PAGED | POOL_FLAG_RESERVED3,
+        POOL_FLAG_PAGED | 0x80000000,
+    };
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+        assert_null(ExAllocatePool2(wrong[i], 100, TEST_TAG));
+    assert_null(ExAllocatePool2(POOL_FLAG_PAGED, 0, TEST_TAG));
+    assert_null(ExAllocatePool2(POOL_FLAG_PAGED, 100, 0));
 }
 
 static void hints_change_nothing(void **state)
@@ -410,6 +451,8 @@ int main(void)
         cmocka_unit_test(cache_aligned_blocks_start_on_a_line_and_share_none),
         cmocka_unit_test(a_zero_byte_request_gets_a_block_and_is_counted),
         cmocka_unit_test(zeroed_blocks_are_zero),
+        cmocka_unit_test(the_flags_of_pool2_choose_pool_and_content),
+        cmocka_unit_test(pool2_refuses_what_it_does_not_understand),
         cmocka_unit_test(hints_change_nothing),
         cmocka_unit_test(a_block_knows_its_size_tag_type_and_owner),
         cmocka_unit_test(an_untagged_block_is_counted_under_none),

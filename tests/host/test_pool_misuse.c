@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Links: mm/pool.c mm/poolpage.c mm/pooltag.c mm/poolbug.c mm/poolquery.c mm/poolcheck.c
-// Links: mm/poolraise.c kernel/rtl/format.c kernel/rtl/utf.c tests/host/fake_mm.c
+// Links: kernel/rtl/format.c kernel/rtl/utf.c tests/host/fake_mm.c
 // Links: tests/host/fake_ke.c
 //
 // Every mistake with the pool ends in its documented bugcheck, parameters and all (features BC-20

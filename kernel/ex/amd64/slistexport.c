@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The names under which amd64 drivers import SLISTs (slist.S), and their initialisation.
 #include "ex.h"
+#include "rtl.h"
 
 #define SOURCE "WDK, wdm.h"
 
@@ -14,10 +15,13 @@ EXPORT(FirstEntrySList, EXPORT_ANY_IRQL, "WDK, ntifs.h: FirstEntrySList");
  * InitializeSListHead: makes an empty list. The header has to be 16-byte aligned and resident.
  *
  * IRQL: any.
+ * Fails: STATUS_DATATYPE_MISALIGNMENT is raised.
  * Source: WDK, wdm.h: ExInitializeSListHead.
  */
 VOID NTAPI InitializeSListHead(PSLIST_HEADER SListHead)
 {
+    if ((ULONG_PTR)SListHead % sizeof(SLIST_HEADER) != 0)
+        RtlRaiseStatus(STATUS_DATATYPE_MISALIGNMENT);
     SListHead->Alignment = 0;
     SListHead->Region = 0;
 }
