@@ -19,11 +19,11 @@
 //             two counters of that combination (bytes in use follow: every block of a class has the
 //             same size) and the way to the cache. Every processor has its own array of cells with
 //             the same identities in them.
-//   cache     A stack of up to 120 free blocks of a pool and class, one a processor. Allocation
+//   cache     A stack of up to 508 free blocks of a pool and class, one a processor. Allocation
 //             pops, free pushes; both run at DISPATCH_LEVEL and touch no line that another
 //             processor writes.
 //             A block may be freed on any processor: it goes into that processor's cache.
-//   pages     Caches exchange 60 blocks at a time with the pages (poolpage.c), under the class's
+//   pages     Caches exchange 64 blocks at a time with the pages (poolpage.c), under the class's
 //             lock. A page whose blocks are all back is kept for a while, then returned to mm.
 //   large     Requests over 2048 bytes take whole pages; the record is in the first page's
 //             descriptor.
@@ -95,16 +95,16 @@ static BOOLEAN ExpIsLargeGuarded(SIZE_T Bytes)
 FORCEINLINE PVOID ExpPop(POOL_CELL *Cell, SIZE_T Bytes, ULONG_PTR Caller)
 {
     POOL_CACHE *Cache = Cell->Cache;
-    LONG_PTR Count = Cache->Count - 1;
-    if (__builtin_expect(Count < 0, 0))
+    LONG_PTR Top = Cache->Top - (LONG_PTR)sizeof(POOL_SLOT);
+    if (__builtin_expect(Top < 0, 0))
         return NULL;
-    Cache->Count = Count;
-    POOL_RECORD *Record = Cache->Record[Count];
+    Cache->Top = Top;
+    POOL_RECORD *Record = ExpSlot(Cache, Top)->Record;
     Cell->Allocs++;
     Record->Caller = (ULONG)Caller;
     *(volatile USHORT *)&Record->Cell = Cell->Index;   // volatile: two stores cost less than
     *(volatile USHORT *)&Record->Size = (USHORT)Bytes; // putting them together for one
-    PVOID Block = Cache->Block[Count];
+    PVOID Block = ExpSlot(Cache, Top)->Block;
     if (Block == NULL)
         __builtin_unreachable();
     return Block;
@@ -114,19 +114,22 @@ FORCEINLINE PVOID ExpPop(POOL_CELL *Cell, SIZE_T Bytes, ULONG_PTR Caller)
 FORCEINLINE BOOLEAN ExpPush(POOL_CELL *Cell, PVOID Block, POOL_RECORD *Record, ULONG_PTR Caller)
 {
     POOL_CACHE *Cache = Cell->Cache;
-    LONG_PTR Count = Cache->Count;
+    LONG_PTR Top = Cache->Top;
     Cell->Frees++;
     Record->Caller = (ULONG)Caller;
     *(volatile USHORT *)&Record->Size = 0;
-    Cache->Block[Count] = Block;
-    Cache->Record[Count] = Record;
-    Cache->Count = ++Count;
-    return Count == POOL_CACHE_DEPTH;
+    ExpSlot(Cache, Top)->Block = Block;
+    ExpSlot(Cache, Top)->Record = Record;
+    Top += sizeof(POOL_SLOT);
+    Cache->Top = Top;
+    return Top == Cache->Limit;
 }
 
 static VOID ExpFlushFull(POOL_CELL *Cell)
 {
-    ExpFlush(&ExpPool[Cell->Pool], Cell->Class, Cell->Cache, POOL_CACHE_BATCH);
+    ULONG Half = ExpCached(Cell->Cache) / 2;
+    ExpFlush(&ExpPool[Cell->Pool], Cell->Class, Cell->Cache,
+             Half < POOL_CACHE_BATCH ? Half : POOL_CACHE_BATCH);
 }
 
 // ---- allocation --------------------------------------------------------------------------------

@@ -58,11 +58,11 @@ static const char *ExpCheckCaches(const POOL *Pool, SIZE_T *Cached)
 {
     for (ULONG Number = 0; Number < POOL_PROCESSORS; Number++)
         for (ULONG Class = 0; ExpPoolProcessor[Number] != NULL && Class < POOL_CLASSES; Class++) {
-            const POOL_CACHE *Cache = ExpPoolProcessor[Number]->Cache[Pool - ExpPool][Class];
-            for (LONG_PTR Index = 0; Cache != NULL && Index < Cache->Count; Index++)
-                if (Cache->Record[Index]->Size != 0)
+            POOL_CACHE *Cache = ExpPoolProcessor[Number]->Cache[Pool - ExpPool][Class];
+            for (ULONG Index = 0; Cache != NULL && Index < ExpCached(Cache); Index++)
+                if (Cache->Slot[Index].Record->Size != 0)
                     return "an allocated block is in a cache";
-            *Cached += Cache != NULL ? (SIZE_T)Cache->Count : 0;
+            *Cached += Cache != NULL ? ExpCached(Cache) : 0;
         }
     return NULL;
 }

@@ -15,9 +15,11 @@
 #define POOL_SMALL_LIMIT   2040u  // larger requests take whole pages
 #define POOL_CLASSES       30u
 #define POOL_CLASS_LARGE   POOL_CLASSES  // the class of requests that take whole pages
-#define POOL_CACHE_DEPTH   120    // blocks in a full cache: two caches take a page
-#define POOL_CACHE_BATCH   60u    // blocks that move between a cache and the pages at a time
-#define POOL_IDLE_PAGES    256u   // empty pages that a pool keeps at most until the next trim
+#define POOL_CACHE_BYTES   32768u // what a processor caches of one class at most, bytes and
+#define POOL_CACHE_LEAST   32u    // blocks; but not fewer than this
+#define POOL_CACHE_MOST    508u   // and not more: two pages hold such a cache
+#define POOL_CACHE_BATCH   64u    // blocks that move between a cache and the pages at a time
+#define POOL_IDLE_SHARE    64u    // of RAM may be empty pages that wait in a pool
 #define POOL_SPARE_PAGES   64u    // single pages that a pool keeps at most, mapped and unused
 #define POOL_SPARE_BATCH   16u    // single pages that are taken from mm at a time
 #define POOL_PROCESSORS    (8u * sizeof(KAFFINITY))
@@ -109,14 +111,31 @@ typedef struct _POOL {
 } POOL;
 
 // ---- counters and caches of one processor ------------------------------------------------------
+typedef struct _POOL_SLOT {
+    PVOID Block;
+    POOL_RECORD *Record;
+} POOL_SLOT;
+
+// A stack of free blocks. Top and Limit are in bytes, which saves the fast path a multiplication.
 typedef struct _POOL_CACHE {
-    LONG_PTR Count;  // blocks below; POOL_CACHE_DEPTH only for a moment
+    LONG_PTR Top;    // of the slots in use; Limit only for a moment
+    LONG_PTR Limit;  // of all slots
     ULONG_PTR Used;  // blocks came or went since the last trim
-    PVOID Block[POOL_CACHE_DEPTH];
-    POOL_RECORD *Record[POOL_CACHE_DEPTH];
+    ULONG_PTR Reserved;
+    POOL_SLOT Slot[];
 } POOL_CACHE;
 
-C_ASSERT(sizeof(POOL_CACHE) <= PAGE_SIZE / 2);
+C_ASSERT(sizeof(POOL_CACHE) + POOL_CACHE_MOST * sizeof(POOL_SLOT) <= 2 * PAGE_SIZE);
+
+FORCEINLINE POOL_SLOT *ExpSlot(POOL_CACHE *Cache, LONG_PTR Position)
+{
+    return (POOL_SLOT *)((ULONG_PTR)Cache->Slot + (ULONG_PTR)Position);
+}
+
+FORCEINLINE ULONG ExpCached(const POOL_CACHE *Cache)
+{
+    return (ULONG)((ULONG_PTR)Cache->Top / sizeof(POOL_SLOT));
+}
 
 // Requests of one tag, pool and class on one processor. The identity part is the same on all
 // processors.
@@ -201,7 +220,8 @@ ULONG_PTR ExpExpandCaller(ULONG Caller);
 BOOLEAN ExpInitializePages(VOID);
 // Moves blocks between the pages and this processor's cache. IRQL: DISPATCH_LEVEL.
 BOOLEAN ExpRefill(POOL *Pool, ULONG Class, POOL_CACHE *Cache);
-VOID ExpFlush(POOL *Pool, ULONG Class, POOL_CACHE *Cache, LONG_PTR Count);
+VOID ExpFlush(POOL *Pool, ULONG Class, POOL_CACHE *Cache, ULONG Count);
+POOL_CACHE *ExpCreateCache(ULONG Class);
 // Everything that is not in use goes back to mm; returns how many pages did.
 ULONG ExpReclaim(POOL *Pool);
 PVOID ExpAllocatePages(POOL *Pool, SIZE_T Bytes, USHORT Cell, ULONG_PTR Caller);

@@ -7,11 +7,11 @@
 //
 // Idea. Every page of a pool's region has a descriptor at a computed place. A small page's
 // descriptor holds a bit for each block that is neither allocated nor in a cache. A class links the
-// pages that have such blocks by page number. A batch is taken or given under the class's lock: 60
+// pages that have such blocks by page number. A batch is taken or given under the class's lock: 64
 // blocks for one lock.
 //
 // Empty pages stay in the list, behind all others, so that a batch freed and allocated again does
-// not go through the memory manager; more than POOL_IDLE_PAGES of a pool are returned at once, and
+// not go through the memory manager; more of a pool than a 64th of RAM are returned at once, and
 // half of the rest every second (ExTrimPool), caches that nobody used included. Single pages come
 // from mm in batches and wait as spare ones, of which the same holds. ExpReclaim
 // returns all when memory is short.
@@ -35,6 +35,7 @@ const USHORT ExpClassSize[POOL_CLASSES + 1] = {
 #define DESCRIPTORS_PER_PAGE (PAGE_SIZE / sizeof(POOL_PAGE))
 #define RECORD_SIZES         8u  // arrays of 2 to 256 records: 16 to 2048 bytes
 
+static ULONG_PTR ExpIdlePages;                      // empty pages that a pool may keep
 static KSPIN_LOCK ExpRecordLock;                    // guards the two below
 static POOL_RECORD
     *ExpFreeRecords[RECORD_SIZES]; // each array's first word is the next one's address
@@ -341,34 +342,45 @@ static BOOLEAN ExpAddPage(POOL *Pool, ULONG ClassIndex)
     return TRUE;
 }
 
+// Takes at most Wanted free blocks of one word of a page's map; returns how many.
+static ULONG ExpTakeWord(ULONG64 *Map, ULONG_PTR Base, SIZE_T BlockSize, POOL_RECORD *Records,
+                         POOL_SLOT *Slot, ULONG Wanted)
+{
+    ULONG64 Free = *Map;
+    POOL_SLOT *Start = Slot, *End = Slot + Wanted;
+    for (; Free != 0 && Slot != End; Free &= Free - 1, Slot++) {
+        ULONG_PTR Index = (ULONG_PTR)__builtin_ctzll(Free);
+        Slot->Block = (PVOID)(Base + Index * BlockSize);
+        Slot->Record = Records + Index;
+    }
+    *Map = Free;
+    return (ULONG)(Slot - Start);
+}
+
 // Takes at most Wanted free blocks of one page into the cache; returns how many.
 static ULONG ExpTakeBlocks(POOL *Pool, POOL_PAGE *Page, POOL_CACHE *Cache, ULONG Wanted)
 {
     ULONG_PTR Base = ExpPageAddress(Pool, Page);
-    LONG_PTR Count = Cache->Count, Start = Count;
-    for (ULONG Word = 0; Word < 4 && Wanted != 0; Word++) {
-        ULONG64 Map = Page->FreeMap[Word];
-        for (; Map != 0 && Wanted != 0; Map &= Map - 1, Wanted--) {
-            ULONG Index = 64 * Word + (ULONG)__builtin_ctzll(Map);
-            Cache->Block[Count] = (PVOID)(Base + Index * Page->BlockSize);
-            Cache->Record[Count++] = &Page->Records[Index];
-        }
-        Page->FreeMap[Word] = Map;
-    }
-    Page->FreeCount -= (USHORT)(Count - Start);
-    Cache->Count = Count;
-    return (ULONG)(Count - Start);
+    ULONG BlockSize = Page->BlockSize, Taken = 0;
+    for (ULONG Word = 0; Word < 4 && Taken < Wanted; Word++)
+        if (Page->FreeMap[Word] != 0)
+            Taken += ExpTakeWord(&Page->FreeMap[Word], Base + 64 * Word * BlockSize, BlockSize,
+                                 &Page->Records[64 * Word], ExpSlot(Cache, Cache->Top) + Taken,
+                                 Wanted - Taken);
+    Cache->Top += (LONG_PTR)(Taken * sizeof(POOL_SLOT));
+    Page->FreeCount -= (USHORT)Taken;
+    return Taken;
 }
 
-static ULONG ExpTakeBatch(POOL *Pool, POOL_CLASS *Class, POOL_CACHE *Cache)
+static ULONG ExpTakeBatch(POOL *Pool, POOL_CLASS *Class, POOL_CACHE *Cache, ULONG Wanted)
 {
     ULONG Taken = 0;
     KiAcquireLockAtDpcLevel(&Class->Lock);
-    while (Taken < POOL_CACHE_BATCH && Class->First != 0) {
+    while (Taken < Wanted && Class->First != 0) {
         POOL_PAGE *Page = ExpPageOfNumber(Pool, Class->First);
         if (Page->FreeCount == Page->BlockCount)
             ExpCountEmpty(Pool, Class, -1);
-        Taken += ExpTakeBlocks(Pool, Page, Cache, POOL_CACHE_BATCH - Taken);
+        Taken += ExpTakeBlocks(Pool, Page, Cache, Wanted - Taken);
         if (Page->FreeCount == 0)
             ExpUnlinkPage(Pool, Class, Page);
     }
@@ -379,27 +391,39 @@ static ULONG ExpTakeBatch(POOL *Pool, POOL_CLASS *Class, POOL_CACHE *Cache)
 BOOLEAN ExpRefill(POOL *Pool, ULONG ClassIndex, POOL_CACHE *Cache)
 {
     POOL_CLASS *Class = &Pool->Class[ClassIndex];
+    ULONG Half = (ULONG)((ULONG_PTR)Cache->Limit / sizeof(POOL_SLOT) / 2);
     Cache->Used = TRUE;
-    while (ExpTakeBatch(Pool, Class, Cache) == 0)
+    while (ExpTakeBatch(Pool, Class, Cache, Half < POOL_CACHE_BATCH ? Half : POOL_CACHE_BATCH) == 0)
         if (!ExpAddPage(Pool, ClassIndex))
             return FALSE;
     return TRUE;
 }
 
-static VOID ExpReturnBlock(POOL *Pool, POOL_CLASS *Class, PVOID Block, POOL_RECORD *Record)
+// A page that just got blocks back: into the list, at its end when nothing is allocated in it.
+static VOID ExpPlacePage(POOL *Pool, POOL_CLASS *Class, POOL_PAGE *Page)
 {
-    POOL_PAGE *Page = ExpPageOfOffset(Pool, (ULONG_PTR)Block - Pool->Base);
-    ULONG Index = (ULONG)(Record - Page->Records);
-    Page->FreeMap[Index / 64] |= 1ull << (Index % 64);
-    ULONG Free = ++Page->FreeCount;
-    if (__builtin_expect(Free == Page->BlockCount, 0)) {
-        if (Page->Listed)
-            ExpUnlinkPage(Pool, Class, Page);
-        ExpLinkLast(Pool, Class, Page);
-        ExpCountEmpty(Pool, Class, 1);
-    } else if (!Page->Listed) {
+    BOOLEAN Empty = Page->FreeCount == Page->BlockCount;
+    if (Page->Listed && !Empty)
+        return;
+    if (Page->Listed)
+        ExpUnlinkPage(Pool, Class, Page);
+    if (!Empty) {
         ExpLinkFirst(Pool, Class, Page);
+        return;
     }
+    ExpLinkLast(Pool, Class, Page);
+    ExpCountEmpty(Pool, Class, 1);
+}
+
+static VOID ExpReturnBlock(POOL *Pool, POOL_CLASS *Class, const POOL_SLOT *Slot)
+{
+    POOL_PAGE *Page = ExpPageOfOffset(Pool, (ULONG_PTR)Slot->Block - Pool->Base);
+    ULONG_PTR Index = (ULONG_PTR)(Slot->Record - Page->Records);
+    ULONG Free = Page->FreeCount + 1u;
+    Page->FreeMap[Index / 64] |= 1ull << (Index % 64);
+    Page->FreeCount = (USHORT)Free;
+    if (__builtin_expect(Free == 1 || Free == Page->BlockCount, 0))
+        ExpPlacePage(Pool, Class, Page);
 }
 
 // Takes an empty page out of the list for good; NULL when there is none.
@@ -433,23 +457,31 @@ static ULONG ExpReleasePages(POOL *Pool, POOL_CLASS *Class, ULONG Keep)
     return Released;
 }
 
-// The oldest Count blocks of the cache go back to their pages.
-VOID ExpFlush(POOL *Pool, ULONG ClassIndex, POOL_CACHE *Cache, LONG_PTR Count)
+// The Count blocks on top of the cache go back to their pages.
+VOID ExpFlush(POOL *Pool, ULONG ClassIndex, POOL_CACHE *Cache, ULONG Count)
 {
     POOL_CLASS *Class = &Pool->Class[ClassIndex];
-    LONG_PTR Left = Cache->Count - Count;
+    POOL_SLOT *End = ExpSlot(Cache, Cache->Top);
     Cache->Used = TRUE;
     KiAcquireLockAtDpcLevel(&Class->Lock);
-    for (LONG_PTR Index = 0; Index < Count; Index++)
-        ExpReturnBlock(Pool, Class, Cache->Block[Index], Cache->Record[Index]);
+    for (POOL_SLOT *Slot = End - Count; Slot != End; Slot++)
+        ExpReturnBlock(Pool, Class, Slot);
     KiReleaseLockFromDpcLevel(&Class->Lock);
-    for (LONG_PTR Index = 0; Index < Left; Index++) {
-        Cache->Block[Index] = Cache->Block[Count + Index];
-        Cache->Record[Index] = Cache->Record[Count + Index];
-    }
-    Cache->Count = Left;
-    if (__builtin_expect(Pool->EmptyPages > POOL_IDLE_PAGES, 0))
+    Cache->Top -= (LONG_PTR)(Count * sizeof(POOL_SLOT));
+    if (__builtin_expect(Pool->EmptyPages > ExpIdlePages, 0))
         ExpReleasePages(Pool, Class, Class->EmptyPages / 2);
+}
+
+POOL_CACHE *ExpCreateCache(ULONG Class)
+{
+    ULONG Depth = POOL_CACHE_BYTES / ExpClassSize[Class];
+    Depth = Depth < POOL_CACHE_LEAST  ? POOL_CACHE_LEAST
+            : Depth > POOL_CACHE_MOST ? POOL_CACHE_MOST
+                                      : Depth;
+    POOL_CACHE *Cache = ExpAllocateBookkeeping(sizeof(POOL_CACHE) + Depth * sizeof(POOL_SLOT));
+    if (Cache != NULL)
+        Cache->Limit = (LONG_PTR)(Depth * sizeof(POOL_SLOT));
+    return Cache;
 }
 
 // ---- giving back -------------------------------------------------------------------------------
@@ -460,7 +492,7 @@ ULONG ExpReclaim(POOL *Pool)
     for (ULONG Class = 0; Class < POOL_CLASSES; Class++) {
         POOL_CACHE *Cache = Processor->Cache[Pool - ExpPool][Class];
         if (Cache != NULL)
-            ExpFlush(Pool, Class, Cache, Cache->Count);
+            ExpFlush(Pool, Class, Cache, ExpCached(Cache));
         ExpReleasePages(Pool, &Pool->Class[Class], 0);
         Released += ExpReleaseSpare(Pool, 0);
     }
@@ -469,8 +501,8 @@ ULONG ExpReclaim(POOL *Pool)
 
 static VOID ExpTrimClass(POOL *Pool, ULONG Class, POOL_CACHE *Cache)
 {
-    if (!Cache->Used && Cache->Count != 0)
-        ExpFlush(Pool, Class, Cache, (Cache->Count + 1) / 2);
+    if (!Cache->Used && Cache->Top != 0)
+        ExpFlush(Pool, Class, Cache, (ExpCached(Cache) + 1) / 2);
     Cache->Used = FALSE;
     ExpReleasePages(Pool, &Pool->Class[Class], Pool->Class[Class].EmptyPages / 2);
 }
@@ -512,6 +544,9 @@ static BOOLEAN ExpInitializeRegion(POOL *Pool)
 
 BOOLEAN ExpInitializePages(VOID)
 {
+    MM_STATISTICS Statistics;
+    MmQueryStatistics(&Statistics);
+    ExpIdlePages = (ULONG_PTR)(Statistics.TotalPages / POOL_IDLE_SHARE);
     for (ULONG Index = 0; Index < PoolCount; Index++)
         if (!ExpInitializeRegion(&ExpPool[Index]))
             return FALSE;

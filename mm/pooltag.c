@@ -46,7 +46,7 @@ static USHORT ExpLookUpCell(ULONG Tag, ULONG Key)
 static BOOLEAN ExpPrepareCache(POOL_PROCESSOR *Processor, ULONG Pool, ULONG Class)
 {
     if (Class != POOL_CLASS_LARGE && Processor->Cache[Pool][Class] == NULL)
-        Processor->Cache[Pool][Class] = ExpAllocateBookkeeping(sizeof(POOL_CACHE));
+        Processor->Cache[Pool][Class] = ExpCreateCache(Class);
     return Class == POOL_CLASS_LARGE || Processor->Cache[Pool][Class] != NULL;
 }
 

@@ -11,7 +11,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define GIB (1ull << 30)
+#define GIB            (1ull << 30)
+#define FAKE_RAM_PAGES (GIB >> PAGE_SHIFT)
 
 typedef struct {
     MM_REGION region;
@@ -123,6 +124,11 @@ VOID MmDecommitSystemRange(PVOID Base, SIZE_T Pages)
         abort();
     fake_mm_pages_in_use -= Pages;
     pthread_mutex_unlock(&lock);
+}
+
+VOID MmQueryStatistics(MM_STATISTICS *Statistics)
+{
+    *Statistics = (MM_STATISTICS){.TotalPages = FAKE_RAM_PAGES, .ActivePages = fake_mm_pages_in_use};
 }
 
 PVOID MmAllocatePoolPages(MM_REGION_TYPE Pool, SIZE_T Pages)
