@@ -3,8 +3,8 @@
 //
 // They run on stacks of their own (the architecture's processor.c) with interrupts off. A double
 // fault is, in practice, a kernel stack that has run into its guard page: the page fault could not
-// push its frame. An NMI or a machine check is the hardware's own report, and there is nothing to
-// do but pass it on.
+// push its frame. An NMI or a machine check is the hardware's own report: a driver that knows
+// the device may take the NMI (nmi.c), all else is passed on.
 #include "ki.h"
 
 #define NMI_REASON_UNKNOWN 0x4F4454  // what NT reports when no platform driver knows better
@@ -93,6 +93,8 @@ VOID FASTCALL KiDispatchFatal(PKTRAP_FRAME Frame)
 {
     switch (Frame->Vector) {
     case TRAP_NMI:
+        if (KiCallNmiCallbacks())
+            return;
         KiBugCheck(NMI_HARDWARE_FAILURE, NMI_REASON_UNKNOWN, 0, 0, 0, Frame, NULL);
     case TRAP_MACHINE_CHECK:
         KiMachineCheckFault(Frame);

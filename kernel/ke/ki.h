@@ -142,9 +142,13 @@ VOID FASTCALL KiInterrupt(PKTRAP_FRAME Frame);      // everything else
 // #GP: TRUE and the exception to raise, or FALSE when it stops the system.
 BOOLEAN KiProtectionException(PKTRAP_FRAME Frame, PEXCEPTION_RECORD Exception);
 VOID KiInitializeMachineCheck(VOID);
+typedef BOOLEAN NTAPI NMI_CALLBACK(PVOID Context, BOOLEAN Handled);
+typedef NMI_CALLBACK *PNMI_CALLBACK;
+BOOLEAN KiCallNmiCallbacks(VOID);  // whether one claimed the NMI
 
 // ---- processors ---------------------------------------------------------------------------------
 extern KTHREAD KiBootThread;
+#define CR0_TS 0x8u  // the next floating point instruction traps
 extern const ULONG KiInitialMxCsr;
 VOID KiInitializePrcb(PKPRCB Prcb, ULONG Number, PVOID DpcStack);
 VOID KiInitializeControlRegisters(VOID);

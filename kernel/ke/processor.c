@@ -26,7 +26,6 @@ VOID KiInitializePrcb(PKPRCB Prcb, ULONG Number, PVOID DpcStack)
 
 #define CR0_MP 0x2u
 #define CR0_EM 0x4u
-#define CR0_TS 0x8u
 #define CR0_NE 0x20u
 #define CR0_WP 0x10000u
 #define CR0_AM 0x40000u

@@ -142,6 +142,16 @@ static VOID KiException(PKTRAP_FRAME Frame, PEXCEPTION_RECORD Exception)
     KiRaiseException(Exception, Frame);
 }
 
+// i386: the return from a task gate (NMI) leaves the processor asking for the floating point state
+// to be switched. It is still there.
+static BOOLEAN KiResumeFpu(VOID)
+{
+    if (!(KiReadCr0() & CR0_TS))
+        return FALSE;
+    __asm__ volatile("clts");
+    return TRUE;
+}
+
 static VOID KiHandleTrap(PKTRAP_FRAME Frame)
 {
     EXCEPTION_RECORD Exception = {.ExceptionAddress = (PVOID)TRAP_PC(Frame)};
@@ -156,6 +166,10 @@ static VOID KiHandleTrap(PKTRAP_FRAME Frame)
         if (!KiProtectionException(Frame, &Exception))
             KiUnexpectedTrap(Frame);
         break;
+    case TRAP_NO_FPU:
+        if (!KiResumeFpu())
+            KiUnexpectedTrap(Frame);
+        return;
     case TRAP_FPU:
         Exception.ExceptionCode = KiFpuStatus();
         break;

@@ -117,6 +117,7 @@ static VOID KiInitializeTask(KTSS *Tss, const VOID *Entry, UCHAR *Stack)
 
 static VOID KiInitializeTasks(KI_PROCESSOR *Processor)
 {
+    Processor->Tss.Cr3 = KiReadCr3();  // loaded by the return from a task, stored by nobody
     Processor->Tss.Ss0 = KGDT_R0_DATA;
     Processor->Tss.Esp0 = (ULONG)KiBootThread.StackBase;
     Processor->Tss.IoMapBase = sizeof(KTSS);
