@@ -23,7 +23,7 @@ const char *KeBugCheckName(ULONG Code)
     return "unknown bugcheck";
 }
 
-static VOID KiEarlyReport(const KE_BUGCHECK *BugCheck)
+static DECLSPEC_NORETURN VOID KiEarlyReport(const KE_BUGCHECK *BugCheck)
 {
     char Line[256];
     RtlFormat(Line, sizeof(Line), "\n*** STOP: 0x%08X (0x%p, 0x%p, 0x%p, 0x%p) %s\n*** %s\n",
@@ -31,6 +31,7 @@ static VOID KiEarlyReport(const KE_BUGCHECK *BugCheck)
               (PVOID)BugCheck->Parameter[2], (PVOID)BugCheck->Parameter[3],
               KeBugCheckName(BugCheck->Code), BugCheck->Sentence != NULL ? BugCheck->Sentence : "");
     HalDisplayString(Line, strlen(Line));
+    KdEndRun(3, "bugcheck before the system could report it");
 }
 
 static DECLSPEC_NORETURN VOID KiStop(KE_BUGCHECK *BugCheck)
@@ -45,10 +46,9 @@ static DECLSPEC_NORETURN VOID KiStop(KE_BUGCHECK *BugCheck)
     }
     KiBugCheckActive = TRUE;
     KiSetIrql(HIGH_LEVEL);
-    if (KeBugCheckRoutine != NULL)
-        KeBugCheckRoutine(BugCheck);
-    else
+    if (KeBugCheckRoutine == NULL)
         KiEarlyReport(BugCheck);
+    KeBugCheckRoutine(BugCheck);
     HalHalt();
 }
 

@@ -3,7 +3,8 @@
 //
 // An NMI comes at any instruction, also inside this file, so there is no lock: a slot belongs to
 // whoever exchanges its State from free to filling, and its callback is called once State says
-// registered. When no callback claims the NMI, the system stops with NMI_HARDWARE_FAILURE (fatal.c).
+// registered. When no callback claims the NMI, the system stops with NMI_HARDWARE_FAILURE
+// (fatal.c).
 #include "ki.h"
 
 #define NMI_SLOTS 16
