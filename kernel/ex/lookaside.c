@@ -21,10 +21,14 @@
 // Attribution. A new block is allocated by the code that runs in the driver: its call site is
 // recorded. The list remembers who initialised it (Future, which is reserved), for the leak report.
 //
+// What can go wrong. A list is initialised twice, deleted twice or never, or freed with its memory:
+// 0xC4 with the verifier's parameters (LA-30, LA-31), or a line in the leak report.
+//
 // Locking: ExpLookasideLock guards the registry, at DISPATCH_LEVEL. The lists need none.
 //
 // Observability: !lookaside [ADDRESS]; tests/host/test_lookaside.c, tests/guest/lookaside.c.
 #include "ex.h"
+#include "mm.h"
 #include "rtl.h"
 
 #define MINIMUM_DEPTH 4u
@@ -67,23 +71,28 @@ static ULONG_PTR ExpLookasideOwner(const LOOKASIDE *List)
 static VOID ExpRegister(PLOOKASIDE List, ULONG_PTR Caller)
 {
     KIRQL OldIrql = KiAcquireLock(&ExpLookasideLock);
-    if (ExpIsRegistered(List))
+    BOOLEAN Known = ExpIsRegistered(List);
+    if (!Known) {
+        RtlZeroMemory(List, sizeof(*List));
+        memcpy(List->Future, &Caller, sizeof(Caller));
+        InsertTailList(&ExpLookasideLists, &List->ListEntry);
+    }
+    KiReleaseLock(&ExpLookasideLock, OldIrql);
+    if (Known)
         KiBugCheck(DRIVER_VERIFIER_DETECTED_VIOLATION, 0xCA, (ULONG_PTR)List, 0, 0, NULL,
                    "A lookaside list was initialised a second time without being deleted.");
-    RtlZeroMemory(List, sizeof(*List));
-    memcpy(List->Future, &Caller, sizeof(Caller));
-    InsertTailList(&ExpLookasideLists, &List->ListEntry);
-    KiReleaseLock(&ExpLookasideLock, OldIrql);
 }
 
 static VOID ExpUnregister(PLOOKASIDE List)
 {
     KIRQL OldIrql = KiAcquireLock(&ExpLookasideLock);
-    if (!ExpIsRegistered(List))
+    BOOLEAN Known = ExpIsRegistered(List);
+    if (Known)
+        RemoveEntryList(&List->ListEntry);
+    KiReleaseLock(&ExpLookasideLock, OldIrql);
+    if (!Known)
         KiBugCheck(DRIVER_VERIFIER_DETECTED_VIOLATION, 0xCB, (ULONG_PTR)List, 0, 0, NULL,
                    "A lookaside list was deleted that is not initialised, or was deleted before.");
-    RemoveEntryList(&List->ListEntry);
-    KiReleaseLock(&ExpLookasideLock, OldIrql);
 }
 
 // ---- making and deleting -----------------------------------------------------------------------
@@ -328,13 +337,27 @@ static VOID ExpTuneList(PLOOKASIDE List)
     ExpFreeSurplus(List);
 }
 
+// A list that was freed without being deleted no longer names its neighbour, if it is there at all.
+static BOOLEAN ExpIsIntact(PLIST_ENTRY Entry, PLIST_ENTRY Previous)
+{
+    return (ULONG_PTR)Entry % sizeof(PVOID) == 0 && MmIsMapped(Entry, MM_READ) &&
+           MmIsMapped(&Entry->Blink, MM_READ) && Entry->Blink == Previous;
+}
+
 VOID ExAdjustLookasideDepth(VOID)
 {
     KIRQL OldIrql = KiAcquireLock(&ExpLookasideLock);
-    for (PLIST_ENTRY Entry = ExpLookasideLists.Flink; Entry != &ExpLookasideLists;
-         Entry = Entry->Flink)
+    PLIST_ENTRY Previous = &ExpLookasideLists, Entry = Previous->Flink;
+    for (; Entry != &ExpLookasideLists && ExpIsIntact(Entry, Previous); Entry = Entry->Flink) {
         ExpTuneList(ExpLookasideOf(Entry));
+        Previous = Entry;
+    }
     KiReleaseLock(&ExpLookasideLock, OldIrql);
+    if (Entry != &ExpLookasideLists)
+        KiBugCheck(DRIVER_VERIFIER_DETECTED_VIOLATION, 0xCC, (ULONG_PTR)ExpLookasideOf(Entry), 0, 0,
+                   NULL,
+                   "The memory of a lookaside list was freed or overwritten before the list was "
+                   "deleted.");
 }
 
 // ---- once a second -----------------------------------------------------------------------------
@@ -351,22 +374,38 @@ VOID ExInitializeLookaside(VOID)
 }
 
 // ---- what a driver left ------------------------------------------------------------------------
+static BOOLEAN ExpIsWithin(ULONG_PTR Address, ULONG_PTR Start, ULONG_PTR End)
+{
+    return Address >= Start && Address < End;
+}
+
+static VOID ExpReportLeft(PLOOKASIDE List)
+{
+    char Place[96];
+    if (!KdSymbolize(ExpLookasideOwner(List), Place, sizeof(Place)))
+        RtlFormat(Place, sizeof(Place), "%p", (PVOID)ExpLookasideOwner(List));
+    KLOG("leak", "lookaside list at %p, tag %.4s, initialised by %s, not deleted", (PVOID)List,
+         (const char *)&List->Tag, Place);
+}
+
+// A list that lies in the image itself goes with it, so that it is forgotten here.
 static ULONG ExpReportLookasideLeaks(ULONG_PTR Start, ULONG_PTR End)
 {
     ULONG Count = 0;
-    for (PLIST_ENTRY Entry = ExpLookasideLists.Flink; Entry != &ExpLookasideLists;
-         Entry = Entry->Flink) {
+    KIRQL OldIrql = KiAcquireLock(&ExpLookasideLock);
+    for (PLIST_ENTRY Entry = ExpLookasideLists.Flink, Next; Entry != &ExpLookasideLists;
+         Entry = Next) {
         PLOOKASIDE List = ExpLookasideOf(Entry);
-        ULONG_PTR Owner = ExpLookasideOwner(List);
-        char Place[96];
-        if ((Owner < Start || Owner >= End) && ((ULONG_PTR)List < Start || (ULONG_PTR)List >= End))
+        BOOLEAN Inside = ExpIsWithin((ULONG_PTR)List, Start, End);
+        Next = Entry->Flink;
+        if (!Inside && !ExpIsWithin(ExpLookasideOwner(List), Start, End))
             continue;
-        if (!KdSymbolize(Owner, Place, sizeof(Place)))
-            RtlFormat(Place, sizeof(Place), "%p", (PVOID)Owner);
-        KLOG("leak", "lookaside list at %p, tag %.4s, initialised by %s, not deleted", (PVOID)List,
-             (const char *)&List->Tag, Place);
+        ExpReportLeft(List);
         Count++;
+        if (Inside)
+            RemoveEntryList(Entry);
     }
+    KiReleaseLock(&ExpLookasideLock, OldIrql);
     return Count;
 }
 LEAK_SOURCE(lookaside, "lookaside lists", ExpReportLookasideLeaks);

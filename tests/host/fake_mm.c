@@ -126,9 +126,18 @@ VOID MmDecommitSystemRange(PVOID Base, SIZE_T Pages)
     pthread_mutex_unlock(&lock);
 }
 
+// Memory outside the regions is the test's own.
+BOOLEAN MmIsMapped(const VOID *Address, ULONG Protection)
+{
+    FAKE_REGION *r = find((ULONG_PTR)Address);
+    unsigned char resident;
+    return r == NULL || mincore(PAGE_ALIGN(Address), PAGE_SIZE, &resident) == 0;
+}
+
 VOID MmQueryStatistics(MM_STATISTICS *Statistics)
 {
-    *Statistics = (MM_STATISTICS){.TotalPages = FAKE_RAM_PAGES, .ActivePages = fake_mm_pages_in_use};
+    *Statistics = (MM_STATISTICS){.TotalPages = FAKE_RAM_PAGES,
+                                  .ActivePages = fake_mm_pages_in_use};
 }
 
 PVOID MmAllocatePoolPages(MM_REGION_TYPE Pool, SIZE_T Pages)

@@ -214,7 +214,7 @@ static void wrong_pool_types_and_flags_are_refused(void **state)
 }
 
 // ---- mistakes ----------------------------------------------------------------------------------
-static void a_second_initialisation_and_a_second_deletion_are_found(void **state)
+static void a_second_initialisation_is_c4_ca(void **state)
 {
     ExInitializeNPagedLookasideList(&nonpaged, NULL, NULL, 0, 64, TEST_TAG, 0);
     KIRQL irql = HostIrql;
@@ -224,6 +224,17 @@ static void a_second_initialisation_and_a_second_deletion_are_found(void **state
     assert_int_equal(HostBugCheck.Parameter[0], 0xCA);
     assert_int_equal(HostBugCheck.Parameter[1], (ULONG_PTR)&nonpaged);
     assert_int_equal(HostIrql, irql);
+    ExDeleteNPagedLookasideList(&nonpaged);
+}
+
+static void a_second_deletion_is_c4_cb(void **state)
+{
+    ExInitializePagedLookasideList(&paged, NULL, NULL, 0, 64, TEST_TAG, 0);
+    ExDeletePagedLookasideList(&paged);
+    assert_true(BUGCHECKS(ExDeletePagedLookasideList(&paged)));
+    assert_int_equal(HostBugCheck.Code, DRIVER_VERIFIER_DETECTED_VIOLATION);
+    assert_int_equal(HostBugCheck.Parameter[0], 0xCB);
+    assert_int_equal(HostBugCheck.Parameter[1], (ULONG_PTR)&paged);
 }
 
 static void a_driver_that_leaves_a_list_is_told(void **state)
@@ -235,6 +246,19 @@ static void a_driver_that_leaves_a_list_is_told(void **state)
     assert_int_equal(LeakSource_lookaside(0, 4096), 0);
     ExDeletePagedLookasideList(&paged);
     assert_int_equal(LeakSource_lookaside(here, here + 4096), 0);
+}
+
+static void a_list_that_vanished_with_its_memory_is_c4_cc(void **state)
+{
+    NPAGED_LOOKASIDE_LIST *list =
+        ExAllocatePoolWithTag(NonPagedPoolNxCacheAligned, sizeof(*list), TEST_TAG);
+    ExInitializeNPagedLookasideList(list, NULL, NULL, 0, 64, TEST_TAG, 0);
+    ExFreePool(list);
+    memset(list, 0x11, sizeof(*list));
+    assert_true(BUGCHECKS(ExAdjustLookasideDepth()));
+    assert_int_equal(HostBugCheck.Code, DRIVER_VERIFIER_DETECTED_VIOLATION);
+    assert_int_equal(HostBugCheck.Parameter[0], 0xCC);
+    assert_int_equal(HostBugCheck.Parameter[1], (ULONG_PTR)list);
 }
 
 // ---- lists under a lock ------------------------------------------------------------------------
@@ -306,12 +330,14 @@ int main(void)
         cmocka_unit_test(more_demand_never_gives_a_smaller_depth),
         cmocka_unit_test(own_routines_get_the_list_and_its_flags),
         cmocka_unit_test(wrong_pool_types_and_flags_are_refused),
+        cmocka_unit_test(a_second_initialisation_is_c4_ca),
+        cmocka_unit_test(a_second_deletion_is_c4_cb),
         cmocka_unit_test(a_driver_that_leaves_a_list_is_told),
         cmocka_unit_test(interlocked_lists_keep_both_ends),
         cmocka_unit_test(interlocked_single_lists_are_stacks),
         cmocka_unit_test(interlocked_additions_return_the_old_value),
         cmocka_unit_test(damaged_links_are_139),
-        cmocka_unit_test(a_second_initialisation_and_a_second_deletion_are_found),
+        cmocka_unit_test(a_list_that_vanished_with_its_memory_is_c4_cc),
     };
     return cmocka_run_group_tests_name("lookaside", tests, start, NULL);
 }
