@@ -9,4 +9,5 @@
 typedef struct _IO_PCI_FUNCTION {
     ULONG Bus, Device, Function;
 } IO_PCI_FUNCTION;
-const IO_PCI_FUNCTION *IopPciFunctionOf(PDEVICE_OBJECT PhysicalDeviceObject);  // NULL: no such object
+const IO_PCI_FUNCTION *
+IopPciFunctionOf(PDEVICE_OBJECT PhysicalDeviceObject); // NULL: no such object

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: MIT
 // KiSystemStartup: the whole start of the system, one phase a line.
 //
-// boot/ jumps here in the kernel's own address space, with interrupts off, on the boot stack, with the
-// loader block as only argument. This file stands above all components: it is the one place that may call
-// each of them, and the order below is the order in which things come to exist.
+// boot/ jumps here in the kernel's own address space, with interrupts off, on the boot stack, with
+// the loader block as only argument. This file stands above all components: it is the one place
+// that may call each of them, and the order below is the order in which things come to exist.
 #include "ex.h"
 #include "hal.h"
 #include "ldr.h"
 #include "mm.h"
 #include "rtl.h"
 
-#define BOOT_STACK_SIZE (6 * PAGE_SIZE)  // the lowest page becomes a guard
+#define BOOT_STACK_SIZE (6 * PAGE_SIZE) // the lowest page becomes a guard
 
-LOADER_BLOCK KeLoaderBlockStorage;                         // filled by boot/ at its physical address
+LOADER_BLOCK KeLoaderBlockStorage; // filled by boot/ at its physical address
 DECLSPEC_ALIGN(PAGE_SIZE) UCHAR KiBootStack[BOOT_STACK_SIZE + PAGE_SIZE];
 
-VOID KiConnectRtl(VOID);  // upcalls.c
+VOID KiConnectRtl(VOID); // upcalls.c
 DECLSPEC_NORETURN VOID NTAPI KiSystemStartup(PLOADER_BLOCK Block);
 
 static VOID KiReportMachine(PLOADER_BLOCK Block)
@@ -24,7 +24,8 @@ static VOID KiReportMachine(PLOADER_BLOCK Block)
     MmQueryStatistics(&Statistics);
     KLOG("ke", "started by %s, interrupts by %s", Block->LoaderName, HalDescribeInterrupts());
     KLOG("ke", "first instruction at %llu by the time stamp counter", Block->BootTime);
-    KLOG("mm", "%llu MiB of RAM, %llu KiB in use", Statistics.TotalPages >> 8, Statistics.ActivePages << 2);
+    KLOG("mm", "%llu MiB of RAM, %llu KiB in use", Statistics.TotalPages >> 8,
+         Statistics.ActivePages << 2);
 }
 
 static VOID KiAttachScreen(const LOADER_DISPLAY *Display)
@@ -42,20 +43,20 @@ static VOID KiAttachScreen(const LOADER_DISPLAY *Display)
 DECLSPEC_NORETURN VOID NTAPI KiSystemStartup(PLOADER_BLOCK Block)
 {
     // Phase                                           needs -> gives
-    HalInitializeConsole(Block);                    // ports -> serial and VGA text output
-    KeInitializeProcessor(KiBootStack + PAGE_SIZE,  // nothing -> KPCR, traps that are reported
+    HalInitializeConsole(Block);                   // ports -> serial and VGA text output
+    KeInitializeProcessor(KiBootStack + PAGE_SIZE, // nothing -> KPCR, traps that are reported
                           KiBootStack + sizeof(KiBootStack));
-    KdInitialize();                                 // loader block -> options, log, bugcheck screen
-    KdBreakAtStart();                               // options -> nothing; waits where /BREAK says so
-    MmInitialize(Block);                            // memory map -> pages, address space, protections
-    KiAttachScreen(&Block->Display);                // mappings -> framebuffer console
-    ExInitializePool();                             // pages -> pools
-    ExInitializeLookaside();                        // pools -> lookaside lists
-    HalInitializeSystem(Block);                     // HAL region -> interrupt controllers, timers
-    KeStartInterrupts();                            // HAL -> IRQLs that mask, the clock, DPCs
-    KiConnectRtl();                                 // pools, traps -> strings, structured exceptions
-    LdrInitialize(Block);                           // pools -> driver modules
-    MmFreeInitialMemory();                          // all INIT code done -> its pages
+    KdInitialize();                  // loader block -> options, log, bugcheck screen
+    KdBreakAtStart();                // options -> nothing; waits where /BREAK says so
+    MmInitialize(Block);             // memory map -> pages, address space, protections
+    KiAttachScreen(&Block->Display); // mappings -> framebuffer console
+    ExInitializePool();              // pages -> pools
+    ExInitializeLookaside();         // pools -> lookaside lists
+    HalInitializeSystem(Block);      // HAL region -> interrupt controllers, timers
+    KeStartInterrupts();             // HAL -> IRQLs that mask, the clock, DPCs
+    KiConnectRtl();                  // pools, traps -> strings, structured exceptions
+    LdrInitialize(Block);            // pools -> driver modules
+    MmFreeInitialMemory();           // all INIT code done -> its pages
     KiReportMachine(Block);
     if (KdQueryOption("RUN", NULL, 0))
         LdrRunBatch();

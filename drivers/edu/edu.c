@@ -1,90 +1,95 @@
 // SPDX-License-Identifier: MIT
 // edu: a driver for QEMU's educational PCI device, written to be read and copied.
 //
-// The device (QEMU, docs/specs/edu.rst) computes factorials, copies memory by DMA, and interrupts when it
-// is done, by a line or by a message (MSI). It has what real devices have and nothing else, so this file
-// shows the life of a driver from the search on the bus to the last byte given back:
+// The device (QEMU, docs/specs/edu.rst) computes factorials, copies memory by DMA, and interrupts
+// when it is done, by a line or by a message (MSI). It has what real devices have and nothing else,
+// so this file shows the life of a driver from the search on the bus to the last byte given back:
 //
 //   memory       what is touched at DISPATCH_LEVEL or above lives in nonpaged memory, what is only
-//                touched below may be paged, what the device touches needs a physical address it can reach;
-//   interrupts   the ISR, at the device's own IRQL, does the least: it takes the reason and silences the
+//                touched below may be paged, what the device touches needs a physical address it
+//                can reach;
+//   interrupts   the ISR, at the device's own IRQL, does the least: it takes the reason and
+//   silences the
 //                device. The DPC, at DISPATCH_LEVEL, does the work;
 //   requests     come from a lookaside list, because they are small, alike and often needed.
 //
-// It is an NT 4 style driver: it looks for its device itself instead of being told by Plug and Play.
-// It includes nothing but the WDK's (or mingw-w64's) ntddk.h, and is built like any driver: see README.md.
+// It is an NT 4 style driver: it looks for its device itself instead of being told by Plug and
+// Play. It includes nothing but the WDK's (or mingw-w64's) ntddk.h, and is built like any driver:
+// see README.md.
 #include <ntddk.h>
 
 DRIVER_INITIALIZE DriverEntry;
 
-// ---- the device ------------------------------------------------------------------------------------
+// ---- the device
+// ------------------------------------------------------------------------------------
 
 #define EDU_VENDOR_ID 0x1234
 #define EDU_DEVICE_ID 0x11E8
 
 // Registers in BAR 0, by byte offset. Below 0x80 only 32-bit accesses are allowed.
-#define EDU_IDENTIFICATION   0x00  // 0xRRrr00ED: major and minor version, then EDh
-#define EDU_LIVENESS         0x04  // reads as the complement of what was written
-#define EDU_FACTORIAL        0x08  // write n, read n! modulo 2^32
-#define EDU_STATUS           0x20  // EDU_STATUS_*
-#define EDU_INTERRUPT_STATUS 0x24  // why it interrupts; 0: it does not
-#define EDU_INTERRUPT_ACK    0x64  // write the reasons seen
+#define EDU_IDENTIFICATION   0x00 // 0xRRrr00ED: major and minor version, then EDh
+#define EDU_LIVENESS         0x04 // reads as the complement of what was written
+#define EDU_FACTORIAL        0x08 // write n, read n! modulo 2^32
+#define EDU_STATUS           0x20 // EDU_STATUS_*
+#define EDU_INTERRUPT_STATUS 0x24 // why it interrupts; 0: it does not
+#define EDU_INTERRUPT_ACK    0x64 // write the reasons seen
 #define EDU_DMA_SOURCE       0x80
 #define EDU_DMA_DESTINATION  0x88
 #define EDU_DMA_COUNT        0x90
-#define EDU_DMA_COMMAND      0x98  // EDU_DMA_*
+#define EDU_DMA_COMMAND      0x98 // EDU_DMA_*
 
-#define EDU_STATUS_INTERRUPT 0x80  // interrupt when a factorial is ready
+#define EDU_STATUS_INTERRUPT 0x80 // interrupt when a factorial is ready
 #define EDU_DMA_START        0x01
-#define EDU_DMA_FROM_DEVICE  0x02  // clear: from memory to the device
-#define EDU_DMA_INTERRUPT    0x04  // interrupt when the transfer is complete
+#define EDU_DMA_FROM_DEVICE  0x02 // clear: from memory to the device
+#define EDU_DMA_INTERRUPT    0x04 // interrupt when the transfer is complete
 
 #define EDU_REASON_FACTORIAL 0x001
 #define EDU_REASON_DMA       0x100
 
-#define EDU_BUFFER           0x40000     // the device's own 4 KiB, as its DMA engine addresses it
-#define EDU_ADDRESS_LIMIT    0x0FFFFFFF  // it drives 28 address lines
+#define EDU_BUFFER        0x40000    // the device's own 4 KiB, as its DMA engine addresses it
+#define EDU_ADDRESS_LIMIT 0x0FFFFFFF // it drives 28 address lines
 
-#define EDU_TAG  0x20756445  // "Edu ": a tag is four characters, the first in the lowest byte
-#define EDU_WAIT 2000000  // microseconds after which the device is taken for dead
+#define EDU_TAG  0x20756445 // "Edu ": a tag is four characters, the first in the lowest byte
+#define EDU_WAIT 2000000    // microseconds after which the device is taken for dead
 
-// ---- the driver's state ----------------------------------------------------------------------------
+// ---- the driver's state
+// ----------------------------------------------------------------------------
 
 // What the driver was told to do. Read at PASSIVE_LEVEL only, so it may live in paged pool.
 typedef struct _EDU_SETTINGS {
-    ULONG LargestFactorial;  // computes 1! to this
-    ULONG TransferLength;    // bytes
+    ULONG LargestFactorial; // computes 1! to this
+    ULONG TransferLength;   // bytes
 } EDU_SETTINGS, *PEDU_SETTINGS;
 
 // One thing asked of the device. The DPC completes it, so it is nonpaged: from the lookaside list.
 typedef struct _EDU_REQUEST {
-    ULONG Reason;            // which interrupt completes it: EDU_REASON_*
+    ULONG Reason; // which interrupt completes it: EDU_REASON_*
     ULONG Result;
-    volatile LONG Complete;  // set last
+    volatile LONG Complete; // set last
 } EDU_REQUEST, *PEDU_REQUEST;
 
 // The device's context, touched by ISR and DPC: nonpaged pool.
 typedef struct _EDU_DEVICE {
-    PUCHAR Registers;                        // BAR 0, mapped
+    PUCHAR Registers; // BAR 0, mapped
     ULONG Bus;
     PCI_SLOT_NUMBER Slot;
-    PCI_COMMON_CONFIG Config;                // as it was found
+    PCI_COMMON_CONFIG Config; // as it was found
     PDEVICE_OBJECT PhysicalDevice;
-    ULONG ConnectionVersion;                 // what IoConnectInterruptEx made of it; 0: not connected
-    PKINTERRUPT Interrupt;                   // either way
+    ULONG ConnectionVersion; // what IoConnectInterruptEx made of it; 0: not connected
+    PKINTERRUPT Interrupt;   // either way
     PIO_INTERRUPT_MESSAGE_INFO MessageTable; // message based only
     KDPC Dpc;
-    ULONG Reasons;                           // seen by the ISR, not yet by the DPC; owned by the ISR's lock
-    KSPIN_LOCK Lock;                         // guards Current
-    PEDU_REQUEST Current;                    // the device does one thing at a time
+    ULONG Reasons;        // seen by the ISR, not yet by the DPC; owned by the ISR's lock
+    KSPIN_LOCK Lock;      // guards Current
+    PEDU_REQUEST Current; // the device does one thing at a time
     NPAGED_LOOKASIDE_LIST Requests;
     BOOLEAN RequestsReady;
     PEDU_SETTINGS Settings;
-    PUCHAR Buffer;                           // for DMA: one page below 256 MiB
+    PUCHAR Buffer; // for DMA: one page below 256 MiB
     PHYSICAL_ADDRESS BufferAddress;
 } EDU_DEVICE, *PEDU_DEVICE;
 
-static PEDU_DEVICE EduDevice;  // one device; a driver for many would have device objects
+static PEDU_DEVICE EduDevice; // one device; a driver for many would have device objects
 
 static ULONG EduRead(PEDU_DEVICE Device, ULONG Register)
 {
@@ -96,12 +101,13 @@ static VOID EduWrite(PEDU_DEVICE Device, ULONG Register, ULONG Value)
     WRITE_REGISTER_ULONG((PULONG)(Device->Registers + Register), Value);
 }
 
-// ---- interrupt and DPC -----------------------------------------------------------------------------
+// ---- interrupt and DPC
+// -----------------------------------------------------------------------------
 
-// The ISR runs at the device's IRQL (DIRQL), with the interrupt's spin lock held: everything at or below
-// that IRQL waits on this processor. So it asks whether the device is the cause (the line may be shared),
-// makes it stop, leaves the reason for the DPC, and is gone. It may touch nonpaged memory and the device,
-// call KeInsertQueueDpc and hardly anything else.
+// The ISR runs at the device's IRQL (DIRQL), with the interrupt's spin lock held: everything at or
+// below that IRQL waits on this processor. So it asks whether the device is the cause (the line may
+// be shared), makes it stop, leaves the reason for the DPC, and is gone. It may touch nonpaged
+// memory and the device, call KeInsertQueueDpc and hardly anything else.
 static BOOLEAN NTAPI EduInterrupt(PKINTERRUPT Interrupt, PVOID Context)
 {
     PEDU_DEVICE Device = Context;
@@ -109,10 +115,11 @@ static BOOLEAN NTAPI EduInterrupt(PKINTERRUPT Interrupt, PVOID Context)
 
     UNREFERENCED_PARAMETER(Interrupt);
     if (Reasons == 0)
-        return FALSE;  // not ours: the next driver on the line is asked
+        return FALSE; // not ours: the next driver on the line is asked
     EduWrite(Device, EDU_INTERRUPT_ACK, Reasons);
     Device->Reasons |= Reasons;
-    KeInsertQueueDpc(&Device->Dpc, NULL, NULL);  // FALSE when queued already: that run sees both reasons
+    KeInsertQueueDpc(&Device->Dpc, NULL,
+                     NULL); // FALSE when queued already: that run sees both reasons
     return TRUE;
 }
 
@@ -128,8 +135,8 @@ typedef struct _EDU_TAKE {
     ULONG Reasons;
 } EDU_TAKE;
 
-// Called by KeSynchronizeExecution at DIRQL with the interrupt's lock held, so the ISR cannot run between
-// the read and the write.
+// Called by KeSynchronizeExecution at DIRQL with the interrupt's lock held, so the ISR cannot run
+// between the read and the write.
 static BOOLEAN NTAPI EduTakeReasons(PVOID Context)
 {
     EDU_TAKE *Take = Context;
@@ -139,8 +146,9 @@ static BOOLEAN NTAPI EduTakeReasons(PVOID Context)
     return TRUE;
 }
 
-// The DPC runs at DISPATCH_LEVEL: it may use spin locks and nonpaged pool, may not wait and may not touch
-// anything pageable. KeAcquireSpinLockAtDpcLevel, because the level is known to be right already.
+// The DPC runs at DISPATCH_LEVEL: it may use spin locks and nonpaged pool, may not wait and may not
+// touch anything pageable. KeAcquireSpinLockAtDpcLevel, because the level is known to be right
+// already.
 static VOID NTAPI EduDpc(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2)
 {
     PEDU_DEVICE Device = Context;
@@ -157,15 +165,16 @@ static VOID NTAPI EduDpc(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argume
     if (Request != NULL && (Request->Reason & Take.Reasons) != 0) {
         Device->Current = NULL;
         Request->Result = EduRead(Device, EDU_FACTORIAL);
-        InterlockedExchange(&Request->Complete, 1);  // from here the request is the waiter's again
+        InterlockedExchange(&Request->Complete, 1); // from here the request is the waiter's again
     }
     KeReleaseSpinLockFromDpcLevel(&Device->Lock);
 }
 
-// ---- requests --------------------------------------------------------------------------------------
+// ---- requests
+// --------------------------------------------------------------------------------------
 
-// Makes Request the current one. Above PASSIVE_LEVEL from the first to the last line: the DPC of this
-// processor stays out while the lock is held.
+// Makes Request the current one. Above PASSIVE_LEVEL from the first to the last line: the DPC of
+// this processor stays out while the lock is held.
 static VOID EduBegin(PEDU_DEVICE Device, PEDU_REQUEST Request, ULONG Reason)
 {
     KIRQL OldIrql;
@@ -177,9 +186,10 @@ static VOID EduBegin(PEDU_DEVICE Device, PEDU_REQUEST Request, ULONG Reason)
     KeReleaseSpinLock(&Device->Lock, OldIrql);
 }
 
-// Waits for the DPC. At PASSIVE_LEVEL, so interrupts and DPCs come in between. A driver whose requests are
-// IRPs returns STATUS_PENDING instead and never waits; one that must wait sleeps on an event. Start-up code
-// that expects an answer within microseconds polls, as here, but never without a limit.
+// Waits for the DPC. At PASSIVE_LEVEL, so interrupts and DPCs come in between. A driver whose
+// requests are IRPs returns STATUS_PENDING instead and never waits; one that must wait sleeps on an
+// event. Start-up code that expects an answer within microseconds polls, as here, but never without
+// a limit.
 static NTSTATUS EduWait(PEDU_DEVICE Device, PEDU_REQUEST Request)
 {
     KIRQL OldIrql;
@@ -189,7 +199,7 @@ static NTSTATUS EduWait(PEDU_DEVICE Device, PEDU_REQUEST Request)
         KeStallExecutionProcessor(10);
     KeAcquireSpinLock(&Device->Lock, &OldIrql);
     if (!Request->Complete)
-        Device->Current = NULL;  // a late interrupt must not find a request that is gone
+        Device->Current = NULL; // a late interrupt must not find a request that is gone
     KeReleaseSpinLock(&Device->Lock, OldIrql);
     return Request->Complete ? STATUS_SUCCESS : STATUS_IO_TIMEOUT;
 }
@@ -210,8 +220,8 @@ static NTSTATUS EduFactorial(PEDU_DEVICE Device, ULONG Number, PULONG Result)
     return Status;
 }
 
-// Copies Length bytes between the DMA buffer and the device. The device is given physical addresses: it
-// knows nothing of ours.
+// Copies Length bytes between the DMA buffer and the device. The device is given physical
+// addresses: it knows nothing of ours.
 static NTSTATUS EduTransfer(PEDU_DEVICE Device, BOOLEAN FromDevice, ULONG Length)
 {
     PEDU_REQUEST Request = ExAllocateFromNPagedLookasideList(&Device->Requests);
@@ -231,7 +241,8 @@ static NTSTATUS EduTransfer(PEDU_DEVICE Device, BOOLEAN FromDevice, ULONG Length
     return Status;
 }
 
-// ---- what it does with the device ------------------------------------------------------------------
+// ---- what it does with the device
+// ------------------------------------------------------------------
 
 static NTSTATUS EduComputeFactorials(PEDU_DEVICE Device)
 {
@@ -278,10 +289,11 @@ static NTSTATUS EduMoveBuffer(PEDU_DEVICE Device)
     return Status;
 }
 
-// ---- start -----------------------------------------------------------------------------------------
+// ---- start
+// -----------------------------------------------------------------------------------------
 
-// Looks at every function of the first buses. Configuration space may be read at any IRQL; a driver for
-// Plug and Play would be handed its device instead.
+// Looks at every function of the first buses. Configuration space may be read at any IRQL; a driver
+// for Plug and Play would be handed its device instead.
 static BOOLEAN EduFind(PEDU_DEVICE Device)
 {
     ULONG Number, Function;
@@ -292,9 +304,11 @@ static BOOLEAN EduFind(PEDU_DEVICE Device)
                 Device->Slot.u.AsULONG = 0;
                 Device->Slot.u.bits.DeviceNumber = Number;
                 Device->Slot.u.bits.FunctionNumber = Function;
-                if (HalGetBusDataByOffset(PCIConfiguration, Device->Bus, Device->Slot.u.AsULONG, &Device->Config,
-                                          0, PCI_COMMON_HDR_LENGTH) == PCI_COMMON_HDR_LENGTH &&
-                    Device->Config.VendorID == EDU_VENDOR_ID && Device->Config.DeviceID == EDU_DEVICE_ID)
+                if (HalGetBusDataByOffset(PCIConfiguration, Device->Bus, Device->Slot.u.AsULONG,
+                                          &Device->Config, 0,
+                                          PCI_COMMON_HDR_LENGTH) == PCI_COMMON_HDR_LENGTH &&
+                    Device->Config.VendorID == EDU_VENDOR_ID &&
+                    Device->Config.DeviceID == EDU_DEVICE_ID)
                     return TRUE;
             }
         }
@@ -308,8 +322,8 @@ static VOID EduSetCommand(PEDU_DEVICE Device, USHORT Command)
                           FIELD_OFFSET(PCI_COMMON_CONFIG, Command), sizeof(Command));
 }
 
-// The registers are device memory: mapped without caching, and only touched through READ_REGISTER and
-// WRITE_REGISTER, which keep the compiler and the processor from reordering the accesses.
+// The registers are device memory: mapped without caching, and only touched through READ_REGISTER
+// and WRITE_REGISTER, which keep the compiler and the processor from reordering the accesses.
 static NTSTATUS EduMapRegisters(PEDU_DEVICE Device)
 {
     PHYSICAL_ADDRESS Address;
@@ -319,14 +333,16 @@ static NTSTATUS EduMapRegisters(PEDU_DEVICE Device)
     Device->Registers = MmMapIoSpace(Address, PAGE_SIZE, MmNonCached);
     if (Device->Registers == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;
-    // Memory space on, and bus mastering: without it neither DMA nor interrupt messages leave the device.
+    // Memory space on, and bus mastering: without it neither DMA nor interrupt messages leave the
+    // device.
     EduSetCommand(Device, Device->Config.Command | PCI_ENABLE_MEMORY_SPACE | PCI_ENABLE_BUS_MASTER);
     Identification = EduRead(Device, EDU_IDENTIFICATION);
     EduWrite(Device, EDU_LIVENESS, 0x12345678);
     if ((Identification & 0xFF) != 0xED || EduRead(Device, EDU_LIVENESS) != ~0x12345678u)
         return STATUS_DEVICE_NOT_READY;
-    DbgPrint("edu: version %lu.%lu at bus %lu device %lu, registers at 0x%I64x\n", Identification >> 24,
-             (Identification >> 16) & 0xFF, Device->Bus, (ULONG)Device->Slot.u.bits.DeviceNumber, Address.QuadPart);
+    DbgPrint("edu: version %lu.%lu at bus %lu device %lu, registers at 0x%I64x\n",
+             Identification >> 24, (Identification >> 16) & 0xFF, Device->Bus,
+             (ULONG)Device->Slot.u.bits.DeviceNumber, Address.QuadPart);
     return STATUS_SUCCESS;
 }
 
@@ -334,19 +350,21 @@ static NTSTATUS EduAllocate(PEDU_DEVICE Device)
 {
     PHYSICAL_ADDRESS Lowest, Highest, NoBoundary;
 
-    ExInitializeNPagedLookasideList(&Device->Requests, NULL, NULL, 0, sizeof(EDU_REQUEST), EDU_TAG, 0);
+    ExInitializeNPagedLookasideList(&Device->Requests, NULL, NULL, 0, sizeof(EDU_REQUEST), EDU_TAG,
+                                    0);
     Device->RequestsReady = TRUE;
     Device->Settings = ExAllocatePoolWithTag(PagedPool, sizeof(EDU_SETTINGS), EDU_TAG);
     if (Device->Settings == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;
-    Device->Settings->LargestFactorial = 12;  // 13! no longer fits in 32 bits
+    Device->Settings->LargestFactorial = 12; // 13! no longer fits in 32 bits
     Device->Settings->TransferLength = 1024;
 
     // Nonpaged, physically contiguous, and low enough for the device's address lines.
     Lowest.QuadPart = 0;
     Highest.QuadPart = EDU_ADDRESS_LIMIT;
     NoBoundary.QuadPart = 0;
-    Device->Buffer = MmAllocateContiguousMemorySpecifyCache(PAGE_SIZE, Lowest, Highest, NoBoundary, MmCached);
+    Device->Buffer =
+        MmAllocateContiguousMemorySpecifyCache(PAGE_SIZE, Lowest, Highest, NoBoundary, MmCached);
     if (Device->Buffer == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;
     Device->BufferAddress = MmGetPhysicalAddress(Device->Buffer);
@@ -360,8 +378,8 @@ static NTSTATUS EduConnect(PEDU_DEVICE Device, PDRIVER_OBJECT DriverObject)
     PVOID Context = NULL;
     NTSTATUS Status;
 
-    Status = IoReportDetectedDevice(DriverObject, PCIBus, Device->Bus, Device->Slot.u.AsULONG, NULL, NULL, FALSE,
-                                    &Device->PhysicalDevice);
+    Status = IoReportDetectedDevice(DriverObject, PCIBus, Device->Bus, Device->Slot.u.AsULONG, NULL,
+                                    NULL, FALSE, &Device->PhysicalDevice);
     if (!NT_SUCCESS(Status))
         return Status;
     RtlZeroMemory(&Parameters, sizeof(Parameters));
@@ -381,11 +399,13 @@ static NTSTATUS EduConnect(PEDU_DEVICE Device, PDRIVER_OBJECT DriverObject)
     } else {
         Device->Interrupt = Context;
     }
-    DbgPrint("edu: interrupts by %s\n", Parameters.Version == CONNECT_MESSAGE_BASED ? "message" : "line");
+    DbgPrint("edu: interrupts by %s\n",
+             Parameters.Version == CONNECT_MESSAGE_BASED ? "message" : "line");
     return STATUS_SUCCESS;
 }
 
-// ---- end -------------------------------------------------------------------------------------------
+// ---- end
+// -------------------------------------------------------------------------------------------
 
 static VOID EduDisconnect(PEDU_DEVICE Device)
 {
@@ -393,14 +413,14 @@ static VOID EduDisconnect(PEDU_DEVICE Device)
 
     if (Device->ConnectionVersion == 0)
         return;
-    EduWrite(Device, EDU_STATUS, 0);  // no more interrupts
+    EduWrite(Device, EDU_STATUS, 0); // no more interrupts
     Parameters.Version = Device->ConnectionVersion;
     if (Device->ConnectionVersion == CONNECT_MESSAGE_BASED)
         Parameters.ConnectionContext.InterruptMessageTable = Device->MessageTable;
     else
         Parameters.ConnectionContext.InterruptObject = Device->Interrupt;
     IoDisconnectInterruptEx(&Parameters);
-    KeFlushQueuedDpcs();  // the last DPC may still be queued, and it uses what is freed next
+    KeFlushQueuedDpcs(); // the last DPC may still be queued, and it uses what is freed next
 }
 
 // Gives back whatever was got, in reverse; also after a start that failed half way.
@@ -428,7 +448,8 @@ static VOID NTAPI EduUnload(PDRIVER_OBJECT DriverObject)
     DbgPrint("edu: unloaded\n");
 }
 
-// DriverEntry and DriverUnload run at PASSIVE_LEVEL in a system thread: here paged pool may be touched.
+// DriverEntry and DriverUnload run at PASSIVE_LEVEL in a system thread: here paged pool may be
+// touched.
 NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath)
 {
     PEDU_DEVICE Device = ExAllocatePoolWithTag(NonPagedPool, sizeof(EDU_DEVICE), EDU_TAG);

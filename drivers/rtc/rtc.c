@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: MIT
 // rtc: the CMOS real-time clock and its periodic interrupt, on any PC.
 //
-// The clock (Motorola MC146818 and everything since) sits behind two ports: an index and a data port. That
-// makes every access two steps that nobody may come between, ISR included, so all of them happen at the
-// device's IRQL: in the ISR, or in a routine called by KeSynchronizeExecution.
+// The clock (Motorola MC146818 and everything since) sits behind two ports: an index and a data
+// port. That makes every access two steps that nobody may come between, ISR included, so all of
+// them happen at the device's IRQL: in the ISR, or in a routine called by KeSynchronizeExecution.
 #include <ntddk.h>
 
 DRIVER_INITIALIZE DriverEntry;
 
 // Exported by every HAL, but the headers declare it for i386 alone.
-NTHALAPI ULONG NTAPI HalGetInterruptVector(INTERFACE_TYPE InterfaceType, ULONG BusNumber, ULONG BusInterruptLevel,
-                                           ULONG BusInterruptVector, PKIRQL Irql, PKAFFINITY Affinity);
+NTHALAPI ULONG NTAPI HalGetInterruptVector(INTERFACE_TYPE InterfaceType, ULONG BusNumber,
+                                           ULONG BusInterruptLevel, ULONG BusInterruptVector,
+                                           PKIRQL Irql, PKAFFINITY Affinity);
 
 #define RTC_INDEX ((PUCHAR)0x70)
 #define RTC_DATA  ((PUCHAR)0x71)
@@ -22,9 +23,9 @@ NTHALAPI ULONG NTAPI HalGetInterruptVector(INTERFACE_TYPE InterfaceType, ULONG B
 #define RTC_DAY     0x07
 #define RTC_MONTH   0x08
 #define RTC_YEAR    0x09
-#define RTC_A       0x0A  // bit 7: being updated; bits 3-0: rate of the periodic interrupt
-#define RTC_B       0x0B  // bit 6: periodic interrupt; bit 2: binary, not BCD; bit 1: 24 hours
-#define RTC_C       0x0C  // why it interrupts; reading it lets the next one come
+#define RTC_A       0x0A // bit 7: being updated; bits 3-0: rate of the periodic interrupt
+#define RTC_B       0x0B // bit 6: periodic interrupt; bit 2: binary, not BCD; bit 1: 24 hours
+#define RTC_C       0x0C // why it interrupts; reading it lets the next one come
 
 #define RTC_A_UPDATING 0x80
 #define RTC_A_RATE     0x0F
@@ -33,15 +34,15 @@ NTHALAPI ULONG NTAPI HalGetInterruptVector(INTERFACE_TYPE InterfaceType, ULONG B
 #define RTC_B_BINARY   0x04
 #define RTC_C_PERIODIC 0x40
 
-#define RTC_TAG 0x20637452  // "Rtc "
+#define RTC_TAG 0x20637452 // "Rtc "
 
 typedef struct _RTC_DEVICE {
     PKINTERRUPT Interrupt;
     KDPC Dpc;
-    volatile LONG Interrupts;  // counted by the ISR
-    volatile LONG Ticks;       // of these, seen by the DPC
-    UCHAR OldA, OldB;          // the registers as they were
-    UCHAR Time[6];             // seconds, minutes, hours, day, month, year
+    volatile LONG Interrupts; // counted by the ISR
+    volatile LONG Ticks;      // of these, seen by the DPC
+    UCHAR OldA, OldB;         // the registers as they were
+    UCHAR Time[6];            // seconds, minutes, hours, day, month, year
 } RTC_DEVICE, *PRTC_DEVICE;
 
 static PRTC_DEVICE RtcDevice;
@@ -71,7 +72,8 @@ static BOOLEAN NTAPI RtcInterrupt(PKINTERRUPT Interrupt, PVOID Context)
     return TRUE;
 }
 
-// DISPATCH_LEVEL. Several interrupts may have become one DPC: it takes over what the ISR has counted.
+// DISPATCH_LEVEL. Several interrupts may have become one DPC: it takes over what the ISR has
+// counted.
 static VOID NTAPI RtcDpc(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2)
 {
     PRTC_DEVICE Device = Context;
@@ -91,7 +93,7 @@ static BOOLEAN NTAPI RtcStart(PVOID Context)
     Device->OldB = RtcRead(RTC_B);
     RtcWrite(RTC_A, (UCHAR)((Device->OldA & ~RTC_A_RATE & ~RTC_A_UPDATING) | RTC_RATE_64HZ));
     RtcWrite(RTC_B, (UCHAR)(Device->OldB | RTC_B_PERIODIC));
-    RtcRead(RTC_C);  // whatever was pending
+    RtcRead(RTC_C); // whatever was pending
     return TRUE;
 }
 
@@ -108,7 +110,8 @@ static BOOLEAN NTAPI RtcStop(PVOID Context)
 // FALSE while the clock updates itself; the caller tries again.
 static BOOLEAN NTAPI RtcReadTime(PVOID Context)
 {
-    static const UCHAR Registers[6] = {RTC_SECONDS, RTC_MINUTES, RTC_HOURS, RTC_DAY, RTC_MONTH, RTC_YEAR};
+    static const UCHAR Registers[6] = {RTC_SECONDS, RTC_MINUTES, RTC_HOURS,
+                                       RTC_DAY,     RTC_MONTH,   RTC_YEAR};
     PRTC_DEVICE Device = Context;
     ULONG i;
 
@@ -129,8 +132,9 @@ static VOID RtcPrintTime(PRTC_DEVICE Device)
 
     for (Attempt = 0; Attempt < 100; Attempt++) {
         if (KeSynchronizeExecution(Device->Interrupt, RtcReadTime, Device)) {
-            DbgPrint("rtc: the clock says 20%02u-%02u-%02u %02u:%02u:%02u\n", Device->Time[5], Device->Time[4],
-                     Device->Time[3], Device->Time[2], Device->Time[1], Device->Time[0]);
+            DbgPrint("rtc: the clock says 20%02u-%02u-%02u %02u:%02u:%02u\n", Device->Time[5],
+                     Device->Time[4], Device->Time[3], Device->Time[2], Device->Time[1],
+                     Device->Time[0]);
             return;
         }
         KeStallExecutionProcessor(50);
@@ -157,8 +161,8 @@ static NTSTATUS RtcConnect(PRTC_DEVICE Device)
 
     if (Vector == 0)
         return STATUS_DEVICE_CONFIGURATION_ERROR;
-    return IoConnectInterrupt(&Device->Interrupt, RtcInterrupt, Device, NULL, Vector, Irql, Irql, Latched, FALSE,
-                              Affinity, FALSE);
+    return IoConnectInterrupt(&Device->Interrupt, RtcInterrupt, Device, NULL, Vector, Irql, Irql,
+                              Latched, FALSE, Affinity, FALSE);
 }
 
 NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath)

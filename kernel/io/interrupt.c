@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 // IoConnectInterrupt and its extended form: drivers' service routines on lines and messages.
 //
-// ke owns interrupt objects and their dispatch, hal owns vectors; this file allocates the one and the other
-// for a driver and remembers who did, so that an unload can report a service routine that is still
-// connected, which would be called in freed memory.
+// ke owns interrupt objects and their dispatch, hal owns vectors; this file allocates the one and
+// the other for a driver and remembers who did, so that an unload can report a service routine that
+// is still connected, which would be called in freed memory.
 //
 // A message connection (PCI MSI) programs the function's capability: one message, sent to the boot
-// processor, at a vector of its own that nobody shares. Where the function has no such capability, or the
-// machine no local APIC to send to, the connection falls back to the line, as documented, and says so in
-// the parameters' Version.
+// processor, at a vector of its own that nobody shares. Where the function has no such capability,
+// or the machine no local APIC to send to, the connection falls back to the line, as documented,
+// and says so in the parameters' Version.
 //
 // Locking: connections change at PASSIVE_LEVEL; the list lock only guards the list.
 // Observability: !idt; LEAK_SOURCE; drivers/edu uses both forms.
@@ -17,15 +17,15 @@
 #include "io.h"
 #include "rtl.h"
 
-#define INTERRUPT_TAG 0x746E496Fu  // 'oInt'
+#define INTERRUPT_TAG 0x746E496Fu // 'oInt'
 
 typedef struct _IO_CONNECTION {
     LIST_ENTRY ListEntry;
     KINTERRUPT Interrupt;
-    const IO_PCI_FUNCTION *Pci;          // message: whose capability is enabled
-    ULONG Capability;                    // message: its offset in configuration space
-    ULONG MessageVector;                 // message: to give back; 0: a line
-    IO_INTERRUPT_MESSAGE_INFO Messages;  // what a message-based driver is given
+    const IO_PCI_FUNCTION *Pci;         // message: whose capability is enabled
+    ULONG Capability;                   // message: its offset in configuration space
+    ULONG MessageVector;                // message: to give back; 0: a line
+    IO_INTERRUPT_MESSAGE_INFO Messages; // what a message-based driver is given
 } IO_CONNECTION;
 
 static LIST_ENTRY IopConnections = {&IopConnections, &IopConnections};
@@ -33,7 +33,8 @@ static KSPIN_LOCK IopConnectionLock;
 
 static IO_CONNECTION *IopAllocateConnection(ULONG_PTR Caller)
 {
-    IO_CONNECTION *Connection = ExAllocatePoolWithTag(NonPagedPoolNx, sizeof(*Connection), INTERRUPT_TAG);
+    IO_CONNECTION *Connection =
+        ExAllocatePoolWithTag(NonPagedPoolNx, sizeof(*Connection), INTERRUPT_TAG);
 
     if (Connection == NULL)
         return NULL;
@@ -46,7 +47,7 @@ static NTSTATUS IopConnect(IO_CONNECTION *Connection)
 {
     if (!KeConnectInterrupt(&Connection->Interrupt)) {
         ExFreePoolWithTag(Connection, INTERRUPT_TAG);
-        return STATUS_INVALID_PARAMETER;  // documented: the vector is taken and not shared
+        return STATUS_INVALID_PARAMETER; // documented: the vector is taken and not shared
     }
     KIRQL OldIrql = KiAcquireLock(&IopConnectionLock);
     InsertTailList(&IopConnections, &Connection->ListEntry);
@@ -62,7 +63,8 @@ static VOID IopDisconnect(IO_CONNECTION *Connection)
     KeDisconnectInterrupt(&Connection->Interrupt);
 }
 
-// ---- lines -----------------------------------------------------------------------------------------
+// ---- lines
+// -----------------------------------------------------------------------------------------
 
 typedef struct _IO_LINE {
     PKSERVICE_ROUTINE ServiceRoutine;
@@ -77,13 +79,15 @@ typedef struct _IO_LINE {
 static NTSTATUS IopConnectLine(const IO_LINE *Line, ULONG_PTR Caller, PKINTERRUPT *InterruptObject)
 {
     *InterruptObject = NULL;
-    if (Line->Irql < DIRQL_FIRST || Line->SynchronizeIrql < Line->Irql || HalVectorToIrql(Line->Vector) != Line->Irql)
+    if (Line->Irql < DIRQL_FIRST || Line->SynchronizeIrql < Line->Irql ||
+        HalVectorToIrql(Line->Vector) != Line->Irql)
         return STATUS_INVALID_PARAMETER;
     IO_CONNECTION *Connection = IopAllocateConnection(Caller);
     if (Connection == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;
-    KeInitializeInterrupt(&Connection->Interrupt, Line->ServiceRoutine, Line->ServiceContext, Line->SpinLock,
-                          Line->Vector, Line->Irql, Line->SynchronizeIrql, Line->Mode, Line->ShareVector);
+    KeInitializeInterrupt(&Connection->Interrupt, Line->ServiceRoutine, Line->ServiceContext,
+                          Line->SpinLock, Line->Vector, Line->Irql, Line->SynchronizeIrql,
+                          Line->Mode, Line->ShareVector);
     Connection->Interrupt.Caller = Caller;
     NTSTATUS Status = IopConnect(Connection);
     if (NT_SUCCESS(Status))
@@ -96,20 +100,23 @@ static NTSTATUS IopConnectLine(const IO_LINE *Line, ULONG_PTR Caller, PKINTERRUP
 //   SpinLock         the lock held around the routine; NULL: the object's own.
 //   Vector, Irql     as HalGetInterruptVector gave them; SynchronizeIrql >= Irql.
 //   ShareVector      FALSE: fails when another driver has the vector, and keeps others out.
-//   ProcessorEnableMask, FloatingSave  every interrupt goes to the boot processor; no state is saved.
-// IRQL: PASSIVE_LEVEL. Fails: STATUS_INVALID_PARAMETER (vector not usable), STATUS_INSUFFICIENT_RESOURCES.
-// Source: WDK wdm.h IoConnectInterrupt.
+//   ProcessorEnableMask, FloatingSave  every interrupt goes to the boot processor; no state is
+//   saved.
+// IRQL: PASSIVE_LEVEL. Fails: STATUS_INVALID_PARAMETER (vector not usable),
+// STATUS_INSUFFICIENT_RESOURCES. Source: WDK wdm.h IoConnectInterrupt.
 NTSTATUS NTAPI IoConnectInterrupt(PKINTERRUPT *InterruptObject, PKSERVICE_ROUTINE ServiceRoutine,
-                                  PVOID ServiceContext, PKSPIN_LOCK SpinLock, ULONG Vector, KIRQL Irql,
-                                  KIRQL SynchronizeIrql, KINTERRUPT_MODE InterruptMode, BOOLEAN ShareVector,
-                                  KAFFINITY ProcessorEnableMask, BOOLEAN FloatingSave);
+                                  PVOID ServiceContext, PKSPIN_LOCK SpinLock, ULONG Vector,
+                                  KIRQL Irql, KIRQL SynchronizeIrql, KINTERRUPT_MODE InterruptMode,
+                                  BOOLEAN ShareVector, KAFFINITY ProcessorEnableMask,
+                                  BOOLEAN FloatingSave);
 NTSTATUS NTAPI IoConnectInterrupt(PKINTERRUPT *InterruptObject, PKSERVICE_ROUTINE ServiceRoutine,
-                                  PVOID ServiceContext, PKSPIN_LOCK SpinLock, ULONG Vector, KIRQL Irql,
-                                  KIRQL SynchronizeIrql, KINTERRUPT_MODE InterruptMode, BOOLEAN ShareVector,
-                                  KAFFINITY ProcessorEnableMask, BOOLEAN FloatingSave)
+                                  PVOID ServiceContext, PKSPIN_LOCK SpinLock, ULONG Vector,
+                                  KIRQL Irql, KIRQL SynchronizeIrql, KINTERRUPT_MODE InterruptMode,
+                                  BOOLEAN ShareVector, KAFFINITY ProcessorEnableMask,
+                                  BOOLEAN FloatingSave)
 {
-    IO_LINE Line = {ServiceRoutine, ServiceContext, SpinLock, Vector, Irql, SynchronizeIrql, InterruptMode,
-                    ShareVector};
+    IO_LINE Line = {ServiceRoutine, ServiceContext,  SpinLock,      Vector,
+                    Irql,           SynchronizeIrql, InterruptMode, ShareVector};
 
     ASSERT_IRQL_AT_MOST(PASSIVE_LEVEL);
     *InterruptObject = NULL;
@@ -120,27 +127,30 @@ NTSTATUS NTAPI IoConnectInterrupt(PKINTERRUPT *InterruptObject, PKSERVICE_ROUTIN
 EXPORT(IoConnectInterrupt, PASSIVE_LEVEL, "WDK wdm.h IoConnectInterrupt");
 
 // The line of a PCI function: what the firmware wrote into its configuration space.
-static NTSTATUS IopConnectFunctionLine(PDEVICE_OBJECT Device, PKSERVICE_ROUTINE ServiceRoutine, PVOID Context,
-                                       PKSPIN_LOCK SpinLock, KIRQL SynchronizeIrql, ULONG_PTR Caller,
-                                       PKINTERRUPT *InterruptObject)
+static NTSTATUS IopConnectFunctionLine(PDEVICE_OBJECT Device, PKSERVICE_ROUTINE ServiceRoutine,
+                                       PVOID Context, PKSPIN_LOCK SpinLock, KIRQL SynchronizeIrql,
+                                       ULONG_PTR Caller, PKINTERRUPT *InterruptObject)
 {
     const IO_PCI_FUNCTION *Pci = IopPciFunctionOf(Device);
-    UCHAR Interrupt[2] = {0xFF, 0};  // InterruptLine, InterruptPin
+    UCHAR Interrupt[2] = {0xFF, 0}; // InterruptLine, InterruptPin
     KIRQL Irql;
 
     *InterruptObject = NULL;
     if (Pci == NULL || ServiceRoutine == NULL)
         return STATUS_INVALID_PARAMETER;
     HalReadPci(Pci->Bus, Pci->Device, Pci->Function, 0x3C, Interrupt, sizeof(Interrupt));
-    ULONG Vector = Interrupt[1] != 0 && Interrupt[0] != 0xFF ? HalAllocateLineVector(Interrupt[0], &Irql) : 0;
+    ULONG Vector =
+        Interrupt[1] != 0 && Interrupt[0] != 0xFF ? HalAllocateLineVector(Interrupt[0], &Irql) : 0;
     if (Vector == 0)
         return STATUS_NOT_FOUND;
-    IO_LINE Line = {ServiceRoutine, Context, SpinLock, Vector, Irql,
-                    SynchronizeIrql > Irql ? SynchronizeIrql : Irql, LevelSensitive, TRUE};
+    IO_LINE Line = {ServiceRoutine, Context, SpinLock,
+                    Vector,         Irql,    SynchronizeIrql > Irql ? SynchronizeIrql : Irql,
+                    LevelSensitive, TRUE};
     return IopConnectLine(&Line, Caller, InterruptObject);
 }
 
-// ---- messages --------------------------------------------------------------------------------------
+// ---- messages
+// --------------------------------------------------------------------------------------
 
 #define PCI_CAPABILITY_POINTER 0x34u
 #define PCI_STATUS_REGISTER    0x06u
@@ -155,7 +165,8 @@ static ULONG IopFindMessageCapability(const IO_PCI_FUNCTION *Pci)
     HalReadPci(Pci->Bus, Pci->Device, Pci->Function, PCI_STATUS_REGISTER, &Status, sizeof(Status));
     if ((Status & PCI_STATUS_HAS_LIST) == 0)
         return 0;
-    HalReadPci(Pci->Bus, Pci->Device, Pci->Function, PCI_CAPABILITY_POINTER, &Offset, sizeof(Offset));
+    HalReadPci(Pci->Bus, Pci->Device, Pci->Function, PCI_CAPABILITY_POINTER, &Offset,
+               sizeof(Offset));
     for (ULONG i = 0; i < 48 && Offset >= 0x40; i++) {
         HalReadPci(Pci->Bus, Pci->Device, Pci->Function, Offset & 0xFCu, Header, sizeof(Header));
         if (Header[0] == PCI_CAPABILITY_ID_MSI)
@@ -175,7 +186,7 @@ static VOID IopProgramMessage(const IO_CONNECTION *Connection, ULONG64 Address, 
     BOOLEAN Wide = (Control & PCI_MSI_64BIT) != 0;
     HalWritePci(Pci->Bus, Pci->Device, Pci->Function, Offset + 4, &Address, Wide ? 8 : 4);
     HalWritePci(Pci->Bus, Pci->Device, Pci->Function, Offset + (Wide ? 12 : 8), &Data, 2);
-    Control = (USHORT)((Control & ~0x70u) | PCI_MSI_ENABLE);  // one message
+    Control = (USHORT)((Control & ~0x70u) | PCI_MSI_ENABLE); // one message
     HalWritePci(Pci->Bus, Pci->Device, Pci->Function, Offset + 2, &Control, sizeof(Control));
 }
 
@@ -184,9 +195,11 @@ static VOID IopDisableMessage(const IO_CONNECTION *Connection)
     const IO_PCI_FUNCTION *Pci = Connection->Pci;
     USHORT Control = 0;
 
-    HalReadPci(Pci->Bus, Pci->Device, Pci->Function, Connection->Capability + 2, &Control, sizeof(Control));
+    HalReadPci(Pci->Bus, Pci->Device, Pci->Function, Connection->Capability + 2, &Control,
+               sizeof(Control));
     Control &= (USHORT)~PCI_MSI_ENABLE;
-    HalWritePci(Pci->Bus, Pci->Device, Pci->Function, Connection->Capability + 2, &Control, sizeof(Control));
+    HalWritePci(Pci->Bus, Pci->Device, Pci->Function, Connection->Capability + 2, &Control,
+                sizeof(Control));
 }
 
 static VOID IopDescribeMessage(IO_CONNECTION *Connection, ULONG64 Address, ULONG Data)
@@ -205,7 +218,8 @@ static VOID IopDescribeMessage(IO_CONNECTION *Connection, ULONG64 Address, ULONG
 }
 
 // STATUS_NOT_FOUND: the function has no messages, or the machine cannot receive them.
-static NTSTATUS IopConnectMessage(IO_CONNECT_INTERRUPT_MESSAGE_BASED_PARAMETERS *P, ULONG_PTR Caller)
+static NTSTATUS IopConnectMessage(IO_CONNECT_INTERRUPT_MESSAGE_BASED_PARAMETERS *P,
+                                  ULONG_PTR Caller)
 {
     const IO_PCI_FUNCTION *Pci = IopPciFunctionOf(P->PhysicalDeviceObject);
     ULONG64 Address;
@@ -223,8 +237,9 @@ static NTSTATUS IopConnectMessage(IO_CONNECT_INTERRUPT_MESSAGE_BASED_PARAMETERS 
         HalFreeMessageVector(Vector);
         return STATUS_INSUFFICIENT_RESOURCES;
     }
-    KeInitializeInterrupt(&Connection->Interrupt, NULL, P->ServiceContext, P->SpinLock, Vector, Irql,
-                          P->SynchronizeIrql > Irql ? P->SynchronizeIrql : Irql, Latched, FALSE);
+    KeInitializeInterrupt(&Connection->Interrupt, NULL, P->ServiceContext, P->SpinLock, Vector,
+                          Irql, P->SynchronizeIrql > Irql ? P->SynchronizeIrql : Irql, Latched,
+                          FALSE);
     Connection->Interrupt.MessageServiceRoutine = P->MessageServiceRoutine;
     Connection->Interrupt.Caller = Caller;
     Connection->Pci = Pci;
@@ -241,24 +256,28 @@ static NTSTATUS IopConnectMessage(IO_CONNECT_INTERRUPT_MESSAGE_BASED_PARAMETERS 
     return STATUS_SUCCESS;
 }
 
-// ---- extended forms --------------------------------------------------------------------------------
+// ---- extended forms
+// --------------------------------------------------------------------------------
 
-static NTSTATUS IopConnectFullySpecified(IO_CONNECT_INTERRUPT_FULLY_SPECIFIED_PARAMETERS *P, ULONG_PTR Caller)
+static NTSTATUS IopConnectFullySpecified(IO_CONNECT_INTERRUPT_FULLY_SPECIFIED_PARAMETERS *P,
+                                         ULONG_PTR Caller)
 {
-    IO_LINE Line = {P->ServiceRoutine, P->ServiceContext, P->SpinLock, P->Vector, P->Irql,
-                    P->SynchronizeIrql, P->InterruptMode, P->ShareVector};
+    IO_LINE Line = {P->ServiceRoutine, P->ServiceContext,  P->SpinLock,      P->Vector,
+                    P->Irql,           P->SynchronizeIrql, P->InterruptMode, P->ShareVector};
     return IopConnectLine(&Line, Caller, P->InterruptObject);
 }
 
-static NTSTATUS IopConnectMessageOrLine(PIO_CONNECT_INTERRUPT_PARAMETERS Parameters, ULONG_PTR Caller)
+static NTSTATUS IopConnectMessageOrLine(PIO_CONNECT_INTERRUPT_PARAMETERS Parameters,
+                                        ULONG_PTR Caller)
 {
     IO_CONNECT_INTERRUPT_MESSAGE_BASED_PARAMETERS *P = &Parameters->MessageBased;
     NTSTATUS Status = IopConnectMessage(P, Caller);
 
     if (Status != STATUS_NOT_FOUND || P->FallBackServiceRoutine == NULL)
         return Status;
-    Status = IopConnectFunctionLine(P->PhysicalDeviceObject, P->FallBackServiceRoutine, P->ServiceContext,
-                                    P->SpinLock, P->SynchronizeIrql, Caller, P->ConnectionContext.InterruptObject);
+    Status = IopConnectFunctionLine(P->PhysicalDeviceObject, P->FallBackServiceRoutine,
+                                    P->ServiceContext, P->SpinLock, P->SynchronizeIrql, Caller,
+                                    P->ConnectionContext.InterruptObject);
     if (NT_SUCCESS(Status))
         Parameters->Version = CONNECT_LINE_BASED;
     return Status;
@@ -266,9 +285,10 @@ static NTSTATUS IopConnectMessageOrLine(PIO_CONNECT_INTERRUPT_PARAMETERS Paramet
 
 // IoConnectInterruptEx: connects by vector (CONNECT_FULLY_SPECIFIED), by the device's line
 // (CONNECT_LINE_BASED) or by its messages (CONNECT_MESSAGE_BASED).
-//   Parameters  see IO_CONNECT_INTERRUPT_PARAMETERS; Version says which member holds. A message-based
-//               connection that had to take the line stores CONNECT_LINE_BASED there. The device object
-//               is one that IoReportDetectedDevice gave.
+//   Parameters  see IO_CONNECT_INTERRUPT_PARAMETERS; Version says which member holds. A
+//   message-based
+//               connection that had to take the line stores CONNECT_LINE_BASED there. The device
+//               object is one that IoReportDetectedDevice gave.
 // IRQL: PASSIVE_LEVEL. Fails: STATUS_INVALID_PARAMETER, STATUS_NOT_FOUND (no such interrupt and no
 // fall-back), STATUS_NOT_SUPPORTED (another Version), STATUS_INSUFFICIENT_RESOURCES.
 // Source: WDK wdm.h IoConnectInterruptEx.
@@ -282,8 +302,9 @@ NTSTATUS NTAPI IoConnectInterruptEx(PIO_CONNECT_INTERRUPT_PARAMETERS Parameters)
     case CONNECT_FULLY_SPECIFIED:
         return IopConnectFullySpecified(&Parameters->FullySpecified, KiReturnAddress());
     case CONNECT_LINE_BASED:
-        return IopConnectFunctionLine(Line->PhysicalDeviceObject, Line->ServiceRoutine, Line->ServiceContext,
-                                      Line->SpinLock, Line->SynchronizeIrql, KiReturnAddress(), Line->InterruptObject);
+        return IopConnectFunctionLine(Line->PhysicalDeviceObject, Line->ServiceRoutine,
+                                      Line->ServiceContext, Line->SpinLock, Line->SynchronizeIrql,
+                                      KiReturnAddress(), Line->InterruptObject);
     case CONNECT_MESSAGE_BASED:
         return IopConnectMessageOrLine(Parameters, KiReturnAddress());
     default:
@@ -292,7 +313,8 @@ NTSTATUS NTAPI IoConnectInterruptEx(PIO_CONNECT_INTERRUPT_PARAMETERS Parameters)
 }
 EXPORT(IoConnectInterruptEx, PASSIVE_LEVEL, "WDK wdm.h IoConnectInterruptEx");
 
-// IoDisconnectInterrupt: the service routine is not running and is not called again when this returns.
+// IoDisconnectInterrupt: the service routine is not running and is not called again when this
+// returns.
 //   InterruptObject  from IoConnectInterrupt.
 // IRQL: PASSIVE_LEVEL. Source: WDK wdm.h IoDisconnectInterrupt.
 VOID NTAPI IoDisconnectInterrupt(PKINTERRUPT InterruptObject);
@@ -317,13 +339,15 @@ VOID NTAPI IoDisconnectInterruptEx(PIO_DISCONNECT_INTERRUPT_PARAMETERS Parameter
 VOID NTAPI IoDisconnectInterruptEx(PIO_DISCONNECT_INTERRUPT_PARAMETERS Parameters)
 {
     if (Parameters->Version == CONNECT_MESSAGE_BASED)
-        IoDisconnectInterrupt(Parameters->ConnectionContext.InterruptMessageTable->MessageInfo[0].InterruptObject);
+        IoDisconnectInterrupt(
+            Parameters->ConnectionContext.InterruptMessageTable->MessageInfo[0].InterruptObject);
     else
         IoDisconnectInterrupt(Parameters->ConnectionContext.InterruptObject);
 }
 EXPORT(IoDisconnectInterruptEx, PASSIVE_LEVEL, "WDK wdm.h IoDisconnectInterruptEx");
 
-// ---- leaks -----------------------------------------------------------------------------------------
+// ---- leaks
+// -----------------------------------------------------------------------------------------
 
 static ULONG IopReportConnections(ULONG_PTR Start, ULONG_PTR End)
 {
@@ -331,7 +355,8 @@ static ULONG IopReportConnections(ULONG_PTR Start, ULONG_PTR End)
     ULONG Count = 0;
 
     for (PLIST_ENTRY Entry = IopConnections.Flink; Entry != &IopConnections; Entry = Entry->Flink) {
-        const KINTERRUPT *Interrupt = &CONTAINING_RECORD(Entry, IO_CONNECTION, ListEntry)->Interrupt;
+        const KINTERRUPT *Interrupt =
+            &CONTAINING_RECORD(Entry, IO_CONNECTION, ListEntry)->Interrupt;
         if (Interrupt->Caller < Start || Interrupt->Caller >= End)
             continue;
         KdSymbolize(Interrupt->Caller - 1, Name, sizeof(Name));

@@ -4,8 +4,8 @@
 // The kernel is compiled with frame pointers, so its frames are a linked list at Fp. Driver code is
 // whatever a stranger's compiler made of it: on amd64 its unwind tables say how to step (rtl's
 // RtlStepFrame), on i386 the stack is searched for return addresses (i386/frame.c). Every read goes
-// through KeSafeCopy and every step must go up the stack, so a walk over a damaged stack ends instead of
-// faulting or looping.
+// through KeSafeCopy and every step must go up the stack, so a walk over a damaged stack ends
+// instead of faulting or looping.
 #include "kdp.h"
 
 static BOOLEAN KdpStepKernelFrame(KD_FRAME *Frame)
@@ -24,7 +24,8 @@ static BOOLEAN KdpStepKernelFrame(KD_FRAME *Frame)
 static BOOLEAN KdpStep(KD_FRAME *Frame)
 {
     ULONG_PTR Sp = Frame->Sp;
-    BOOLEAN Stepped = KdpIsKernelCode(Frame->Pc) ? KdpStepKernelFrame(Frame) : KdpStepDriverFrame(Frame);
+    BOOLEAN Stepped =
+        KdpIsKernelCode(Frame->Pc) ? KdpStepKernelFrame(Frame) : KdpStepDriverFrame(Frame);
     return Stepped && Frame->Sp > Sp && Frame->Pc != 0;
 }
 
@@ -55,10 +56,12 @@ VOID KdBacktrace(const KTRAP_FRAME *TrapFrame)
 {
     ULONG_PTR Frames[32];
     char Name[160];
-    ULONG Count = KdCaptureBacktrace(TrapFrame, TrapFrame == NULL ? 1 : 0, Frames, RTL_NUMBER_OF(Frames));
+    ULONG Count =
+        KdCaptureBacktrace(TrapFrame, TrapFrame == NULL ? 1 : 0, Frames, RTL_NUMBER_OF(Frames));
 
     for (ULONG i = 0; i < Count; i++) {
-        // A return address may lie behind the last instruction of its function: name the call instead.
+        // A return address may lie behind the last instruction of its function: name the call
+        // instead.
         BOOLEAN Exact = i == 0 && TrapFrame != NULL;
         BOOLEAN Known = KdSymbolize(Exact ? Frames[i] : Frames[i] - 1, Name, sizeof(Name));
         KdPrintf("    #%-2u %s 0x%p\n", i, Known ? Name : "unknown code", (PVOID)Frames[i]);

@@ -2,15 +2,15 @@
 // What drivers ask of a debugger: whether there is one, and to stop in it.
 #include "kdp.h"
 
-BOOLEAN KdDebuggerEnabled;              // TRUE when a debugger may attach; none is built in yet
+BOOLEAN KdDebuggerEnabled; // TRUE when a debugger may attach; none is built in yet
 BOOLEAN KdDebuggerNotPresent = TRUE;
 EXPORT_VARIABLE(KdDebuggerEnabled, "WDK ntddk.h KdDebuggerEnabled");
 EXPORT_VARIABLE(KdDebuggerNotPresent, "WDK ntddk.h KdDebuggerNotPresent");
 
-static volatile BOOLEAN KdGo;  // set by gdb: set var KdGo = 1
+static volatile BOOLEAN KdGo; // set by gdb: set var KdGo = 1
 
-// /BREAK: stands still as soon as options and log work, so that a debugger can attach to a machine whose
-// start cannot be timed (QEMU's gdb stub behind a boot medium, a JTAG probe).
+// /BREAK: stands still as soon as options and log work, so that a debugger can attach to a machine
+// whose start cannot be timed (QEMU's gdb stub behind a boot medium, a JTAG probe).
 VOID KdBreakAtStart(VOID)
 {
     if (!KdQueryOption("BREAK", NULL, 0))
@@ -30,8 +30,8 @@ VOID NTAPI DbgBreakPoint(VOID)
 }
 EXPORT(DbgBreakPoint, EXPORT_ANY_IRQL, "WDK wdm.h DbgBreakPoint");
 
-// DbgBreakPointWithStatus: the same; Status is left in the first argument register for the debugger.
-// IRQL: any. Source: WDK wdm.h, DbgBreakPointWithStatus.
+// DbgBreakPointWithStatus: the same; Status is left in the first argument register for the
+// debugger. IRQL: any. Source: WDK wdm.h, DbgBreakPointWithStatus.
 VOID NTAPI DbgBreakPointWithStatus(ULONG Status);
 VOID NTAPI DbgBreakPointWithStatus(ULONG Status)
 {

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 // The bugcheck report, and the end of a run.
 //
-// ke arrives here with interrupts off and one processor running. The report goes to every console: NT's
-// line of code and parameters first, because tools look for it; then one sentence that says which rule
-// was broken; then who (the innermost driver frame), the registers, the backtrace and the drivers. After
-// that the run ends with status 3 where a tool waits for it, or the monitor opens for whoever is watching.
+// ke arrives here with interrupts off and one processor running. The report goes to every console:
+// NT's line of code and parameters first, because tools look for it; then one sentence that says
+// which rule was broken; then who (the innermost driver frame), the registers, the backtrace and
+// the drivers. After that the run ends with status 3 where a tool waits for it, or the monitor
+// opens for whoever is watching.
 //
-// Nothing here allocates or takes a lock. A fault inside the report is noticed by KdInBugCheck being set
-// already: the machine then ends without trying again.
+// Nothing here allocates or takes a lock. A fault inside the report is noticed by KdInBugCheck
+// being set already: the machine then ends without trying again.
 #include "kdp.h"
 
 extern LIST_ENTRY LdrDriverList;
@@ -31,7 +32,8 @@ static const KD_MEANING KdMeanings[] = {
     {0x9C, "The processor reported a machine check."},
     {0xBE, "Read-only memory was written."},
     {0xC2, "A pool routine was called wrongly."},
-    {0xD1, "A driver touched memory at DISPATCH_LEVEL or above that is not there or may be paged out."},
+    {0xD1,
+     "A driver touched memory at DISPATCH_LEVEL or above that is not there or may be paged out."},
     {0xE2, "The crash was asked for."},
     {0xFC, "Memory that holds no code was executed."},
     {0x139, "A list or another structure that guards itself was found damaged."},
@@ -65,7 +67,8 @@ static VOID KdpNameCulprit(const KE_BUGCHECK *BugCheck)
 
 static VOID KdpPrintDrivers(VOID)
 {
-    for (PLIST_ENTRY Entry = LdrDriverList.Flink; Entry != NULL && Entry != &LdrDriverList; Entry = Entry->Flink) {
+    for (PLIST_ENTRY Entry = LdrDriverList.Flink; Entry != NULL && Entry != &LdrDriverList;
+         Entry = Entry->Flink) {
         const LDR_DRIVER *Driver = CONTAINING_RECORD(Entry, LDR_DRIVER, ListEntry);
         KdPrintf("    %-24s 0x%p - 0x%p\n", Driver->Name, (PVOID)Driver->Base,
                  (PVOID)(Driver->Base + Driver->Size));
@@ -76,12 +79,12 @@ static VOID KdpReport(const KE_BUGCHECK *BugCheck)
 {
     const ULONG_PTR *P = BugCheck->Parameter;
 
-    KdPrintf("\n*** STOP: 0x%08X (0x%p, 0x%p, 0x%p, 0x%p) %s\n", BugCheck->Code, (PVOID)P[0], (PVOID)P[1],
-             (PVOID)P[2], (PVOID)P[3], KeBugCheckName(BugCheck->Code));
+    KdPrintf("\n*** STOP: 0x%08X (0x%p, 0x%p, 0x%p, 0x%p) %s\n", BugCheck->Code, (PVOID)P[0],
+             (PVOID)P[1], (PVOID)P[2], (PVOID)P[3], KeBugCheckName(BugCheck->Code));
     KdPrintf("*** %s\n", KdpMeaning(BugCheck));
     KdpNameCulprit(BugCheck);
-    KdPrintf("*** processor %u, IRQL %u (%s)\n\n", KeGetCurrentPrcb()->ProcessorNumber, BugCheck->Irql,
-             KeIrqlName(BugCheck->Irql));
+    KdPrintf("*** processor %u, IRQL %u (%s)\n\n", KeGetCurrentPrcb()->ProcessorNumber,
+             BugCheck->Irql, KeIrqlName(BugCheck->Irql));
     if (BugCheck->Frame != NULL)
         KdpPrintRegisters(BugCheck->Frame);
     KdPrintf("Backtrace:\n");
@@ -106,15 +109,16 @@ static VOID KdpBugCheck(const KE_BUGCHECK *BugCheck)
     KeRunBugCheckCallbacks();
     if (KdQueryOption("CRASHDEBUG", NULL, 0) || !KdQueryOption("EXITPORT", NULL, 0))
         KdpBugCheckMonitor();
-    RtlFormat(Words, sizeof(Words), "bugcheck 0x%X %s", BugCheck->Code, KeBugCheckName(BugCheck->Code));
+    RtlFormat(Words, sizeof(Words), "bugcheck 0x%X %s", BugCheck->Code,
+              KeBugCheckName(BugCheck->Code));
     KdEndRun(3, Words);
 }
 
-#define EXIT_BASE 0x10u  // so that no status is one that QEMU itself ends with
+#define EXIT_BASE 0x10u // so that no status is one that QEMU itself ends with
 
 DECLSPEC_NORETURN VOID KdEndRun(ULONG Status, const char *Words)
 {
-    KdInBugCheck = TRUE;  // whatever lock the log is under, this line goes out
+    KdInBugCheck = TRUE; // whatever lock the log is under, this line goes out
     KiCli();
     KLOG("verdict", "%u %s", Status, Words);
     if (KdQueryOption("EXITPORT", NULL, 0))
@@ -127,7 +131,8 @@ DECLSPEC_NORETURN VOID KdEndRun(ULONG Status, const char *Words)
 DECLSPEC_NORETURN VOID KdAssertionFailed(const char *Expression, const char *File, ULONG Line)
 {
     char Sentence[160];
-    RtlFormat(Sentence, sizeof(Sentence), "%s, line %u: assertion failed: %s", File, Line, Expression);
+    RtlFormat(Sentence, sizeof(Sentence), "%s, line %u: assertion failed: %s", File, Line,
+              Expression);
     KiBugCheck(MANUALLY_INITIATED_CRASH, (ULONG_PTR)File, Line, 0, 0, NULL, Sentence);
 }
 
@@ -135,6 +140,7 @@ VOID KdInitialize(VOID)
 {
     KeBugCheckRoutine = KdpBugCheck;
     KLOG("kd", "Lookaside, %s, %s build; options: %s", sizeof(PVOID) == 8 ? "amd64" : "i386",
-         DBG ? "checked" : "free", KeLoaderBlockStorage.CommandLine[0] ? KeLoaderBlockStorage.CommandLine : "none");
+         DBG ? "checked" : "free",
+         KeLoaderBlockStorage.CommandLine[0] ? KeLoaderBlockStorage.CommandLine : "none");
     KdpReportUnknownOptions();
 }

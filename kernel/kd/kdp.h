@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // kd's private header.
 //
-// Lock order: KdLogLock is a leaf. It is taken with interrupts off, and no routine called under it takes
-// another lock but the console's own. During a bugcheck no lock is taken at all.
+// Lock order: KdLogLock is a leaf. It is taken with interrupts off, and no routine called under it
+// takes another lock but the console's own. During a bugcheck no lock is taken at all.
 #pragma once
 
 #include "hal.h"
@@ -14,21 +14,23 @@
 #include "rtl.h"
 
 extern LOADER_BLOCK KeLoaderBlockStorage;
-extern volatile BOOLEAN KdInBugCheck;  // one processor runs, interrupts off: locks are not taken
+extern volatile BOOLEAN KdInBugCheck; // one processor runs, interrupts off: locks are not taken
 
 // Bounds of the image (linker.ld).
-extern UCHAR KernelTextStart[], KernelTextEnd[], KernelInitStart[], KernelInitEnd[], KernelRodataStart[];
+extern UCHAR KernelTextStart[], KernelTextEnd[], KernelInitStart[], KernelInitEnd[],
+    KernelRodataStart[];
 
 FORCEINLINE BOOLEAN KdpIsKernelCode(ULONG_PTR Address)
 {
     return Address >= (ULONG_PTR)KernelTextStart && Address < (ULONG_PTR)KernelRodataStart;
 }
 
-// One step of a stack walk: where the code is and its stack. Architecture's part in amd64/ and i386/.
+// One step of a stack walk: where the code is and its stack. Architecture's part in amd64/ and
+// i386/.
 typedef struct _KD_FRAME {
     ULONG_PTR Pc, Sp, Fp;
 } KD_FRAME;
-BOOLEAN KdpStepDriverFrame(KD_FRAME *Frame);       // code of a driver; FALSE: the walk ends
+BOOLEAN KdpStepDriverFrame(KD_FRAME *Frame); // code of a driver; FALSE: the walk ends
 VOID KdpPrintRegisters(const KTRAP_FRAME *Frame);
 
 VOID KdpReplayLog(VOID);

@@ -3,19 +3,20 @@
 //
 // Problem: text is printed at any IRQL, before there is memory, while a processor is dying, and on
 // machines whose screen appears late or never. Idea: a static ring takes every byte first, then the
-// consoles get it; whoever comes late (a framebuffer, the `log` command, a debugger) reads the ring.
+// consoles get it; whoever comes late (a framebuffer, the `log` command, a debugger) reads the
+// ring.
 //
-// A driver's DbgPrint text goes out byte for byte. The kernel's own lines are "[seconds] component: text"
-// and always start at the beginning of a line, so that a tool can tell them from a driver's.
+// A driver's DbgPrint text goes out byte for byte. The kernel's own lines are "[seconds] component:
+// text" and always start at the beginning of a line, so that a tool can tell them from a driver's.
 //
 // Locking: KdLogLock, interrupts off, so that an ISR may print. In a bugcheck it is ignored.
 // Observability: the monitor's `log`; tests/system checks that a driver's bytes arrive unchanged.
 #include "kdp.h"
 
-#define LOG_SIZE 0x10000u  // bytes; a power of two
+#define LOG_SIZE 0x10000u // bytes; a power of two
 
 static char KdLogRing[LOG_SIZE];
-static ULONG64 KdLogWritten;        // bytes ever written; position is its low bits
+static ULONG64 KdLogWritten; // bytes ever written; position is its low bits
 static KSPIN_LOCK KdLogLock;
 static char KdLastCharacter = '\n';
 volatile BOOLEAN KdInBugCheck;
@@ -50,8 +51,8 @@ VOID KdPutString(const char *Text, SIZE_T Length)
     KdpUnlock(Enabled);
 }
 
-// Formatting goes through a buffer on the stack so that short texts are one write and long ones are not
-// cut: whenever it is full it is written out.
+// Formatting goes through a buffer on the stack so that short texts are one write and long ones are
+// not cut: whenever it is full it is written out.
 typedef struct _KD_BUFFER {
     SIZE_T Used;
     char Text[256];
@@ -100,9 +101,9 @@ VOID KdLog(const char *Component, const char *Format, ...)
     va_list Arguments;
     ULONG64 Microseconds = KeSystemUptime() / 10;
 
-    Buffer.Used = (SIZE_T)RtlFormat(Buffer.Text, sizeof(Buffer.Text), "%s[%5u.%06u] %s: ",
-                                    KdLastCharacter == '\n' ? "" : "\n", (ULONG)(Microseconds / 1000000),
-                                    (ULONG)(Microseconds % 1000000), Component);
+    Buffer.Used = (SIZE_T)RtlFormat(
+        Buffer.Text, sizeof(Buffer.Text), "%s[%5u.%06u] %s: ", KdLastCharacter == '\n' ? "" : "\n",
+        (ULONG)(Microseconds / 1000000), (ULONG)(Microseconds % 1000000), Component);
     va_start(Arguments, Format);
     RtlFormatToSink(KdpSink, &Buffer, Format, Arguments);
     va_end(Arguments);
@@ -128,7 +129,8 @@ static VOID KdpWalkLog(VOID (*Output)(const char *Text, SIZE_T Length))
 // DbgPrint family.
 
 // DbgPrint: prints formatted text on the debugger's consoles, byte for byte.
-//   Format  NT's format string and its arguments; %ws, %wZ and the like only at PASSIVE_LEVEL on Windows,
+//   Format  NT's format string and its arguments; %ws, %wZ and the like only at PASSIVE_LEVEL on
+//   Windows,
 //           at any IRQL here as long as the strings are resident.
 // IRQL: <= DIRQL. Returns STATUS_SUCCESS. Source: Microsoft WDK, wdm.h, DbgPrint.
 ULONG CDECL DbgPrint(const char *Format, ...);
@@ -145,10 +147,10 @@ EXPORT(DbgPrint, EXPORT_ANY_IRQL, "WDK wdm.h DbgPrint");
 // vDbgPrintExWithPrefix: DbgPrintEx with an argument list, the text preceded by Prefix.
 //   ComponentId, Level  the message's class; every class is shown.
 // IRQL: <= DIRQL. Returns STATUS_SUCCESS. Source: Microsoft WDK, wdm.h, vDbgPrintExWithPrefix.
-ULONG NTAPI vDbgPrintExWithPrefix(const char *Prefix, ULONG ComponentId, ULONG Level, const char *Format,
-                                  va_list Arguments);
-ULONG NTAPI vDbgPrintExWithPrefix(const char *Prefix, ULONG ComponentId, ULONG Level, const char *Format,
-                                  va_list Arguments)
+ULONG NTAPI vDbgPrintExWithPrefix(const char *Prefix, ULONG ComponentId, ULONG Level,
+                                  const char *Format, va_list Arguments);
+ULONG NTAPI vDbgPrintExWithPrefix(const char *Prefix, ULONG ComponentId, ULONG Level,
+                                  const char *Format, va_list Arguments)
 {
     KdPutString(Prefix, strlen(Prefix));
     KdpPrintV(Format, Arguments);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // The monitor: the kernel's prompt on serial line, screen and keyboard, also during a bugcheck.
 //
-// Commands register themselves with KD_COMMAND beside the data they print; this file finds and runs them,
-// and holds those that belong to no component. Numbers are hexadecimal as in WinDbg, 0n marks decimal, and
-// a function's name stands for its address.
+// Commands register themselves with KD_COMMAND beside the data they print; this file finds and runs
+// them, and holds those that belong to no component. Numbers are hexadecimal as in WinDbg, 0n marks
+// decimal, and a function's name stands for its address.
 #include "ex.h"
 #include "kdp.h"
 
@@ -42,7 +42,7 @@ static BOOLEAN KdpParseTerm(const char **Text, ULONG64 *Value)
     const char *Start = p;
     for (; KdpDigit(*p) >= 0 && KdpDigit(*p) < Base; p++)
         Result = Result * (ULONG)Base + (ULONG)KdpDigit(*p);
-    if (*p == '`')  // WinDbg's separator of the halves of an address
+    if (*p == '`') // WinDbg's separator of the halves of an address
         for (p++; KdpDigit(*p) >= 0; p++)
             Result = Result * 16 + (ULONG)KdpDigit(*p);
     if (p != Start && KdpIsWordEnd(*p)) {
@@ -74,7 +74,8 @@ BOOLEAN KdParseNumber(const char **Text, ULONG64 *Value)
     return TRUE;
 }
 
-// ---- finding and running ----------------------------------------------------------------------------
+// ---- finding and running
+// ----------------------------------------------------------------------------
 
 static const KD_COMMAND_ENTRY *KdpFindCommand(const char *Name, SIZE_T Length)
 {
@@ -118,7 +119,8 @@ VOID KdRunOptionCommands(VOID)
     }
 }
 
-// ---- line editor -------------------------------------------------------------------------------------
+// ---- line editor
+// -------------------------------------------------------------------------------------
 
 #define LINE_SIZE    256u
 #define HISTORY_SIZE 16u
@@ -132,7 +134,7 @@ static ULONG KdHistoryCount;
 typedef struct _KD_LINE {
     char Text[LINE_SIZE];
     ULONG Length, Cursor;
-    ULONG Recall;        // how many lines back in the history; 0: the new line
+    ULONG Recall; // how many lines back in the history; 0: the new line
     BOOLEAN InBugCheck;
 } KD_LINE;
 
@@ -152,8 +154,12 @@ static int KdpWaitCharacter(BOOLEAN InBugCheck)
 // Reads one key: ASCII, or a cursor key from its escape sequence (ESC [ A ...).
 static int KdpReadKey(BOOLEAN InBugCheck)
 {
-    static const struct { char Final; int Key; } Keys[] = {
-        {'A', KeyUp}, {'B', KeyDown}, {'C', KeyRight}, {'D', KeyLeft}, {'H', KeyHome}, {'F', KeyEnd},
+    static const struct {
+        char Final;
+        int Key;
+    } Keys[] = {
+        {'A', KeyUp},   {'B', KeyDown}, {'C', KeyRight},
+        {'D', KeyLeft}, {'H', KeyHome}, {'F', KeyEnd},
     };
     int Character = KdpWaitCharacter(InBugCheck);
     if (Character != 0x1B)
@@ -237,7 +243,8 @@ static VOID KdpComplete(KD_LINE *Line)
         return;
     if (Matches > 1 && CommonLength == Line->Length) {
         KdPrintf("\n");
-        for (const KD_COMMAND_ENTRY *Entry = KdCommandTableStart; Entry < KdCommandTableEnd; Entry++)
+        for (const KD_COMMAND_ENTRY *Entry = KdCommandTableStart; Entry < KdCommandTableEnd;
+             Entry++)
             if (_strnicmp(Entry->Name, Line->Text, Line->Length) == 0)
                 KdPrintf("%s  ", Entry->Name);
         KdPrintf("\n");
@@ -254,24 +261,58 @@ static VOID KdpComplete(KD_LINE *Line)
 static BOOLEAN KdpEdit(KD_LINE *Line, int Key)
 {
     switch (Key) {
-    case '\r': case '\n': return TRUE;
-    case KeyUp: case 'P' - 64: KdpRecall(Line, 1); break;
-    case KeyDown: case 'N' - 64: KdpRecall(Line, -1); break;
-    case KeyHome: case 'A' - 64: Line->Cursor = 0; KdpRedraw(Line); break;
-    case KeyEnd: case 'E' - 64: Line->Cursor = Line->Length; KdpRedraw(Line); break;
-    case KeyLeft: case 'B' - 64: Line->Cursor -= Line->Cursor > 0; KdpRedraw(Line); break;
-    case KeyRight: case 'F' - 64: Line->Cursor += Line->Cursor < Line->Length; KdpRedraw(Line); break;
-    case KeyDelete: case 'D' - 64:
+    case '\r':
+    case '\n':
+        return TRUE;
+    case KeyUp:
+    case 'P' - 64:
+        KdpRecall(Line, 1);
+        break;
+    case KeyDown:
+    case 'N' - 64:
+        KdpRecall(Line, -1);
+        break;
+    case KeyHome:
+    case 'A' - 64:
+        Line->Cursor = 0;
+        KdpRedraw(Line);
+        break;
+    case KeyEnd:
+    case 'E' - 64:
+        Line->Cursor = Line->Length;
+        KdpRedraw(Line);
+        break;
+    case KeyLeft:
+    case 'B' - 64:
+        Line->Cursor -= Line->Cursor > 0;
+        KdpRedraw(Line);
+        break;
+    case KeyRight:
+    case 'F' - 64:
+        Line->Cursor += Line->Cursor < Line->Length;
+        KdpRedraw(Line);
+        break;
+    case KeyDelete:
+    case 'D' - 64:
         if (Line->Cursor < Line->Length)
             KdpRemove(Line, Line->Cursor, 1);
         break;
-    case 0x7F: case '\b':
+    case 0x7F:
+    case '\b':
         if (Line->Cursor > 0)
             KdpRemove(Line, Line->Cursor - 1, 1);
         break;
-    case 'K' - 64: Line->Length = Line->Cursor; KdpRedraw(Line); break;
-    case 'U' - 64: KdpRemove(Line, 0, Line->Cursor); break;
-    case 'C' - 64: Line->Length = Line->Cursor = 0; KdPrintf("^C\n> "); break;
+    case 'K' - 64:
+        Line->Length = Line->Cursor;
+        KdpRedraw(Line);
+        break;
+    case 'U' - 64:
+        KdpRemove(Line, 0, Line->Cursor);
+        break;
+    case 'C' - 64:
+        Line->Length = Line->Cursor = 0;
+        KdPrintf("^C\n> ");
+        break;
     case '\t':
         if (memchr(Line->Text, ' ', Line->Length) == NULL && Line->Cursor == Line->Length)
             KdpComplete(Line);
@@ -293,8 +334,9 @@ static VOID KdpReadLine(KD_LINE *Line)
         ;
     Line->Text[Line->Length] = 0;
     KdPrintf("\n");
-    if (Line->Length != 0 && (KdHistoryCount == 0 ||
-                              strcmp(KdHistory[(KdHistoryCount - 1) % HISTORY_SIZE], Line->Text) != 0))
+    if (Line->Length != 0 &&
+        (KdHistoryCount == 0 ||
+         strcmp(KdHistory[(KdHistoryCount - 1) % HISTORY_SIZE], Line->Text) != 0))
         memcpy(KdHistory[KdHistoryCount++ % HISTORY_SIZE], Line->Text, Line->Length + 1);
 }
 
@@ -322,7 +364,8 @@ DECLSPEC_NORETURN VOID KdpBugCheckMonitor(VOID)
     KdpPrompt(TRUE);
 }
 
-// ---- commands that belong to no component -------------------------------------------------------------
+// ---- commands that belong to no component
+// -------------------------------------------------------------
 
 static BOOLEAN KdHelpCommand(const char *Arguments)
 {
@@ -365,7 +408,8 @@ static BOOLEAN KdRebootCommand(const char *Arguments)
         HalReboot();
     return FALSE;
 }
-KD_COMMAND(reboot, "reboot", "reboot: start the machine anew", KdRebootCommand, KD_SAFE_IN_BUGCHECK);
+KD_COMMAND(reboot, "reboot", "reboot: start the machine anew", KdRebootCommand,
+           KD_SAFE_IN_BUGCHECK);
 
 static BOOLEAN KdPowerOffCommand(const char *Arguments)
 {
@@ -377,7 +421,8 @@ static BOOLEAN KdPowerOffCommand(const char *Arguments)
     KdPrintf("This machine has no way to be switched off that the kernel knows.\n");
     return TRUE;
 }
-KD_COMMAND(poweroff, "poweroff", "poweroff: switch the machine off", KdPowerOffCommand, KD_SAFE_IN_BUGCHECK);
+KD_COMMAND(poweroff, "poweroff", "poweroff: switch the machine off", KdPowerOffCommand,
+           KD_SAFE_IN_BUGCHECK);
 
 static BOOLEAN KdBacktraceCommand(const char *Arguments)
 {
@@ -386,7 +431,8 @@ static BOOLEAN KdBacktraceCommand(const char *Arguments)
     KdBacktrace(NULL);
     return TRUE;
 }
-KD_COMMAND(k, "k", "k: the backtrace of the monitor itself", KdBacktraceCommand, KD_SAFE_IN_BUGCHECK);
+KD_COMMAND(k, "k", "k: the backtrace of the monitor itself", KdBacktraceCommand,
+           KD_SAFE_IN_BUGCHECK);
 
 static VOID KdpDescribePool(const VOID *Address)
 {
@@ -395,9 +441,9 @@ static VOID KdpDescribePool(const VOID *Address)
 
     if (!ExQueryPoolBlock(Address, &Block))
         return;
-    KdPrintf("pool    %s block 0x%p, %llu bytes, tag '%.4s'%s\n", Block.Allocated ? "allocated" : "free",
-             (PVOID)Block.Address, (ULONG64)Block.Size, (const char *)&Block.Tag,
-             (Block.PoolType & 1) != 0 ? ", paged" : ", nonpaged");
+    KdPrintf("pool    %s block 0x%p, %llu bytes, tag '%.4s'%s\n",
+             Block.Allocated ? "allocated" : "free", (PVOID)Block.Address, (ULONG64)Block.Size,
+             (const char *)&Block.Tag, (Block.PoolType & 1) != 0 ? ", paged" : ", nonpaged");
     if (Block.Caller != 0 && KdSymbolize(Block.Caller, Caller, sizeof(Caller)))
         KdPrintf("        %s by %s\n", Block.Allocated ? "allocated" : "freed", Caller);
 }
@@ -416,7 +462,8 @@ static BOOLEAN KdWhatIsCommand(const char *Arguments)
     KdpDescribePool(Address);
     return TRUE;
 }
-KD_COMMAND(whatis, "whatis", "whatis ADDRESS: region, page tables, frame, pool block, driver and symbol",
+KD_COMMAND(whatis, "whatis",
+           "whatis ADDRESS: region, page tables, frame, pool block, driver and symbol",
            KdWhatIsCommand, KD_SAFE_IN_BUGCHECK);
 
 static BOOLEAN KdDumpBytesCommand(const char *Arguments)
@@ -424,8 +471,8 @@ static BOOLEAN KdDumpBytesCommand(const char *Arguments)
     ULONG64 Address, Length = 0x80;
     UCHAR Bytes[16];
 
-    if (!KdParseNumber(&Arguments, &Address) || (*Arguments != 0 && !KdParseNumber(&Arguments, &Length)) ||
-        *Arguments != 0)
+    if (!KdParseNumber(&Arguments, &Address) ||
+        (*Arguments != 0 && !KdParseNumber(&Arguments, &Length)) || *Arguments != 0)
         return FALSE;
     for (ULONG64 i = 0; i < Length && i < 0x1000; i += sizeof(Bytes)) {
         KdPrintf("%p ", (PVOID)(ULONG_PTR)(Address + i));
@@ -442,4 +489,5 @@ static BOOLEAN KdDumpBytesCommand(const char *Arguments)
     }
     return TRUE;
 }
-KD_COMMAND(db, "db", "db ADDRESS [LENGTH]: bytes in memory", KdDumpBytesCommand, KD_SAFE_IN_BUGCHECK);
+KD_COMMAND(db, "db", "db ADDRESS [LENGTH]: bytes in memory", KdDumpBytesCommand,
+           KD_SAFE_IN_BUGCHECK);

@@ -2,9 +2,9 @@
 // The kernel's command line: boot.ini's switches and a few of our own, "/NAME" or "/NAME=value".
 //
 // A value with blanks or semicolons is quoted: /MONITOR="!vm; !idt"; GRUB passes such a word on as
-// "/MONITOR=!vm; !idt", which is read alike. Names are matched without regard to case. The table below
-// is the whole truth: `help boot` prints it, and a name that is not in it is named in the log and
-// otherwise ignored, as boot.ini's reader does.
+// "/MONITOR=!vm; !idt", which is read alike. Names are matched without regard to case. The table
+// below is the whole truth: `help boot` prints it, and a name that is not in it is named in the log
+// and otherwise ignored, as boot.ini's reader does.
 #include "kdp.h"
 
 typedef struct _KD_OPTION {
@@ -32,9 +32,10 @@ static const KD_OPTION KdOptions[] = {
     {"SOS", "name every driver as it loads"},
 };
 
-// Moves *Cursor to the next option. Returns its name's length, 0 at the end; Value and ValueLength are
-// what follows "=", without quotes.
-static SIZE_T KdpNextOption(const char **Cursor, const char **Name, const char **Value, SIZE_T *ValueLength)
+// Moves *Cursor to the next option. Returns its name's length, 0 at the end; Value and ValueLength
+// are what follows "=", without quotes.
+static SIZE_T KdpNextOption(const char **Cursor, const char **Name, const char **Value,
+                            SIZE_T *ValueLength)
 {
     const char *p = *Cursor;
     while (*p != 0 && *p != '/')
@@ -93,16 +94,21 @@ ULONG64 KdQueryOptionNumber(const char *Name, ULONG64 Default)
     }
     for (;; p++) {
         ULONG Digit = *p >= '0' && *p <= '9' ? (ULONG)(*p - '0')
-                      : (*p | 0x20) >= 'a'   ? (ULONG)((*p | 0x20) - 'a' + 10) : 99;
+                      : (*p | 0x20) >= 'a'   ? (ULONG)((*p | 0x20) - 'a' + 10)
+                                             : 99;
         if (Digit >= Base)
             break;
         Value = Value * Base + Digit;
     }
     switch (*p | 0x20) {
-    case 'g': return Value << 30;
-    case 'm': return Value << 20;
-    case 'k': return Value << 10;
-    default: return Value;
+    case 'g':
+        return Value << 30;
+    case 'm':
+        return Value << 20;
+    case 'k':
+        return Value << 10;
+    default:
+        return Value;
     }
 }
 

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT
 // Names for code addresses, in the kernel and in drivers.
 //
-// The kernel carries a table of its function names (tools/symbols.py makes it from the first link). A
-// driver's names come from the COFF symbol table that its linker left in the file, which ldr keeps; a
-// stripped driver is named by file and offset alone. Nothing here allocates or locks: a bugcheck uses it.
+// The kernel carries a table of its function names (tools/symbols.py makes it from the first link).
+// A driver's names come from the COFF symbol table that its linker left in the file, which ldr
+// keeps; a stripped driver is named by file and offset alone. Nothing here allocates or locks: a
+// bugcheck uses it.
 #include "kdp.h"
 
 extern const ULONG KiSymbolCount;
 typedef struct _KI_SYMBOL {
-    ULONG Offset;  // from KernelTextStart
-    ULONG Name;    // offset into KiSymbolNames
+    ULONG Offset; // from KernelTextStart
+    ULONG Name;   // offset into KiSymbolNames
 } KI_SYMBOL;
 extern const KI_SYMBOL KiSymbolTable[];
 extern const char KiSymbolNames[];
@@ -34,8 +35,8 @@ static BOOLEAN KdpSymbolizeKernel(ULONG_PTR Address, char *Buffer, SIZE_T Size)
     return TRUE;
 }
 
-// The COFF symbol table of a driver's file. Every offset was checked against the file's length here,
-// whatever the loader did: the bytes are a stranger's.
+// The COFF symbol table of a driver's file. Every offset was checked against the file's length
+// here, whatever the loader did: the bytes are a stranger's.
 typedef struct _KD_COFF {
     const UCHAR *File;
     const IMAGE_SECTION_HEADER *Section;
@@ -51,11 +52,13 @@ static BOOLEAN KdpOpenCoff(const LDR_DRIVER *Driver, KD_COFF *Coff)
     SIZE_T Length = Driver->FileLength;
     const IMAGE_DOS_HEADER *Dos = (const IMAGE_DOS_HEADER *)Driver->File;
 
-    if (Driver->File == NULL || Length < sizeof(*Dos) || (ULONG)Dos->e_lfanew > Length - 4 - sizeof(IMAGE_FILE_HEADER))
+    if (Driver->File == NULL || Length < sizeof(*Dos) ||
+        (ULONG)Dos->e_lfanew > Length - 4 - sizeof(IMAGE_FILE_HEADER))
         return FALSE;
     const IMAGE_FILE_HEADER *Header = (const IMAGE_FILE_HEADER *)(Driver->File + Dos->e_lfanew + 4);
     SIZE_T Sections = (SIZE_T)Dos->e_lfanew + 4 + sizeof(*Header) + Header->SizeOfOptionalHeader;
-    ULONG64 Strings = Header->PointerToSymbolTable + (ULONG64)Header->NumberOfSymbols * sizeof(IMAGE_SYMBOL);
+    ULONG64 Strings =
+        Header->PointerToSymbolTable + (ULONG64)Header->NumberOfSymbols * sizeof(IMAGE_SYMBOL);
     if (Header->PointerToSymbolTable == 0 || Strings + 4 > Length ||
         Sections + Header->NumberOfSections * sizeof(IMAGE_SECTION_HEADER) > Length)
         return FALSE;

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 // /RUN: a whole run without anybody watching, ended by a verdict.
 //
-// All modules that are drivers are loaded in order; the first that fails ends the run. The rest is given
-// time: /RUNFOR=SECONDS, or until nothing is left to do, which is when a full clock tick has passed with no
-// DPC queued or running. Then they are unloaded in reverse and asked what they left. The exit statuses are
-// the command line's contract (docs): 0 clean, 1 did not load or start, 4 left something behind.
+// All modules that are drivers are loaded in order; the first that fails ends the run. The rest is
+// given time: /RUNFOR=SECONDS, or until nothing is left to do, which is when a full clock tick has
+// passed with no DPC queued or running. Then they are unloaded in reverse and asked what they left.
+// The exit statuses are the command line's contract (docs): 0 clean, 1 did not load or start, 4
+// left something behind.
 #include "ldrp.h"
 
 static VOID LdrpWait(VOID)
@@ -29,17 +30,20 @@ static BOOLEAN LdrpIsDriverName(const char *Name)
 DECLSPEC_NORETURN static VOID LdrpFailed(const char *Name, NTSTATUS Status)
 {
     char Words[160];
-    RtlFormat(Words, sizeof(Words), "failed: %s: 0x%08X %s", Name, (ULONG)Status, RtlStatusName(Status));
+    RtlFormat(Words, sizeof(Words), "failed: %s: 0x%08X %s", Name, (ULONG)Status,
+              RtlStatusName(Status));
     KdEndRun(1, Words);
 }
 
-// Unloads in reverse. Returns what was left behind; drivers without an unload routine are counted apart.
+// Unloads in reverse. Returns what was left behind; drivers without an unload routine are counted
+// apart.
 static ULONG LdrpUnloadAll(PULONG Stayed)
 {
     ULONG Total = 0, Leaks;
 
     *Stayed = 0;
-    for (PLIST_ENTRY Entry = LdrDriverList.Blink, Previous; Entry != &LdrDriverList; Entry = Previous) {
+    for (PLIST_ENTRY Entry = LdrDriverList.Blink, Previous; Entry != &LdrDriverList;
+         Entry = Previous) {
         Previous = Entry->Blink;
         if (!NT_SUCCESS(LdrUnloadDriver(CONTAINING_RECORD(Entry, LDR_DRIVER, ListEntry), &Leaks)))
             ++*Stayed;
@@ -68,10 +72,11 @@ DECLSPEC_NORETURN VOID LdrRunBatch(VOID)
     LdrpWait();
     ULONG Leaks = LdrpUnloadAll(&Stayed);
     if (Leaks != 0) {
-        RtlFormat(Words, sizeof(Words), "left behind: %u thing%s, listed above", Leaks, Leaks == 1 ? "" : "s");
+        RtlFormat(Words, sizeof(Words), "left behind: %u thing%s, listed above", Leaks,
+                  Leaks == 1 ? "" : "s");
         KdEndRun(4, Words);
     }
-    RtlFormat(Words, sizeof(Words), "clean: %u driver%s loaded, ran and unloaded%s", Count, Count == 1 ? "" : "s",
-              Stayed != 0 ? " (those that can be)" : "");
+    RtlFormat(Words, sizeof(Words), "clean: %u driver%s loaded, ran and unloaded%s", Count,
+              Count == 1 ? "" : "s", Stayed != 0 ? " (those that can be)" : "");
     KdEndRun(0, Words);
 }

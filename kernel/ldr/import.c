@@ -2,13 +2,13 @@
 // Imports: binding a driver's names to the kernel's exports and to other drivers'.
 //
 // A name is searched in the export table whatever library the driver names it from, ntoskrnl.exe or
-// HAL.dll in any case: which of the two held a routine changed between versions and architectures. Any
-// other library must be a loaded driver, by its file name. All missing names are listed before the driver
-// is refused, because the second missing name is as interesting as the first.
+// HAL.dll in any case: which of the two held a routine changed between versions and architectures.
+// Any other library must be a loaded driver, by its file name. All missing names are listed before
+// the driver is refused, because the second missing name is as interesting as the first.
 //
-// With /IMPORTS=TRAP a missing import is bound to a thunk of its own, a few bytes of code that jump to
-// LdrpTrapEntry with the import's index; the first call stops the system and names routine, driver and
-// call site. Thunks lie in one executable page range of the driver images' region.
+// With /IMPORTS=TRAP a missing import is bound to a thunk of its own, a few bytes of code that jump
+// to LdrpTrapEntry with the import's index; the first call stops the system and names routine,
+// driver and call site. Thunks lie in one executable page range of the driver images' region.
 #include "ldrp.h"
 
 typedef struct _LDR_TRAP {
@@ -17,7 +17,7 @@ typedef struct _LDR_TRAP {
 } LDR_TRAP;
 
 static LDR_TRAP LdrTraps[LDR_MAX_TRAPS];
-static UCHAR *LdrThunks;  // LDR_MAX_TRAPS thunks, reserved at the first need
+static UCHAR *LdrThunks; // LDR_MAX_TRAPS thunks, reserved at the first need
 
 static const EXPORT_ENTRY *LdrpFindKernelExport(const char *Name)
 {
@@ -42,7 +42,8 @@ static BOOLEAN LdrpIsKernelLibrary(const char *Library)
            _stricmp(Library, "ntkrnlpa.exe") == 0 || _stricmp(Library, "ntkrnlmp.exe") == 0;
 }
 
-static ULONG_PTR LdrpResolve(const char *Library, const char *Name, ULONG Ordinal, BOOLEAN *Forwarder)
+static ULONG_PTR LdrpResolve(const char *Library, const char *Name, ULONG Ordinal,
+                             BOOLEAN *Forwarder)
 {
     *Forwarder = FALSE;
     if (LdrpIsKernelLibrary(Library)) {
@@ -50,11 +51,13 @@ static ULONG_PTR LdrpResolve(const char *Library, const char *Name, ULONG Ordina
         return Entry != NULL ? (ULONG_PTR)Entry->Address : 0;
     }
     PLDR_DRIVER Exporter = LdrFindDriver(Library);
-    return Exporter != NULL ? PeFindExport((const UCHAR *)Exporter->Base, Exporter->Size, Name, Ordinal, Forwarder)
+    return Exporter != NULL ? PeFindExport((const UCHAR *)Exporter->Base, Exporter->Size, Name,
+                                           Ordinal, Forwarder)
                             : 0;
 }
 
-// ---- traps -----------------------------------------------------------------------------------------
+// ---- traps
+// -----------------------------------------------------------------------------------------
 
 VOID LdrpImportTrapped(ULONG Index, ULONG_PTR CallSite);
 VOID LdrpImportTrapped(ULONG Index, ULONG_PTR CallSite)
@@ -107,19 +110,22 @@ VOID LdrpReleaseTraps(PLDR_DRIVER Driver)
             LdrTraps[i].Driver = NULL;
 }
 
-// ---- binding ---------------------------------------------------------------------------------------
+// ---- binding
+// ---------------------------------------------------------------------------------------
 
-static VOID LdrpReportMissing(const LDR_BIND *Bind, const char *Library, const char *Name, ULONG Ordinal,
-                              BOOLEAN Forwarder)
+static VOID LdrpReportMissing(const LDR_BIND *Bind, const char *Library, const char *Name,
+                              ULONG Ordinal, BOOLEAN Forwarder)
 {
     const char *Why = Forwarder ? " (a forwarder)" : "";
     if (Name != NULL)
         KLOG("ldr", "%s: missing import %s!%s%s", Bind->Driver->Name, Library, Name, Why);
     else
-        KLOG("ldr", "%s: missing import %s ordinal %u%s", Bind->Driver->Name, Library, Ordinal, Why);
+        KLOG("ldr", "%s: missing import %s ordinal %u%s", Bind->Driver->Name, Library, Ordinal,
+             Why);
 }
 
-static BOOLEAN LdrpBindImport(VOID *Context, const char *Library, const char *Name, ULONG Ordinal, ULONG_PTR *Slot)
+static BOOLEAN LdrpBindImport(VOID *Context, const char *Library, const char *Name, ULONG Ordinal,
+                              ULONG_PTR *Slot)
 {
     LDR_BIND *Bind = Context;
     BOOLEAN Forwarder;
@@ -150,7 +156,8 @@ BOOLEAN LdrpBindImports(PPE_IMAGE Image, PLDR_DRIVER Driver, PULONG Missing)
 
 // MmGetSystemRoutineAddress: the address of a routine that the kernel or HAL exports.
 //   SystemRoutineName  its name, case-sensitive, resident.
-// IRQL: PASSIVE_LEVEL. Fails: NULL when there is no such routine. Source: WDK wdm.h MmGetSystemRoutineAddress.
+// IRQL: PASSIVE_LEVEL. Fails: NULL when there is no such routine. Source: WDK wdm.h
+// MmGetSystemRoutineAddress.
 PVOID NTAPI MmGetSystemRoutineAddress(PUNICODE_STRING SystemRoutineName);
 PVOID NTAPI MmGetSystemRoutineAddress(PUNICODE_STRING SystemRoutineName)
 {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // ldr's private header.
 //
-// The list of drivers changes only at PASSIVE_LEVEL on the thread that loads and unloads; readers at any
-// IRQL (backtraces, fault classification) walk it without a lock, so an entry is complete before it is
-// linked, and is unlinked before its image goes.
+// The list of drivers changes only at PASSIVE_LEVEL on the thread that loads and unloads; readers
+// at any IRQL (backtraces, fault classification) walk it without a lock, so an entry is complete
+// before it is linked, and is unlinked before its image goes.
 #pragma once
 
 #include "ex.h"
@@ -13,14 +13,14 @@
 #include "pe.h"
 #include "rtl.h"
 
-#define LDR_TAG       0x2072644Cu  // 'Ldr '
+#define LDR_TAG       0x2072644Cu // 'Ldr '
 #define LDR_MAX_TRAPS 512u
 
 // import.c
 typedef struct _LDR_BIND {
     PLDR_DRIVER Driver;
     ULONG Bound, Missing;
-    BOOLEAN Trap;           // /IMPORTS=TRAP
+    BOOLEAN Trap; // /IMPORTS=TRAP
 } LDR_BIND;
 BOOLEAN LdrpBindImports(PPE_IMAGE Image, PLDR_DRIVER Driver, PULONG Missing);
 VOID LdrpReleaseTraps(PLDR_DRIVER Driver);

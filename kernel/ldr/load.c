@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 // Loading, starting and unloading drivers.
 //
-// A driver comes from a boot module: the file is mapped where the boot loader left it, checked and laid
-// out in the driver images' region, relocated, bound, protected section by section, and started. The
-// mapped file is kept: backtraces read names from it. Nothing of a driver is trusted that can be checked,
-// but from DriverEntry on its code is kernel code, as on Windows.
+// A driver comes from a boot module: the file is mapped where the boot loader left it, checked and
+// laid out in the driver images' region, relocated, bound, protected section by section, and
+// started. The mapped file is kept: backtraces read names from it. Nothing of a driver is trusted
+// that can be checked, but from DriverEntry on its code is kernel code, as on Windows.
 //
-// Phases of a load share LDR_LOAD; whichever fails has logged the reason, and LdrpDiscard undoes what the
-// earlier ones did. At unload every table that keeps its holders' call sites (LEAK_SOURCE) is asked what
-// the driver left.
+// Phases of a load share LDR_LOAD; whichever fails has logged the reason, and LdrpDiscard undoes
+// what the earlier ones did. At unload every table that keeps its holders' call sites (LEAK_SOURCE)
+// is asked what the driver left.
 //
 // Observability: !drivers; tests/guest/loader.c, tests/system.
 #include "ldrp.h"
@@ -43,13 +43,15 @@ VOID LdrInitialize(PLOADER_BLOCK Block)
         KLOG("ldr", "module %s, %llu bytes", Block->Module[i].Name, Block->Module[i].Length);
 }
 
-// ---- finding ---------------------------------------------------------------------------------------
+// ---- finding
+// ---------------------------------------------------------------------------------------
 
 // "edu" finds "edu.sys", in any case.
 static BOOLEAN LdrpSameName(const char *File, const char *Name)
 {
     SIZE_T Length = strlen(Name);
-    return _strnicmp(File, Name, Length) == 0 && (File[Length] == 0 || _stricmp(File + Length, ".sys") == 0);
+    return _strnicmp(File, Name, Length) == 0 &&
+           (File[Length] == 0 || _stricmp(File + Length, ".sys") == 0);
 }
 
 PLDR_DRIVER LdrFindDriver(const char *Name)
@@ -80,7 +82,8 @@ static const LOADER_MODULE *LdrpFindModule(const char *Name)
     return NULL;
 }
 
-// ---- phases of a load ------------------------------------------------------------------------------
+// ---- phases of a load
+// ------------------------------------------------------------------------------
 
 static BOOLEAN LdrpRefuse(LDR_LOAD *Load, NTSTATUS Status, const char *Reason)
 {
@@ -98,7 +101,8 @@ static BOOLEAN LdrpOpenFile(LDR_LOAD *Load, const LOADER_MODULE *Module)
     Driver->FileLength = (SIZE_T)Module->Length;
     Driver->File = MmMapPhysical(Module->Base, Driver->FileLength, MM_READ, MmCached);
     if (Driver->File == NULL)
-        return LdrpRefuse(Load, STATUS_INSUFFICIENT_RESOURCES, "there is no address space to read it");
+        return LdrpRefuse(Load, STATUS_INSUFFICIENT_RESOURCES,
+                          "there is no address space to read it");
     if (!PeOpen(&Load->Image, Driver->File, Driver->FileLength))
         return LdrpRefuse(Load, STATUS_INVALID_IMAGE_FORMAT, Load->Image.Reason);
     return TRUE;
@@ -135,7 +139,8 @@ static BOOLEAN LdrpBind(LDR_LOAD *Load)
         return LdrpRefuse(Load, STATUS_INVALID_IMAGE_FORMAT, Load->Image.Reason);
     if (Missing == 0)
         return TRUE;
-    RtlFormat(Reason, sizeof(Reason), "%u import%s missing", Missing, Missing == 1 ? " is" : "s are");
+    RtlFormat(Reason, sizeof(Reason), "%u import%s missing", Missing,
+              Missing == 1 ? " is" : "s are");
     return LdrpRefuse(Load, STATUS_DRIVER_ENTRYPOINT_NOT_FOUND, Reason);
 }
 
@@ -152,9 +157,11 @@ static VOID LdrpProtect(LDR_LOAD *Load)
         if ((Section->Characteristics & IMAGE_SCN_MEM_EXECUTE) != 0)
             Protection |= MM_EXECUTE;
         if (Protection == (MM_READ | MM_WRITE | MM_EXECUTE))
-            KLOG("ldr", "%s: section %.8s is writable and executable", Load->Driver->Name, Section->Name);
+            KLOG("ldr", "%s: section %.8s is writable and executable", Load->Driver->Name,
+                 Section->Name);
         if (PeSectionSize(Section) != 0)
-            MmProtectSystemRange(Base + Section->VirtualAddress, BYTES_TO_PAGES(PeSectionSize(Section)), Protection);
+            MmProtectSystemRange(Base + Section->VirtualAddress,
+                                 BYTES_TO_PAGES(PeSectionSize(Section)), Protection);
     }
 }
 
@@ -168,10 +175,11 @@ static VOID LdrpFindFunctionTable(LDR_LOAD *Load)
     if (Directory->Size == 0)
         return;
     Load->Driver->FunctionTable = (PVOID)(Load->Driver->Base + Directory->VirtualAddress);
-    Load->Driver->FunctionCount = Directory->Size / 12;  // three 32-bit offsets a function
+    Load->Driver->FunctionCount = Directory->Size / 12; // three 32-bit offsets a function
 }
 
-static VOID LdrpMakeString(PUNICODE_STRING String, PWCHAR Buffer, SIZE_T Size, const char *Prefix, const char *Name)
+static VOID LdrpMakeString(PUNICODE_STRING String, PWCHAR Buffer, SIZE_T Size, const char *Prefix,
+                           const char *Name)
 {
     ULONG Length = 0;
 
@@ -191,9 +199,10 @@ static BOOLEAN LdrpCreateObject(LDR_LOAD *Load)
     LDR_OBJECT *Box = ExAllocatePoolWithTag(NonPagedPoolNx, sizeof(*Box), LDR_TAG);
 
     if (Box == NULL)
-        return LdrpRefuse(Load, STATUS_INSUFFICIENT_RESOURCES, "there is no pool for its driver object");
+        return LdrpRefuse(Load, STATUS_INSUFFICIENT_RESOURCES,
+                          "there is no pool for its driver object");
     RtlZeroMemory(Box, sizeof(*Box));
-    Box->Object.Type = 4;  // IO_TYPE_DRIVER
+    Box->Object.Type = 4; // IO_TYPE_DRIVER
     Box->Object.Size = sizeof(Box->Object);
     Box->Object.Flags = DRVO_LEGACY_DRIVER;
     Box->Object.DriverStart = (PVOID)Driver->Base;
@@ -203,10 +212,12 @@ static BOOLEAN LdrpCreateObject(LDR_LOAD *Load)
     Box->Object.DriverExtension = &Box->Extension;
     Box->Object.HardwareDatabase = &LdrHardwareName;
     Box->Extension.DriverObject = &Box->Object;
-    LdrpMakeString(&Box->Object.DriverName, Box->NameText, sizeof(Box->NameText), "\\Driver\\", Driver->Name);
+    LdrpMakeString(&Box->Object.DriverName, Box->NameText, sizeof(Box->NameText), "\\Driver\\",
+                   Driver->Name);
     LdrpMakeString(&Box->RegistryPath, Box->PathText, sizeof(Box->PathText),
                    "\\Registry\\Machine\\System\\CurrentControlSet\\Services\\", Driver->Name);
-    LdrpMakeString(&Box->Extension.ServiceKeyName, Box->ServiceText, sizeof(Box->ServiceText), "", Driver->Name);
+    LdrpMakeString(&Box->Extension.ServiceKeyName, Box->ServiceText, sizeof(Box->ServiceText), "",
+                   Driver->Name);
     Driver->DriverObject = &Box->Object;
     return TRUE;
 }
@@ -220,9 +231,11 @@ static BOOLEAN LdrpStart(LDR_LOAD *Load)
 
     Driver->EntryStatus = Box->Object.DriverInit(&Box->Object, &Box->RegistryPath);
     if (KiGetIrql() != PASSIVE_LEVEL) {
-        RtlFormat(Sentence, sizeof(Sentence), "DriverEntry of %s returned at IRQL %u instead of PASSIVE_LEVEL.",
-                  Driver->Name, KiGetIrql());
-        KiBugCheck(IRQL_UNEXPECTED_VALUE, KiGetIrql(), PASSIVE_LEVEL, Driver->EntryPoint, 0, NULL, Sentence);
+        RtlFormat(Sentence, sizeof(Sentence),
+                  "DriverEntry of %s returned at IRQL %u instead of PASSIVE_LEVEL.", Driver->Name,
+                  KiGetIrql());
+        KiBugCheck(IRQL_UNEXPECTED_VALUE, KiGetIrql(), PASSIVE_LEVEL, Driver->EntryPoint, 0, NULL,
+                   Sentence);
     }
     Load->Status = Driver->EntryStatus;
     if (NT_SUCCESS(Driver->EntryStatus))
@@ -233,7 +246,8 @@ static BOOLEAN LdrpStart(LDR_LOAD *Load)
     return FALSE;
 }
 
-// ---- end of a driver ---------------------------------------------------------------------------------
+// ---- end of a driver
+// ---------------------------------------------------------------------------------
 
 static VOID LdrpDiscard(PLDR_DRIVER Driver)
 {
@@ -255,7 +269,8 @@ static ULONG LdrpReportLeaks(const LDR_DRIVER *Driver)
 {
     ULONG Leaks = 0;
 
-    for (const LEAK_SOURCE_ENTRY *Source = LeakSourceTableStart; Source < LeakSourceTableEnd; Source++) {
+    for (const LEAK_SOURCE_ENTRY *Source = LeakSourceTableStart; Source < LeakSourceTableEnd;
+         Source++) {
         ULONG Count = Source->Routine(Driver->Base, Driver->Base + Driver->Size);
         if (Count != 0)
             KLOG("leak", "%s left %u %s", Driver->Name, Count, Source->What);
@@ -264,12 +279,14 @@ static ULONG LdrpReportLeaks(const LDR_DRIVER *Driver)
     return Leaks;
 }
 
-// Sections marked discardable (INIT code, relocations, debug information) are not needed after the start.
+// Sections marked discardable (INIT code, relocations, debug information) are not needed after the
+// start.
 static VOID LdrpFreeDiscardable(LDR_LOAD *Load)
 {
     for (ULONG i = 0; i < Load->Image.SectionCount; i++) {
         const IMAGE_SECTION_HEADER *Section = &Load->Image.Section[i];
-        if ((Section->Characteristics & IMAGE_SCN_MEM_DISCARDABLE) != 0 && PeSectionSize(Section) != 0)
+        if ((Section->Characteristics & IMAGE_SCN_MEM_DISCARDABLE) != 0 &&
+            PeSectionSize(Section) != 0)
             MmDecommitSystemRange((PVOID)(Load->Driver->Base + Section->VirtualAddress),
                                   BYTES_TO_PAGES(PeSectionSize(Section)));
     }
@@ -294,7 +311,8 @@ NTSTATUS LdrLoadDriver(const char *Name, PLDR_DRIVER *Driver)
         return STATUS_INSUFFICIENT_RESOURCES;
     RtlZeroMemory(Load.Driver, sizeof(*Load.Driver));
     RtlFormat(Load.Driver->Name, sizeof(Load.Driver->Name), "%s", Module->Name);
-    if (LdrpOpenFile(&Load, Module) && LdrpLayOut(&Load) && LdrpBind(&Load) && LdrpCreateObject(&Load)) {
+    if (LdrpOpenFile(&Load, Module) && LdrpLayOut(&Load) && LdrpBind(&Load) &&
+        LdrpCreateObject(&Load)) {
         LdrpFindFunctionTable(&Load);
         LdrpProtect(&Load);
         InsertTailList(&LdrDriverList, &Load.Driver->ListEntry);
@@ -307,7 +325,7 @@ NTSTATUS LdrLoadDriver(const char *Name, PLDR_DRIVER *Driver)
             *Driver = Load.Driver;
             return Load.Status;
         }
-        LdrpReportLeaks(Load.Driver);  // a failed DriverEntry must have cleaned up after itself
+        LdrpReportLeaks(Load.Driver); // a failed DriverEntry must have cleaned up after itself
     }
     LdrpDiscard(Load.Driver);
     return Load.Status;
@@ -325,8 +343,9 @@ NTSTATUS LdrUnloadDriver(PLDR_DRIVER Driver, PULONG Leaks)
     Driver->DriverObject->Flags |= DRVO_UNLOAD_INVOKED;
     Driver->DriverObject->DriverUnload(Driver->DriverObject);
     if (KiGetIrql() != PASSIVE_LEVEL) {
-        RtlFormat(Sentence, sizeof(Sentence), "DriverUnload of %s returned at IRQL %u instead of PASSIVE_LEVEL.",
-                  Driver->Name, KiGetIrql());
+        RtlFormat(Sentence, sizeof(Sentence),
+                  "DriverUnload of %s returned at IRQL %u instead of PASSIVE_LEVEL.", Driver->Name,
+                  KiGetIrql());
         KiBugCheck(IRQL_UNEXPECTED_VALUE, KiGetIrql(), PASSIVE_LEVEL,
                    (ULONG_PTR)Driver->DriverObject->DriverUnload, 0, NULL, Sentence);
     }
@@ -336,7 +355,8 @@ NTSTATUS LdrUnloadDriver(PLDR_DRIVER Driver, PULONG Leaks)
     return STATUS_SUCCESS;
 }
 
-// ---- monitor ---------------------------------------------------------------------------------------
+// ---- monitor
+// ---------------------------------------------------------------------------------------
 
 static BOOLEAN LdrDriversCommand(const char *Arguments)
 {
@@ -350,11 +370,12 @@ static BOOLEAN LdrDriversCommand(const char *Arguments)
     }
     for (ULONG i = 0; LdrBlock != NULL && i < LdrBlock->ModuleCount; i++)
         if (LdrFindDriver(LdrBlock->Module[i].Name) == NULL)
-            KdPrintf("not loaded: %s, %llu bytes\n", LdrBlock->Module[i].Name, LdrBlock->Module[i].Length);
+            KdPrintf("not loaded: %s, %llu bytes\n", LdrBlock->Module[i].Name,
+                     LdrBlock->Module[i].Length);
     return TRUE;
 }
-KD_COMMAND(drivers, "!drivers", "!drivers: loaded drivers, and modules that could be", LdrDriversCommand,
-           KD_SAFE_IN_BUGCHECK);
+KD_COMMAND(drivers, "!drivers", "!drivers: loaded drivers, and modules that could be",
+           LdrDriversCommand, KD_SAFE_IN_BUGCHECK);
 KD_COMMAND(lm, "lm", "lm: the same as !drivers", LdrDriversCommand, KD_SAFE_IN_BUGCHECK);
 
 static BOOLEAN LdrRunCommand(const char *Arguments)
@@ -382,4 +403,5 @@ static BOOLEAN LdrUnloadCommand(const char *Arguments)
         KdPrintf("unloaded, %u thing%s left behind\n", Leaks, Leaks == 1 ? "" : "s");
     return TRUE;
 }
-KD_COMMAND(unload, "unload", "unload DRIVER: call its DriverUnload and free it", LdrUnloadCommand, 0);
+KD_COMMAND(unload, "unload", "unload DRIVER: call its DriverUnload and free it", LdrUnloadCommand,
+           0);

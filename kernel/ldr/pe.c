@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: MIT
 // PE files: checked first, then laid out, relocated and searched for imports.
 //
-// The file is a stranger's and may be truncated, damaged or made to hurt. The rule that keeps this small:
-// every offset is checked against the bytes it points into at the moment it is read, all sums are done in
-// 64 bits, and every walk moves strictly forward through a bounded range, so that no table can be cyclic.
-// PeOpen looks at the file; everything after it looks at the laid-out image, whose size is known.
+// The file is a stranger's and may be truncated, damaged or made to hurt. The rule that keeps this
+// small: every offset is checked against the bytes it points into at the moment it is read, all
+// sums are done in 64 bits, and every walk moves strictly forward through a bounded range, so that
+// no table can be cyclic. PeOpen looks at the file; everything after it looks at the laid-out
+// image, whose size is known.
 //
 // Source: Microsoft, "PE Format". Tests: tests/host/test_ldr_pe.c, tests/host/fuzz_pe.c.
 #include "pe.h"
 #include "rtl.h"
 
-#define MAX_SECTIONS     96u
-#define MAX_IMAGE        (256u << 20)
-#define MAX_LIBRARIES    256u
+#define MAX_SECTIONS  96u
+#define MAX_IMAGE     (256u << 20)
+#define MAX_LIBRARIES 256u
 
 #if defined(__x86_64__)
 #define RELOCATION_NATIVE IMAGE_REL_BASED_DIR64
@@ -24,7 +25,8 @@
 
 #define REFUSE(Image, ...) (RtlFormat((Image)->Reason, sizeof((Image)->Reason), __VA_ARGS__), FALSE)
 
-// ---- headers ---------------------------------------------------------------------------------------
+// ---- headers
+// ---------------------------------------------------------------------------------------
 
 static BOOLEAN PepIsPowerOfTwo(ULONG Value)
 {
@@ -34,12 +36,18 @@ static BOOLEAN PepIsPowerOfTwo(ULONG Value)
 static const char *PepMachineName(USHORT Machine)
 {
     switch (Machine) {
-    case IMAGE_FILE_MACHINE_I386: return "x86";
-    case IMAGE_FILE_MACHINE_AMD64: return "x64";
-    case 0xAA64: return "ARM64";
-    case 0x01C4: return "ARM";
-    case 0x0200: return "Itanium";
-    default: return "unknown";
+    case IMAGE_FILE_MACHINE_I386:
+        return "x86";
+    case IMAGE_FILE_MACHINE_AMD64:
+        return "x64";
+    case 0xAA64:
+        return "ARM64";
+    case 0x01C4:
+        return "ARM";
+    case 0x0200:
+        return "Itanium";
+    default:
+        return "unknown";
     }
 }
 
@@ -57,15 +65,18 @@ static BOOLEAN PepCheckFileHeader(PPE_IMAGE Image)
         return REFUSE(Image, "it is not a PE file: no PE signature");
     Image->FileHeader = &Headers->FileHeader;
     if (Headers->FileHeader.Machine != IMAGE_FILE_MACHINE_NATIVE)
-        return REFUSE(Image, "it is built for %s (machine 0x%04X); this kernel runs " MACHINE_NAME " drivers",
-                      PepMachineName(Headers->FileHeader.Machine), Headers->FileHeader.Machine);
+        return REFUSE(
+            Image, "it is built for %s (machine 0x%04X); this kernel runs " MACHINE_NAME " drivers",
+            PepMachineName(Headers->FileHeader.Machine), Headers->FileHeader.Machine);
     ULONG64 Sections = (ULONG64)Dos->e_lfanew + FIELD_OFFSET(IMAGE_NT_HEADERS, OptionalHeader) +
                        Headers->FileHeader.SizeOfOptionalHeader;
-    ULONG64 End = Sections + (ULONG64)Headers->FileHeader.NumberOfSections * sizeof(IMAGE_SECTION_HEADER);
+    ULONG64 End =
+        Sections + (ULONG64)Headers->FileHeader.NumberOfSections * sizeof(IMAGE_SECTION_HEADER);
     if (Headers->FileHeader.SizeOfOptionalHeader < sizeof(IMAGE_OPTIONAL_HEADER) ||
         (Headers->FileHeader.SizeOfOptionalHeader & 3) != 0 || End > Image->Length)
         return REFUSE(Image, "its headers are truncated");
-    if (Headers->FileHeader.NumberOfSections == 0 || Headers->FileHeader.NumberOfSections > MAX_SECTIONS)
+    if (Headers->FileHeader.NumberOfSections == 0 ||
+        Headers->FileHeader.NumberOfSections > MAX_SECTIONS)
         return REFUSE(Image, "it has %u sections", Headers->FileHeader.NumberOfSections);
     Image->Header = &Headers->OptionalHeader;
     Image->Section = (const IMAGE_SECTION_HEADER *)(Image->File + Sections);
@@ -84,7 +95,8 @@ static BOOLEAN PepCheckOptionalHeader(PPE_IMAGE Image)
     if ((Image->FileHeader->Characteristics & IMAGE_FILE_EXECUTABLE_IMAGE) == 0)
         return REFUSE(Image, "its linker reported errors: it is not marked executable");
     if (Header->Subsystem != IMAGE_SUBSYSTEM_NATIVE)
-        return REFUSE(Image, "it is no driver: its subsystem is %u, not native (1)", Header->Subsystem);
+        return REFUSE(Image, "it is no driver: its subsystem is %u, not native (1)",
+                      Header->Subsystem);
     if (!PepIsPowerOfTwo(Header->SectionAlignment) || Header->SectionAlignment < PAGE_SIZE)
         return REFUSE(Image, "its section alignment is 0x%X; drivers need a page (0x1000) or more",
                       Header->SectionAlignment);
@@ -125,10 +137,12 @@ static BOOLEAN PepCheckEntryPoint(PPE_IMAGE Image)
 
     for (ULONG i = 0; i < Image->SectionCount; i++) {
         const IMAGE_SECTION_HEADER *Section = &Image->Section[i];
-        if (Entry >= Section->VirtualAddress && Entry - Section->VirtualAddress < PeSectionSize(Section))
+        if (Entry >= Section->VirtualAddress &&
+            Entry - Section->VirtualAddress < PeSectionSize(Section))
             return (Section->Characteristics & IMAGE_SCN_MEM_EXECUTE) != 0
                        ? TRUE
-                       : REFUSE(Image, "its entry point is in section %.8s, which holds no code", Section->Name);
+                       : REFUSE(Image, "its entry point is in section %.8s, which holds no code",
+                                Section->Name);
     }
     return REFUSE(Image, "its entry point 0x%X is in no section", Entry);
 }
@@ -139,7 +153,7 @@ static BOOLEAN PepCheckDirectories(PPE_IMAGE Image)
         const IMAGE_DATA_DIRECTORY *Directory = &Image->Header->DataDirectory[i];
         ULONG64 End = (ULONG64)Directory->VirtualAddress + Directory->Size;
         if (i == IMAGE_DIRECTORY_ENTRY_SECURITY || Directory->Size == 0)
-            continue;  // a file offset, and of no concern to a kernel that asks for no signature
+            continue; // a file offset, and of no concern to a kernel that asks for no signature
         if (End > Image->Header->SizeOfImage)
             return REFUSE(Image, "data directory %u reaches beyond the image", i);
     }
@@ -172,7 +186,8 @@ static const IMAGE_DATA_DIRECTORY *PepDirectory(const IMAGE_OPTIONAL_HEADER *Hea
     return Index < Header->NumberOfRvaAndSizes ? &Header->DataDirectory[Index] : &None;
 }
 
-// ---- relocation ------------------------------------------------------------------------------------
+// ---- relocation
+// ------------------------------------------------------------------------------------
 
 // Entries is where the block's fix-ups are in Memory.
 static BOOLEAN PepRelocateBlock(PPE_IMAGE Image, UCHAR *Memory, const IMAGE_BASE_RELOCATION *Block,
@@ -201,14 +216,15 @@ static BOOLEAN PepRelocateBlock(PPE_IMAGE Image, UCHAR *Memory, const IMAGE_BASE
 
 BOOLEAN PeRelocate(PPE_IMAGE Image, UCHAR *Memory, ULONG_PTR Base)
 {
-    const IMAGE_DATA_DIRECTORY *Directory = PepDirectory(Image->Header, IMAGE_DIRECTORY_ENTRY_BASERELOC);
+    const IMAGE_DATA_DIRECTORY *Directory =
+        PepDirectory(Image->Header, IMAGE_DIRECTORY_ENTRY_BASERELOC);
     ULONG_PTR Delta = Base - (ULONG_PTR)Image->Header->ImageBase;
     ULONG Offset = 0;
 
     if (Delta == 0)
         return TRUE;
-    // An x64 image without relocations may be position independent: code there is relative to RIP. An
-    // x86 image that was stripped of them can only run at its own address.
+    // An x64 image without relocations may be position independent: code there is relative to RIP.
+    // An x86 image that was stripped of them can only run at its own address.
     if (sizeof(PVOID) == 4 && Directory->Size == 0 &&
         (Image->FileHeader->Characteristics & IMAGE_FILE_RELOCS_STRIPPED) != 0)
         return REFUSE(Image, "its relocations were stripped");
@@ -226,7 +242,8 @@ BOOLEAN PeRelocate(PPE_IMAGE Image, UCHAR *Memory, ULONG_PTR Base)
     return TRUE;
 }
 
-// ---- imports ---------------------------------------------------------------------------------------
+// ---- imports
+// ---------------------------------------------------------------------------------------
 
 // The string at Offset of a laid-out image, or NULL when it does not end inside.
 static const char *PepString(const UCHAR *Memory, SIZE_T Size, ULONG64 Offset)
@@ -236,10 +253,12 @@ static const char *PepString(const UCHAR *Memory, SIZE_T Size, ULONG64 Offset)
     return (const char *)Memory + Offset;
 }
 
-static BOOLEAN PepWalkLibrary(PPE_IMAGE Image, UCHAR *Memory, const IMAGE_IMPORT_DESCRIPTOR *Descriptor,
-                              const char *Library, PE_IMPORT_ROUTINE *Routine, VOID *Context)
+static BOOLEAN PepWalkLibrary(PPE_IMAGE Image, UCHAR *Memory,
+                              const IMAGE_IMPORT_DESCRIPTOR *Descriptor, const char *Library,
+                              PE_IMPORT_ROUTINE *Routine, VOID *Context)
 {
-    ULONG64 Names = Descriptor->OriginalFirstThunk != 0 ? Descriptor->OriginalFirstThunk : Descriptor->FirstThunk;
+    ULONG64 Names = Descriptor->OriginalFirstThunk != 0 ? Descriptor->OriginalFirstThunk
+                                                        : Descriptor->FirstThunk;
     ULONG64 Slots = Descriptor->FirstThunk;
 
     for (;; Names += sizeof(ULONG_PTR), Slots += sizeof(ULONG_PTR)) {
@@ -251,9 +270,10 @@ static BOOLEAN PepWalkLibrary(PPE_IMAGE Image, UCHAR *Memory, const IMAGE_IMPORT
         if (Thunk == 0)
             return TRUE;
         BOOLEAN ByOrdinal = IMAGE_SNAP_BY_ORDINAL(Thunk);
-        const char *Name = ByOrdinal ? NULL
-                                     : PepString(Memory, Image->Size, (ULONG64)Thunk +
-                                                 FIELD_OFFSET(IMAGE_IMPORT_BY_NAME, Name));
+        const char *Name =
+            ByOrdinal ? NULL
+                      : PepString(Memory, Image->Size,
+                                  (ULONG64)Thunk + FIELD_OFFSET(IMAGE_IMPORT_BY_NAME, Name));
         if (!ByOrdinal && Name == NULL)
             return REFUSE(Image, "an import's name lies outside the image");
         if (!Routine(Context, Library, Name, ByOrdinal ? (ULONG)IMAGE_ORDINAL(Thunk) : 0,
@@ -264,7 +284,8 @@ static BOOLEAN PepWalkLibrary(PPE_IMAGE Image, UCHAR *Memory, const IMAGE_IMPORT
 
 BOOLEAN PeWalkImports(PPE_IMAGE Image, UCHAR *Memory, PE_IMPORT_ROUTINE *Routine, VOID *Context)
 {
-    const IMAGE_DATA_DIRECTORY *Directory = PepDirectory(Image->Header, IMAGE_DIRECTORY_ENTRY_IMPORT);
+    const IMAGE_DATA_DIRECTORY *Directory =
+        PepDirectory(Image->Header, IMAGE_DIRECTORY_ENTRY_IMPORT);
     ULONG64 Offset = Directory->VirtualAddress;
 
     if (Directory->Size == 0)
@@ -284,11 +305,12 @@ BOOLEAN PeWalkImports(PPE_IMAGE Image, UCHAR *Memory, PE_IMPORT_ROUTINE *Routine
     }
 }
 
-// ---- exports ---------------------------------------------------------------------------------------
+// ---- exports
+// ---------------------------------------------------------------------------------------
 
 // Index into the function table, or -1.
-static LONG64 PepExportIndex(const UCHAR *Memory, SIZE_T Size, const IMAGE_EXPORT_DIRECTORY *Exports,
-                           const char *Name, ULONG Ordinal)
+static LONG64 PepExportIndex(const UCHAR *Memory, SIZE_T Size,
+                             const IMAGE_EXPORT_DIRECTORY *Exports, const char *Name, ULONG Ordinal)
 {
     ULONG NameOffset;
     USHORT Index;
@@ -309,11 +331,13 @@ static LONG64 PepExportIndex(const UCHAR *Memory, SIZE_T Size, const IMAGE_EXPOR
     return -1;
 }
 
-ULONG_PTR PeFindExport(const UCHAR *Memory, SIZE_T Size, const char *Name, ULONG Ordinal, BOOLEAN *Forwarder)
+ULONG_PTR PeFindExport(const UCHAR *Memory, SIZE_T Size, const char *Name, ULONG Ordinal,
+                       BOOLEAN *Forwarder)
 {
     const IMAGE_DOS_HEADER *Dos = (const IMAGE_DOS_HEADER *)Memory;
     const IMAGE_NT_HEADERS *Headers = (const IMAGE_NT_HEADERS *)(Memory + Dos->e_lfanew);
-    const IMAGE_DATA_DIRECTORY *Directory = PepDirectory(&Headers->OptionalHeader, IMAGE_DIRECTORY_ENTRY_EXPORT);
+    const IMAGE_DATA_DIRECTORY *Directory =
+        PepDirectory(&Headers->OptionalHeader, IMAGE_DIRECTORY_ENTRY_EXPORT);
     ULONG Function;
 
     *Forwarder = FALSE;
@@ -326,6 +350,7 @@ ULONG_PTR PeFindExport(const UCHAR *Memory, SIZE_T Size, const char *Name, ULONG
     if (Index < 0 || Index >= (LONG64)Exports.NumberOfFunctions || Slot + 4 > Size)
         return 0;
     memcpy(&Function, Memory + Slot, sizeof(Function));
-    *Forwarder = Function >= Directory->VirtualAddress && Function - Directory->VirtualAddress < Directory->Size;
+    *Forwarder = Function >= Directory->VirtualAddress &&
+                 Function - Directory->VirtualAddress < Directory->Size;
     return Function == 0 || Function >= Size || *Forwarder ? 0 : (ULONG_PTR)Memory + Function;
 }

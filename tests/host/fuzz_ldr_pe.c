@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: MIT
 // Links: kernel/ldr/pe.c kernel/rtl/format.c kernel/rtl/utf.c
 //
-// The PE reader on arbitrary bytes. An even first byte takes the rest as the file; an odd one takes it as a
-// list of patches (two bytes where, four what) to a good image, which reaches further than chance does.
+// The PE reader on arbitrary bytes. An even first byte takes the rest as the file; an odd one takes
+// it as a list of patches (two bytes where, four what) to a good image, which reaches further than
+// chance does.
 #include "pe_image.h"
 
 #include <stdint.h>
 #include <stdlib.h>
 
-static BOOLEAN Ignore(VOID *Context, const char *Library, const char *Name, ULONG Ordinal, ULONG_PTR *Slot)
+static BOOLEAN Ignore(VOID *Context, const char *Library, const char *Name, ULONG Ordinal,
+                      ULONG_PTR *Slot)
 {
     (void)Context;
     *Slot = strlen(Library) + (Name != NULL ? strlen(Name) : Ordinal);
@@ -26,7 +28,7 @@ static void Load(const UCHAR *File, SIZE_T Length)
         return;
     }
     if (Image.Size > (64u << 20))
-        return;  // legal, but not worth a fuzzer's time
+        return; // legal, but not worth a fuzzer's time
     UCHAR *Memory = calloc(1, Image.Size);
     PeCopy(&Image, Memory);
     PeRelocate(&Image, Memory, 0x7F0000000000);

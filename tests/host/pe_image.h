@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A small but whole driver image, built in memory: code, imports by name and ordinal, relocations, an
-// export and a forwarder. Tests damage it in one place and see what the loader says.
+// A small but whole driver image, built in memory: code, imports by name and ordinal, relocations,
+// an export and a forwarder. Tests damage it in one place and see what the loader says.
 #pragma once
 
 #include "kernel/ldr/pe.h"
@@ -11,15 +11,15 @@
 #define IMAGE_BASE       0x10000ull
 
 // Where things are: RVA, and the same bytes' place in the file.
-#define TEXT_RVA    0x1000u
-#define TEXT_RAW    0x400u
-#define IDATA_RVA   0x2000u
-#define IDATA_RAW   0x800u
-#define RELOC_RVA   0x3000u
-#define RELOC_RAW   0xC00u
-#define EDATA_RVA   0x4000u
-#define EDATA_RAW   0x1000u
-#define BSS_RVA     0x5000u
+#define TEXT_RVA  0x1000u
+#define TEXT_RAW  0x400u
+#define IDATA_RVA 0x2000u
+#define IDATA_RAW 0x800u
+#define RELOC_RVA 0x3000u
+#define RELOC_RAW 0xC00u
+#define EDATA_RVA 0x4000u
+#define EDATA_RAW 0x1000u
+#define BSS_RVA   0x5000u
 
 typedef struct _TEST_IMAGE {
     union {
@@ -43,8 +43,8 @@ static inline void ImagePut32(TEST_IMAGE *Image, ULONG Offset, ULONG Value)
     memcpy(Image->Bytes + Offset, &Value, sizeof(Value));
 }
 
-static inline void ImageAddSection(TEST_IMAGE *Image, ULONG Index, const char *Name, ULONG Rva, ULONG Raw,
-                                   ULONG Characteristics)
+static inline void ImageAddSection(TEST_IMAGE *Image, ULONG Index, const char *Name, ULONG Rva,
+                                   ULONG Raw, ULONG Characteristics)
 {
     IMAGE_SECTION_HEADER *Section = ImageSection(Image, Index);
 
@@ -79,11 +79,14 @@ static inline void ImageBuildHeaders(TEST_IMAGE *Image)
     Optional->Subsystem = IMAGE_SUBSYSTEM_NATIVE;
     Optional->NumberOfRvaAndSizes = IMAGE_NUMBEROF_DIRECTORY_ENTRIES;
     Optional->DataDirectory[IMAGE_DIRECTORY_ENTRY_IMPORT] = (IMAGE_DATA_DIRECTORY){IDATA_RVA, 0x28};
-    Optional->DataDirectory[IMAGE_DIRECTORY_ENTRY_BASERELOC] = (IMAGE_DATA_DIRECTORY){RELOC_RVA, 12};
-    Optional->DataDirectory[IMAGE_DIRECTORY_ENTRY_EXPORT] = (IMAGE_DATA_DIRECTORY){EDATA_RVA, 0x100};
+    Optional->DataDirectory[IMAGE_DIRECTORY_ENTRY_BASERELOC] =
+        (IMAGE_DATA_DIRECTORY){RELOC_RVA, 12};
+    Optional->DataDirectory[IMAGE_DIRECTORY_ENTRY_EXPORT] =
+        (IMAGE_DATA_DIRECTORY){EDATA_RVA, 0x100};
 }
 
-// ntoskrnl.exe: "DbgPrint" and ordinal 7. Names at +0x100, thunks at +0x80 (names) and +0xA0 (addresses).
+// ntoskrnl.exe: "DbgPrint" and ordinal 7. Names at +0x100, thunks at +0x80 (names) and +0xA0
+// (addresses).
 static inline void ImageBuildImports(TEST_IMAGE *Image)
 {
     IMAGE_IMPORT_DESCRIPTOR *Descriptor = (IMAGE_IMPORT_DESCRIPTOR *)(Image->Bytes + IDATA_RAW);
@@ -136,9 +139,12 @@ static inline void ImageBuild(TEST_IMAGE *Image)
 {
     memset(Image, 0, sizeof(*Image));
     ImageBuildHeaders(Image);
-    ImageAddSection(Image, 0, ".text", TEXT_RVA, TEXT_RAW, IMAGE_SCN_CNT_CODE | IMAGE_SCN_MEM_EXECUTE | IMAGE_SCN_MEM_READ);
-    ImageAddSection(Image, 1, ".idata", IDATA_RVA, IDATA_RAW, IMAGE_SCN_MEM_READ | IMAGE_SCN_MEM_WRITE);
-    ImageAddSection(Image, 2, ".reloc", RELOC_RVA, RELOC_RAW, IMAGE_SCN_MEM_READ | IMAGE_SCN_MEM_DISCARDABLE);
+    ImageAddSection(Image, 0, ".text", TEXT_RVA, TEXT_RAW,
+                    IMAGE_SCN_CNT_CODE | IMAGE_SCN_MEM_EXECUTE | IMAGE_SCN_MEM_READ);
+    ImageAddSection(Image, 1, ".idata", IDATA_RVA, IDATA_RAW,
+                    IMAGE_SCN_MEM_READ | IMAGE_SCN_MEM_WRITE);
+    ImageAddSection(Image, 2, ".reloc", RELOC_RVA, RELOC_RAW,
+                    IMAGE_SCN_MEM_READ | IMAGE_SCN_MEM_DISCARDABLE);
     ImageAddSection(Image, 3, ".edata", EDATA_RVA, EDATA_RAW, IMAGE_SCN_MEM_READ);
     ImageAddSection(Image, 4, ".bss", BSS_RVA, 0, IMAGE_SCN_MEM_READ | IMAGE_SCN_MEM_WRITE);
     ImageBuildImports(Image);

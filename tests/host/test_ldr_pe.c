@@ -54,12 +54,13 @@ static void an_image_at_its_own_base_needs_no_relocation(void **state)
     TEST_IMAGE File;
 
     ImageBuild(&File);
-    ImagePut32(&File, RELOC_RAW + 4, 0);  // damaged, and never looked at
+    ImagePut32(&File, RELOC_RAW + 4, 0); // damaged, and never looked at
     PE_IMAGE Image = OpenAndLayOut(&File);
     assert_true(PeRelocate(&Image, Memory, IMAGE_BASE));
 }
 
-static BOOLEAN RecordImport(VOID *Context, const char *Library, const char *Name, ULONG Ordinal, ULONG_PTR *Slot)
+static BOOLEAN RecordImport(VOID *Context, const char *Library, const char *Name, ULONG Ordinal,
+                            ULONG_PTR *Slot)
 {
     char *Text = Context;
     RtlFormat(Text + strlen(Text), 128, "%s!%s#%u ", Library, Name != NULL ? Name : "", Ordinal);
@@ -88,9 +89,11 @@ static void exports_are_found_by_name_and_ordinal_and_forwarders_are_refused(voi
 
     ImageBuild(&File);
     OpenAndLayOut(&File);
-    assert_true(PeFindExport(Memory, sizeof(Memory), "Real", 0, &Forwarder) == (ULONG_PTR)Memory + TEXT_RVA + 0x20);
+    assert_true(PeFindExport(Memory, sizeof(Memory), "Real", 0, &Forwarder) ==
+                (ULONG_PTR)Memory + TEXT_RVA + 0x20);
     assert_false(Forwarder);
-    assert_true(PeFindExport(Memory, sizeof(Memory), NULL, 5, &Forwarder) == (ULONG_PTR)Memory + TEXT_RVA + 0x20);
+    assert_true(PeFindExport(Memory, sizeof(Memory), NULL, 5, &Forwarder) ==
+                (ULONG_PTR)Memory + TEXT_RVA + 0x20);
     assert_true(PeFindExport(Memory, sizeof(Memory), "Forwarded", 0, &Forwarder) == 0);
     assert_true(Forwarder);
     assert_true(PeFindExport(Memory, sizeof(Memory), "Absent", 0, &Forwarder) == 0);
@@ -106,7 +109,7 @@ static void every_truncation_is_refused(void **state)
 
     ImageBuild(&File);
     for (SIZE_T Length = 0; Length < sizeof(File.Bytes); Length++) {
-        UCHAR *Exact = malloc(Length);  // so that the sanitizer sees a read past the end
+        UCHAR *Exact = malloc(Length); // so that the sanitizer sees a read past the end
         memcpy(Exact, File.Bytes, Length);
         assert_false(PeOpen(&Image, Exact, Length));
         assert_true(Image.Reason[0] != 0);
@@ -115,7 +118,7 @@ static void every_truncation_is_refused(void **state)
 }
 
 typedef struct _DAMAGE {
-    const char *Reason;  // what the refusal has to say
+    const char *Reason; // what the refusal has to say
     void (*Apply)(TEST_IMAGE *File);
 } DAMAGE;
 
@@ -134,7 +137,8 @@ DAMAGED(WrongMachine, Headers->FileHeader.Machine = 0x014C)
 DAMAGED(ForeignMachine, Headers->FileHeader.Machine = 0xAA64)
 DAMAGED(ShortOptional, Headers->FileHeader.SizeOfOptionalHeader = 0x20)
 DAMAGED(NoSections, Headers->FileHeader.NumberOfSections = 0)
-DAMAGED(ManySections, Headers->FileHeader.NumberOfSections = 97; Headers->OptionalHeader.SizeOfHeaders = 0x1400)
+DAMAGED(ManySections, Headers->FileHeader.NumberOfSections = 97;
+        Headers->OptionalHeader.SizeOfHeaders = 0x1400)
 DAMAGED(WrongMagic, Headers->OptionalHeader.Magic = 0x10B)
 DAMAGED(NotExecutable, Headers->FileHeader.Characteristics = 0)
 DAMAGED(WrongSubsystem, Headers->OptionalHeader.Subsystem = 3)
@@ -156,18 +160,34 @@ DAMAGED(EntryInData, Headers->OptionalHeader.AddressOfEntryPoint = IDATA_RVA)
 DAMAGED(DirectoryBeyond, Headers->OptionalHeader.DataDirectory[1].Size = 0xFFFFFFFF)
 
 static const DAMAGE Damages[] = {
-    {"no MZ header", NoMz}, {"outside the file", FarHeader}, {"outside the file", NegativeHeader},
-    {"no PE signature", NoPe}, {"built for x86", WrongMachine}, {"built for ARM64", ForeignMachine},
-    {"headers are truncated", ShortOptional}, {"0 sections", NoSections}, {"97 sections", ManySections},
-    {"magic 0x010B", WrongMagic}, {"not marked executable", NotExecutable}, {"subsystem is 3", WrongSubsystem},
-    {"alignment is 0x200", SmallAlignment}, {"alignment is 0x1800", OddAlignment},
-    {"image size is 0x0", NoSize}, {"image size is 0xFFFFFFFF", AbsurdSize},
-    {"headers reach beyond", HugeHeaders}, {"17 data directories", ManyDirectories},
-    {".idata is not aligned", UnalignedSection}, {".idata overlaps", OverlappingSections},
-    {".text overlaps", SectionOverHeaders}, {".bss reaches beyond the image", SectionBeyondImage},
-    {".bss reaches beyond the image", SectionWraps}, {".edata reaches beyond the file", SectionBeyondFile},
-    {".edata reaches beyond the file", RawWraps}, {"is in no section", EntryNowhere},
-    {"holds no code", EntryInData}, {"directory 1 reaches beyond", DirectoryBeyond},
+    {"no MZ header", NoMz},
+    {"outside the file", FarHeader},
+    {"outside the file", NegativeHeader},
+    {"no PE signature", NoPe},
+    {"built for x86", WrongMachine},
+    {"built for ARM64", ForeignMachine},
+    {"headers are truncated", ShortOptional},
+    {"0 sections", NoSections},
+    {"97 sections", ManySections},
+    {"magic 0x010B", WrongMagic},
+    {"not marked executable", NotExecutable},
+    {"subsystem is 3", WrongSubsystem},
+    {"alignment is 0x200", SmallAlignment},
+    {"alignment is 0x1800", OddAlignment},
+    {"image size is 0x0", NoSize},
+    {"image size is 0xFFFFFFFF", AbsurdSize},
+    {"headers reach beyond", HugeHeaders},
+    {"17 data directories", ManyDirectories},
+    {".idata is not aligned", UnalignedSection},
+    {".idata overlaps", OverlappingSections},
+    {".text overlaps", SectionOverHeaders},
+    {".bss reaches beyond the image", SectionBeyondImage},
+    {".bss reaches beyond the image", SectionWraps},
+    {".edata reaches beyond the file", SectionBeyondFile},
+    {".edata reaches beyond the file", RawWraps},
+    {"is in no section", EntryNowhere},
+    {"holds no code", EntryInData},
+    {"directory 1 reaches beyond", DirectoryBeyond},
 };
 
 static void every_kind_of_damage_is_refused_with_its_reason(void **state)
@@ -186,13 +206,16 @@ static void every_kind_of_damage_is_refused_with_its_reason(void **state)
 
 static void damaged_relocations_are_refused(void **state)
 {
-    static const struct { ULONG Offset, Value; const char *Reason; } Cases[] = {
-        {4, 0, "damaged at offset 0x0"},          // would never advance: a cycle
+    static const struct {
+        ULONG Offset, Value;
+        const char *Reason;
+    } Cases[] = {
+        {4, 0, "damaged at offset 0x0"}, // would never advance: a cycle
         {4, 7, "damaged at offset 0x0"},
-        {4, 16, "damaged at offset 0x0"},         // beyond the table
+        {4, 16, "damaged at offset 0x0"}, // beyond the table
         {0, 0xFFFFF000, "lies outside the image"},
         {0, IMAGE_BYTES - 0x44, "lies outside the image"},
-        {0, 0, "lies outside the image"},         // in the headers
+        {0, 0, "lies outside the image"}, // in the headers
         {8, 0x5040, "type 5"},
     };
     TEST_IMAGE File;
@@ -209,12 +232,15 @@ static void damaged_relocations_are_refused(void **state)
 
 static void damaged_imports_are_refused(void **state)
 {
-    static const struct { ULONG Offset, Value; const char *Reason; } Cases[] = {
+    static const struct {
+        ULONG Offset, Value;
+        const char *Reason;
+    } Cases[] = {
         {IDATA_RAW + 0x0C, 0x90000000, "name of an imported library"},
         {IDATA_RAW + 0x00, IMAGE_BYTES, "leave the image"},
         {IDATA_RAW + 0x10, 0xFFFFFFF8, "leave the image"},
         {IDATA_RAW + 0x10, IDATA_RVA + 0xA1, "leave the image"},
-        {IDATA_RAW + 0x10, 0x3F0, "leave the image"},  // in the headers
+        {IDATA_RAW + 0x10, 0x3F0, "leave the image"}, // in the headers
         {IDATA_RAW + 0x80, IMAGE_BYTES - 1, "import's name"},
         {0x80 + FIELD_OFFSET(IMAGE_NT_HEADERS, OptionalHeader.DataDirectory[1].VirtualAddress),
          IMAGE_BYTES - 0x28, "has no end"},
@@ -226,7 +252,7 @@ static void damaged_imports_are_refused(void **state)
         ImageBuild(&File);
         ImagePut32(&File, Cases[i].Offset, Cases[i].Value);
         PE_IMAGE Image = OpenAndLayOut(&File);
-        if (i == RTL_NUMBER_OF(Cases) - 1)  // entries to the last byte, none of which ends the table
+        if (i == RTL_NUMBER_OF(Cases) - 1) // entries to the last byte, none of which ends the table
             for (ULONG j = IMAGE_BYTES - 0x28; j + 20 <= IMAGE_BYTES; j += 20)
                 memcpy(Memory + j, Memory + IDATA_RVA, 20);
         Seen[0] = 0;

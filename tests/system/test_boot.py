@@ -35,7 +35,8 @@ def test_any_amount_of_memory_will_do(arch, memory):
 
 def test_a_tebibyte_of_addresses_starts():
     """1020 GiB and the hole below 4 GiB: what 40 address lines, QEMU's most, can hold."""
-    run_samples("amd64", "--memory", "1020G", "--", "-cpu", "max,vendor=GenuineIntel").assert_clean(2)
+    run = run_samples("amd64", "--memory", "1020G", "--", "-cpu", "max,vendor=GenuineIntel")
+    run.assert_clean(2)
 
 
 def test_options_with_blanks_survive_the_boot_loader(arch):

@@ -2,7 +2,7 @@
 // amd64: driver frames by their unwind tables, and the registers as a bugcheck prints them.
 #include "../kdp.h"
 
-BOOLEAN RtlStepFrame(PCONTEXT Context);  // rtl: unwinds one frame by .pdata
+BOOLEAN RtlStepFrame(PCONTEXT Context); // rtl: unwinds one frame by .pdata
 
 // Callee-saved registers other than rbp are unknown here; they matter only to functions whose frame
 // register is one of them, which compilers do not choose.
@@ -28,5 +28,6 @@ VOID KdpPrintRegisters(const KTRAP_FRAME *f)
     KdPrintf(" r8=%016llx  r9=%016llx r10=%016llx r11=%016llx\n", f->R8, f->R9, f->R10, f->R11);
     KdPrintf("r12=%016llx r13=%016llx r14=%016llx r15=%016llx\n", f->R12, f->R13, f->R14, f->R15);
     KdPrintf("rip=%016llx efl=%08x cs=%04x ss=%04x cr2=%016llx trap %02x error %x\n", f->Rip,
-             (ULONG)f->EFlags, (ULONG)f->SegCs, (ULONG)f->SegSs, f->Cr2, (ULONG)f->Vector, (ULONG)f->ErrorCode);
+             (ULONG)f->EFlags, (ULONG)f->SegCs, (ULONG)f->SegSs, f->Cr2, (ULONG)f->Vector,
+             (ULONG)f->ErrorCode);
 }
