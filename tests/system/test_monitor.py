@@ -6,7 +6,7 @@ import pexpect
 import pytest
 from conftest import PATIENCE, ROOT, driver, lookaside
 
-COMMANDS = ("help", "!vm", "!pool", "!poolused", "!lookaside", "!irql", "!drivers", "!idt", "log")
+COMMANDS = ("help", "!vm", "!poolused", "!lookaside", "!irql", "!drivers", "!idt", "log")
 
 
 @pytest.fixture(name="terminal")
@@ -24,7 +24,7 @@ def command(terminal, line):
     """Types a line and returns what came back before the next prompt."""
     terminal.send(line + "\r")
     terminal.expect(r"\n")
-    terminal.expect(r"\r> ")
+    terminal.expect(r"\n> ")
     return terminal.before
 
 
@@ -53,7 +53,7 @@ def test_ctrl_a_x_ends_qemu(terminal):
 def test_a_bugcheck_at_the_prompt_leaves_a_monitor(terminal):
     terminal.send("crash D1\r")
     terminal.expect(r"\*\*\* STOP: 0x000000D1")
-    terminal.expect(r"\r> ")
+    terminal.expect(r"\n> ")
     assert "edu.sys" in command(terminal, "!drivers")
 
 
