@@ -15,8 +15,10 @@ mingw_i386  := i686-w64-mingw32-
 entry_amd64 := DriverEntry
 entry_i386  := _DriverEntry@8
 
-DDK_CFLAGS  := -std=gnu11 -O2 -g -Wall -Wextra -Wno-multichar --param=min-pagesize=0 \
-               -ffreestanding -Idrivers/include -ffile-prefix-map=$(CURDIR)/= -MMD -MP
+DDK_CFLAGS  := -std=gnu11 -O2 -g -Wall -Wextra -Wno-multichar -ffreestanding \
+               -Idrivers/include -ffile-prefix-map=$(CURDIR)/= -MMD -MP
+# GCC takes a fixed low address, and fs or gs, for an array of size 0 otherwise.
+DDK_GCC     := --param=min-pagesize=0
 DDK_LDFLAGS := -nostdlib -Wl,--subsystem,native,--image-base,0x10000,--no-insert-timestamp
 DDK_LIBS    := -lntoskrnl -lhal -lgcc
 
@@ -27,7 +29,7 @@ bench_names  := $(patsubst bench/guest/%.c,%,$(wildcard bench/guest/*.c))
 
 # ddk_compile ARCH: compiles $< to $@
 ddk_compile = @mkdir -p $(@D); \
-	$(mingw_$(1))gcc $(DDK_CFLAGS) -I/usr/$(mingw_$(1):%-=%)/include/ddk -c $< -o $@
+	$(mingw_$(1))gcc $(DDK_CFLAGS) $(DDK_GCC) -I/usr/$(mingw_$(1):%-=%)/include/ddk -c $< -o $@
 # ddk_link ARCH: links the objects and libraries among $^ to $@
 ddk_link = @mkdir -p $(@D); \
 	$(mingw_$(1))gcc $(DDK_LDFLAGS) -Wl,--entry,$(entry_$(1)) $(filter %.o %.a,$^) -o $@ $(DDK_LIBS)
@@ -77,12 +79,16 @@ $(foreach a,amd64 i386,\
 CLANG := $(firstword $(foreach c,clang-21 clang-20 clang-19,$(shell command -v $(c))))
 clang_names := $(if $(CLANG),$(patsubst tests/guest/clang/%.c,%,$(wildcard tests/guest/clang/*.c)))
 clang_amd64 := --target=x86_64-w64-windows-gnu -Xclang -fasync-exceptions
+# mingw-w64's headers include some of clang's that it calls deprecated.
+hash        := \#
+clang_quiet := "-Wno-$(hash)warnings"
 clang_i386  := --target=i686-pc-windows-msvc -fgnuc-version=12.0 -U_MSC_VER -D_X86_ -D__i386__ \
                -D_ALLOCA_S_MARKER_SIZE=8 -gdwarf
 define clang_rules
 build/clang/$(1)/obj/%.o: tests/guest/clang/%.c tests/guest/guest.h tools/drivers.mk
-	@mkdir -p $$(@D); $(CLANG) $(clang_$(1)) -fms-extensions "-Wno-#warnings" $(filter-out -MMD -MP,$(DDK_CFLAGS)) \
-	    -isystem /usr/$(mingw_$(1):%-=%)/include/ddk -isystem /usr/$(mingw_$(1):%-=%)/include -c $$< -o $$@
+	@mkdir -p $$(@D); $(CLANG) $(clang_$(1)) -fms-extensions $$(clang_quiet) $(filter-out -MMD -MP,$(DDK_CFLAGS)) \
+	    -isystem /usr/$(mingw_$(1):%-=%)/include/ddk \
+	    -isystem /usr/$(mingw_$(1):%-=%)/include -c $$< -o $$@
 	@$(mingw_$(1))objcopy -R .sxdata $$@
 build/clang/$(1)/%.sys: build/clang/$(1)/obj/%.o build/drivers/$(1)/liblkddk.a
 	$$(call ddk_link,$(1))

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """One run of QEMU: starting it, following it, and ending it in every way it can end."""
+import ctypes
 import os
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from .stream import LogStream
 from .symbols import Symbols
 
 QUIT_SECONDS = 5.0
+PR_SET_PDEATHSIG = 1
 RESET = "the machine reset itself before the kernel had a verdict (a triple fault does that)"
 POWERED_OFF = "the machine was powered off before the kernel had a verdict"
 
@@ -31,6 +33,14 @@ def time_limit(plan: RunPlan) -> Optional[float]:
         return plan.timeout or None
     watched = plan.display or plan.gdb is not None or (plan.interactive and sys.stdin.isatty())
     return None if watched else DEFAULT_TIMEOUT + (plan.run_for or 0)
+
+
+def die_with_parent() -> None:
+    """In the child: ends it when we end, even by SIGKILL. A guest without an owner eats the host."""
+    try:
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    except (OSError, AttributeError):
+        pass    # not Linux: Ctrl-C and SIGTERM still end it
 
 
 class Session:
@@ -45,7 +55,8 @@ class Session:
                 qemu_command(plan, folder), stderr=errors,
                 stdin=subprocess.DEVNULL if plan.batch else None,
                 stdout=subprocess.PIPE if plan.batch else None,
-                start_new_session=plan.batch)  # so that Ctrl-C reaches us alone
+                start_new_session=plan.batch,  # so that Ctrl-C reaches us alone
+                preexec_fn=die_with_parent)
         self.qmp = Qmp(folder / "qmp", alive=lambda: self.process.poll() is None)
         self.reader = threading.Thread(target=self._read, daemon=True)
         if plan.batch:

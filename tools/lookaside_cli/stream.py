@@ -11,8 +11,9 @@ from typing import BinaryIO, Deque, List, Optional
 
 from .symbols import Symbols
 
-VERDICT = re.compile(rb"^\[ *\d+\.\d+\] verdict: (\d+) (.*)$")
-HELD = (b"[", b" ")       # how lines that may have to be touched begin
+# The part of the kernel that runs before there is a clock has no time stamp to give.
+VERDICT = re.compile(rb"^(?:\[ *\d+\.\d+\] )?verdict: (\d+) (.*)$")
+HELD = (b"[", b" ", b"v")  # how lines that may have to be touched begin
 REMEMBERED_LINES = 200_000
 
 
