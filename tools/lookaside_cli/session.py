@@ -36,7 +36,7 @@ def time_limit(plan: RunPlan) -> Optional[float]:
 
 
 def die_with_parent() -> None:
-    """In the child: ends it when we end, even by SIGKILL. A guest without an owner eats the host."""
+    """In the child: ends it when we end, even by SIGKILL. A guest nobody owns eats the host."""
     try:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     except (OSError, AttributeError):
