@@ -3,7 +3,8 @@
 """The source form that a program can check: one line a finding, exit status 1 if there are any.
 
 Every source opens with its licence; no line is longer than 100 columns, ends in a blank or is
-indented by tabs (but in makefiles); nothing is left to do later.
+indented by tabs (but in makefiles); nothing is left to do later. docs/READING.md names every source
+once.
 """
 import re
 import subprocess
@@ -35,6 +36,24 @@ def findings(name: str, lines: list):
             yield number, "left to do later"
 
 
+# One rule a file, described by its own first line: READING.md speaks of these as a whole.
+NOT_IN_READING_ORDER = re.compile(r"^tests/guest/broken/.*\.(c|def)$|/seeds/")
+
+
+def reading_order(names: list):
+    """Yields what docs/READING.md names twice, not at all, or in vain."""
+    text = (ROOT / "docs" / "READING.md").read_text()
+    listed = re.findall(r"^- `([^`]+)`", text, re.M)
+    for name in sorted(set(listed)):
+        if listed.count(name) > 1:
+            yield "%s is named twice" % name
+        if not (ROOT / name).exists():
+            yield "%s does not exist" % name
+    for name in names:
+        if name not in listed and not NOT_IN_READING_ORDER.search(name):
+            yield "%s is not named" % name
+
+
 def main() -> int:
     """Checks what git knows, so that build results never count."""
     listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, text=True,
@@ -47,6 +66,10 @@ def main() -> int:
         for number, what in findings(name, text.split("\n")):
             print("%s:%d: %s" % (name, number, what))
             bad += 1
+    sources = [name for name in filter(SOURCE.search, listed) if (ROOT / name).is_file()]
+    for what in reading_order(sources):
+        print("docs/READING.md: %s" % what)
+        bad += 1
     return 1 if bad else 0
 
 
