@@ -9,8 +9,7 @@
 
 struct _KTRAP_FRAME;
 
-// ---- log
-// ------------------------------------------------------------------------------------------
+// ---- log ----------------------------------------------------------------------------------------
 // Formats are checked as printf: ll and z for sizes, not NT's I64 and I.
 // A line of the kernel's own: "[    0.012345] mm: text\n". IRQL: any; never allocates, never waits.
 VOID KdLog(const char *Component, const char *Format, ...) __attribute__((format(printf, 2, 3)));
@@ -22,10 +21,10 @@ VOID KdPutString(const char *Text, SIZE_T Length);
 // For monitor commands and the bugcheck screen: formatted text as it is. IRQL: any.
 VOID KdPrintf(const char *Format, ...) __attribute__((format(printf, 1, 2)));
 
-// ---- symbols and backtraces
-// ------------------------------------------------------------------------ Writes "ntoskrnl
-// MmAccessFault+0x33" or "edu.sys+0x1234 EduIsr+0x12" for a code address into Buffer (always NUL
-// terminated). Returns FALSE when the address is in no image. IRQL: any; takes no lock.
+// ---- symbols and backtraces ---------------------------------------------------------------------
+// Writes "ntoskrnl MmAccessFault+0x33" or "edu.sys+0x1234 EduIsr+0x12" for a code address into
+// Buffer (always NUL terminated). Returns FALSE when the address is in no image. IRQL: any; takes
+// no lock.
 BOOLEAN KdSymbolize(ULONG_PTR Address, char *Buffer, SIZE_T Size);
 
 // The address of a kernel symbol, or 0. For the monitor's ADDRESS arguments.
@@ -38,9 +37,9 @@ VOID KdBacktrace(const struct _KTRAP_FRAME *TrapFrame);
 ULONG KdCaptureBacktrace(const struct _KTRAP_FRAME *TrapFrame, ULONG Skip, ULONG_PTR *Frames,
                          ULONG Count);
 
-// ---- asserts
-// --------------------------------------------------------------------------------------- VERIFY
-// always, ASSERT in the checked build. A failure is a bugcheck with file, line and expression.
+// ---- asserts ------------------------------------------------------------------------------------
+// VERIFY always, ASSERT in the checked build. A failure is a bugcheck with file, line and
+// expression.
 DECLSPEC_NORETURN VOID KdAssertionFailed(const char *Expression, const char *File, ULONG Line);
 #define VERIFY(e) ((e) ? (void)0 : KdAssertionFailed(#e, __FILE__, __LINE__))
 #if DBG
@@ -49,11 +48,10 @@ DECLSPEC_NORETURN VOID KdAssertionFailed(const char *Expression, const char *Fil
 #define ASSERT(e) ((void)sizeof((e) ? 1 : 0))
 #endif
 
-// ---- monitor
-// --------------------------------------------------------------------------------------- A command
-// prints with KdPrintf. Arguments is what followed its name, without leading blanks. Returning
-// FALSE makes the monitor print the usage line. Commands never take locks that a stopped processor
-// may hold and never allocate when marked KD_SAFE_IN_BUGCHECK.
+// ---- monitor ------------------------------------------------------------------------------------
+// A command prints with KdPrintf. Arguments is what followed its name, without leading blanks.
+// Returning FALSE makes the monitor print the usage line. Commands never take locks that a stopped
+// processor may hold and never allocate when marked KD_SAFE_IN_BUGCHECK.
 typedef BOOLEAN KD_COMMAND_ROUTINE(const char *Arguments);
 
 typedef struct _KD_COMMAND_ENTRY {
@@ -93,22 +91,19 @@ DECLSPEC_NORETURN VOID KdMonitor(VOID);
 VOID KdInitialize(VOID);
 VOID KdBreakAtStart(VOID); // /BREAK: waits for gdb or a key. IRQL: start-up
 
-// ---- options of the command line
-// -------------------------------------------------------------------
+// ---- options of the command line ----------------------------------------------------------------
 // "/NAME=value": TRUE when the option is there; Value (may be NULL) receives its text, unquoted.
 BOOLEAN KdQueryOption(const char *Name, char *Value, SIZE_T Size);
 ULONG64 KdQueryOptionNumber(const char *Name, ULONG64 Default); // "16M", "0x10", "12"
 
-// ---- end of the run
-// -------------------------------------------------------------------------------- Prints the
-// verdict line and ends the machine: QEMU's exit port when /EXITPORT names one, else power off
-// (batch) or halt. Status as in docs: 0 clean, 1 failed, 2 usage, 3 bugcheck, 4 leak, 5 internal.
-// Words follow the number in the verdict line.
+// ---- end of the run -----------------------------------------------------------------------------
+// Prints the verdict line and ends the machine: QEMU's exit port when /EXITPORT names one, else
+// power off (batch) or halt. Status as in docs: 0 clean, 1 failed, 2 usage, 3 bugcheck, 4 leak, 5
+// internal. Words follow the number in the verdict line.
 DECLSPEC_NORETURN VOID KdEndRun(ULONG Status, const char *Words);
 
-// ---- leaks
-// ----------------------------------------------------------------------------------------- At
-// unload the loader asks every registered table what was acquired by code in [Start, End) and is
+// ---- leaks --------------------------------------------------------------------------------------
+// At unload the loader asks every registered table what was acquired by code in [Start, End) and is
 // still held. The routine prints each item with KLOG("leak", ...) and returns how many there were.
 typedef ULONG LEAK_ROUTINE(ULONG_PTR Start, ULONG_PTR End);
 typedef struct _LEAK_SOURCE_ENTRY {

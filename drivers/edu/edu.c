@@ -20,8 +20,7 @@
 
 DRIVER_INITIALIZE DriverEntry;
 
-// ---- the device
-// ------------------------------------------------------------------------------------
+// ---- the device ---------------------------------------------------------------------------------
 
 #define EDU_VENDOR_ID 0x1234
 #define EDU_DEVICE_ID 0x11E8
@@ -52,8 +51,7 @@ DRIVER_INITIALIZE DriverEntry;
 #define EDU_TAG  0x20756445 // "Edu ": a tag is four characters, the first in the lowest byte
 #define EDU_WAIT 2000000    // microseconds after which the device is taken for dead
 
-// ---- the driver's state
-// ----------------------------------------------------------------------------
+// ---- the driver's state -------------------------------------------------------------------------
 
 // What the driver was told to do. Read at PASSIVE_LEVEL only, so it may live in paged pool.
 typedef struct _EDU_SETTINGS {
@@ -101,8 +99,7 @@ static VOID EduWrite(PEDU_DEVICE Device, ULONG Register, ULONG Value)
     WRITE_REGISTER_ULONG((PULONG)(Device->Registers + Register), Value);
 }
 
-// ---- interrupt and DPC
-// -----------------------------------------------------------------------------
+// ---- interrupt and DPC --------------------------------------------------------------------------
 
 // The ISR runs at the device's IRQL (DIRQL), with the interrupt's spin lock held: everything at or
 // below that IRQL waits on this processor. So it asks whether the device is the cause (the line may
@@ -170,8 +167,7 @@ static VOID NTAPI EduDpc(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argume
     KeReleaseSpinLockFromDpcLevel(&Device->Lock);
 }
 
-// ---- requests
-// --------------------------------------------------------------------------------------
+// ---- requests -----------------------------------------------------------------------------------
 
 // Makes Request the current one. Above PASSIVE_LEVEL from the first to the last line: the DPC of
 // this processor stays out while the lock is held.
@@ -241,8 +237,7 @@ static NTSTATUS EduTransfer(PEDU_DEVICE Device, BOOLEAN FromDevice, ULONG Length
     return Status;
 }
 
-// ---- what it does with the device
-// ------------------------------------------------------------------
+// ---- what it does with the device ---------------------------------------------------------------
 
 static NTSTATUS EduComputeFactorials(PEDU_DEVICE Device)
 {
@@ -289,8 +284,7 @@ static NTSTATUS EduMoveBuffer(PEDU_DEVICE Device)
     return Status;
 }
 
-// ---- start
-// -----------------------------------------------------------------------------------------
+// ---- start --------------------------------------------------------------------------------------
 
 // Looks at every function of the first buses. Configuration space may be read at any IRQL; a driver
 // for Plug and Play would be handed its device instead.
@@ -404,8 +398,7 @@ static NTSTATUS EduConnect(PEDU_DEVICE Device, PDRIVER_OBJECT DriverObject)
     return STATUS_SUCCESS;
 }
 
-// ---- end
-// -------------------------------------------------------------------------------------------
+// ---- end ----------------------------------------------------------------------------------------
 
 static VOID EduDisconnect(PEDU_DEVICE Device)
 {

@@ -63,8 +63,7 @@ static VOID IopDisconnect(IO_CONNECTION *Connection)
     KeDisconnectInterrupt(&Connection->Interrupt);
 }
 
-// ---- lines
-// -----------------------------------------------------------------------------------------
+// ---- lines --------------------------------------------------------------------------------------
 
 typedef struct _IO_LINE {
     PKSERVICE_ROUTINE ServiceRoutine;
@@ -149,8 +148,7 @@ static NTSTATUS IopConnectFunctionLine(PDEVICE_OBJECT Device, PKSERVICE_ROUTINE 
     return IopConnectLine(&Line, Caller, InterruptObject);
 }
 
-// ---- messages
-// --------------------------------------------------------------------------------------
+// ---- messages -----------------------------------------------------------------------------------
 
 #define PCI_CAPABILITY_POINTER 0x34u
 #define PCI_STATUS_REGISTER    0x06u
@@ -256,8 +254,7 @@ static NTSTATUS IopConnectMessage(IO_CONNECT_INTERRUPT_MESSAGE_BASED_PARAMETERS 
     return STATUS_SUCCESS;
 }
 
-// ---- extended forms
-// --------------------------------------------------------------------------------
+// ---- extended forms -----------------------------------------------------------------------------
 
 static NTSTATUS IopConnectFullySpecified(IO_CONNECT_INTERRUPT_FULLY_SPECIFIED_PARAMETERS *P,
                                          ULONG_PTR Caller)
@@ -346,8 +343,7 @@ VOID NTAPI IoDisconnectInterruptEx(PIO_DISCONNECT_INTERRUPT_PARAMETERS Parameter
 }
 EXPORT(IoDisconnectInterruptEx, PASSIVE_LEVEL, "WDK wdm.h IoDisconnectInterruptEx");
 
-// ---- leaks
-// -----------------------------------------------------------------------------------------
+// ---- leaks --------------------------------------------------------------------------------------
 
 static ULONG IopReportConnections(ULONG_PTR Start, ULONG_PTR End)
 {

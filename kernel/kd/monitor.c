@@ -74,8 +74,7 @@ BOOLEAN KdParseNumber(const char **Text, ULONG64 *Value)
     return TRUE;
 }
 
-// ---- finding and running
-// ----------------------------------------------------------------------------
+// ---- finding and running ------------------------------------------------------------------------
 
 static const KD_COMMAND_ENTRY *KdpFindCommand(const char *Name, SIZE_T Length)
 {
@@ -119,8 +118,7 @@ VOID KdRunOptionCommands(VOID)
     }
 }
 
-// ---- line editor
-// -------------------------------------------------------------------------------------
+// ---- line editor --------------------------------------------------------------------------------
 
 #define LINE_SIZE    256u
 #define HISTORY_SIZE 16u
@@ -364,8 +362,7 @@ DECLSPEC_NORETURN VOID KdpBugCheckMonitor(VOID)
     KdpPrompt(TRUE);
 }
 
-// ---- commands that belong to no component
-// -------------------------------------------------------------
+// ---- commands that belong to no component -------------------------------------------------------
 
 static BOOLEAN KdHelpCommand(const char *Arguments)
 {

@@ -56,8 +56,7 @@ static ULONG_PTR LdrpResolve(const char *Library, const char *Name, ULONG Ordina
                             : 0;
 }
 
-// ---- traps
-// -----------------------------------------------------------------------------------------
+// ---- traps --------------------------------------------------------------------------------------
 
 VOID LdrpImportTrapped(ULONG Index, ULONG_PTR CallSite);
 VOID LdrpImportTrapped(ULONG Index, ULONG_PTR CallSite)
@@ -110,8 +109,7 @@ VOID LdrpReleaseTraps(PLDR_DRIVER Driver)
             LdrTraps[i].Driver = NULL;
 }
 
-// ---- binding
-// ---------------------------------------------------------------------------------------
+// ---- binding ------------------------------------------------------------------------------------
 
 static VOID LdrpReportMissing(const LDR_BIND *Bind, const char *Library, const char *Name,
                               ULONG Ordinal, BOOLEAN Forwarder)

@@ -43,8 +43,7 @@ VOID LdrInitialize(PLOADER_BLOCK Block)
         KLOG("ldr", "module %s, %llu bytes", Block->Module[i].Name, Block->Module[i].Length);
 }
 
-// ---- finding
-// ---------------------------------------------------------------------------------------
+// ---- finding ------------------------------------------------------------------------------------
 
 // "edu" finds "edu.sys", in any case.
 static BOOLEAN LdrpSameName(const char *File, const char *Name)
@@ -82,8 +81,7 @@ static const LOADER_MODULE *LdrpFindModule(const char *Name)
     return NULL;
 }
 
-// ---- phases of a load
-// ------------------------------------------------------------------------------
+// ---- phases of a load ---------------------------------------------------------------------------
 
 static BOOLEAN LdrpRefuse(LDR_LOAD *Load, NTSTATUS Status, const char *Reason)
 {
@@ -246,8 +244,7 @@ static BOOLEAN LdrpStart(LDR_LOAD *Load)
     return FALSE;
 }
 
-// ---- end of a driver
-// ---------------------------------------------------------------------------------
+// ---- end of a driver ----------------------------------------------------------------------------
 
 static VOID LdrpDiscard(PLDR_DRIVER Driver)
 {
@@ -355,8 +352,7 @@ NTSTATUS LdrUnloadDriver(PLDR_DRIVER Driver, PULONG Leaks)
     return STATUS_SUCCESS;
 }
 
-// ---- monitor
-// ---------------------------------------------------------------------------------------
+// ---- monitor ------------------------------------------------------------------------------------
 
 static BOOLEAN LdrDriversCommand(const char *Arguments)
 {

@@ -25,8 +25,7 @@
 
 #define REFUSE(Image, ...) (RtlFormat((Image)->Reason, sizeof((Image)->Reason), __VA_ARGS__), FALSE)
 
-// ---- headers
-// ---------------------------------------------------------------------------------------
+// ---- headers ------------------------------------------------------------------------------------
 
 static BOOLEAN PepIsPowerOfTwo(ULONG Value)
 {
@@ -186,8 +185,7 @@ static const IMAGE_DATA_DIRECTORY *PepDirectory(const IMAGE_OPTIONAL_HEADER *Hea
     return Index < Header->NumberOfRvaAndSizes ? &Header->DataDirectory[Index] : &None;
 }
 
-// ---- relocation
-// ------------------------------------------------------------------------------------
+// ---- relocation ---------------------------------------------------------------------------------
 
 // Entries is where the block's fix-ups are in Memory.
 static BOOLEAN PepRelocateBlock(PPE_IMAGE Image, UCHAR *Memory, const IMAGE_BASE_RELOCATION *Block,
@@ -242,8 +240,7 @@ BOOLEAN PeRelocate(PPE_IMAGE Image, UCHAR *Memory, ULONG_PTR Base)
     return TRUE;
 }
 
-// ---- imports
-// ---------------------------------------------------------------------------------------
+// ---- imports ------------------------------------------------------------------------------------
 
 // The string at Offset of a laid-out image, or NULL when it does not end inside.
 static const char *PepString(const UCHAR *Memory, SIZE_T Size, ULONG64 Offset)
@@ -305,8 +302,7 @@ BOOLEAN PeWalkImports(PPE_IMAGE Image, UCHAR *Memory, PE_IMPORT_ROUTINE *Routine
     }
 }
 
-// ---- exports
-// ---------------------------------------------------------------------------------------
+// ---- exports ------------------------------------------------------------------------------------
 
 // Index into the function table, or -1.
 static LONG64 PepExportIndex(const UCHAR *Memory, SIZE_T Size,
