@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 // KiSystemStartup: the whole start of the system, one phase a line.
 //
-// boot/ jumps here in the kernel's own address space, with interrupts off, on the boot stack, with the
-// loader block as only argument. This file stands above all components: it is the one place that may call
-// each of them, and the order below is the order in which things come to exist.
+// boot/ jumps to KiBootEntry in the kernel's own address space, with interrupts off, on the boot
+// stack, with the loader block as only argument. This file stands above all components: it is the
+// one place that may call each of them, and the order below is the order in which things come to
+// exist.
 #include "ex.h"
 #include "hal.h"
 #include "ldr.h"
@@ -16,6 +17,7 @@ LOADER_BLOCK KeLoaderBlockStorage;                         // filled by boot/ at
 DECLSPEC_ALIGN(PAGE_SIZE) UCHAR KiBootStack[BOOT_STACK_SIZE + PAGE_SIZE];
 
 VOID KiConnectRtl(VOID);  // upcalls.c
+DECLSPEC_NORETURN VOID NTAPI KiBootEntry(PLOADER_BLOCK Block);
 DECLSPEC_NORETURN VOID NTAPI KiSystemStartup(PLOADER_BLOCK Block);
 
 static VOID KiReportMachine(PLOADER_BLOCK Block)
@@ -39,20 +41,28 @@ static VOID KiAttachScreen(const LOADER_DISPLAY *Display)
         HalAttachFramebuffer(Display, Mapping, Shadow);
 }
 
-DECLSPEC_NORETURN VOID NTAPI KiSystemStartup(PLOADER_BLOCK Block)
+// What a debugger needs to stop at KiSystemStartup.
+DECLSPEC_NORETURN VOID NTAPI KiBootEntry(PLOADER_BLOCK Block)
 {
     // Phase                                           needs -> gives
     HalInitializeConsole(Block);                    // ports -> serial and VGA text output
     KeInitializeProcessor(KiBootStack + PAGE_SIZE,  // nothing -> KPCR, traps that are reported
                           KiBootStack + sizeof(KiBootStack));
-    KdInitialize();                                 // loader block -> options, log, bugcheck screen
-    KdBreakAtStart();                               // options -> nothing; waits where /BREAK says so
+    KdInitialize();                                 // loader block -> log, bugcheck screen, debugger
+    KdBreakAtStart((ULONG_PTR)KiSystemStartup);     // options -> nothing; stops where /BREAK says so
+    KiSystemStartup(Block);
+}
+
+DECLSPEC_NORETURN VOID NTAPI KiSystemStartup(PLOADER_BLOCK Block)
+{
+    // Phase                                           needs -> gives
     MmInitialize(Block);                            // memory map -> pages, address space, protections
     KiAttachScreen(&Block->Display);                // mappings -> framebuffer console
     ExInitializePool();                             // pages -> pools
     ExInitializeLookaside();                        // pools -> lookaside lists
     HalInitializeSystem(Block);                     // HAL region -> interrupt controllers, timers
     KeStartInterrupts();                            // HAL -> IRQLs that mask, the clock, DPCs
+    KdEnableBreakIn();                              // interrupt controllers -> Ctrl-C in gdb
     KiConnectRtl();                                 // pools, traps -> strings, structured exceptions
     LdrInitialize(Block);                           // pools -> driver modules
     MmFreeInitialMemory();                          // all INIT code done -> its pages

@@ -37,7 +37,7 @@ static const KD_MEANING KdMeanings[] = {
     {0x139, "A list or another structure that guards itself was found damaged."},
 };
 
-static const char *KdpMeaning(const KE_BUGCHECK *BugCheck)
+const char *KdpMeaning(const KE_BUGCHECK *BugCheck)
 {
     if (BugCheck->Sentence != NULL)
         return BugCheck->Sentence;
@@ -137,4 +137,5 @@ VOID KdInitialize(VOID)
     KLOG("kd", "Lookaside, %s, %s build; options: %s", sizeof(PVOID) == 8 ? "amd64" : "i386",
          DBG ? "checked" : "free", KeLoaderBlockStorage.CommandLine[0] ? KeLoaderBlockStorage.CommandLine : "none");
     KdpReportUnknownOptions();
+    KdpInitializeDebugger();
 }

@@ -79,6 +79,7 @@ VOID KiClockInterrupt(KI_VECTOR *Vector, PKTRAP_FRAME Frame)
         KiCountSecond(Prcb->ClockTicks);
     }
     KiAdjustDpcRate(Prcb);
+    KiDebugEvent(KeDebugClock, Frame, NULL);
 }
 
 VOID KiInitializeTime(VOID)

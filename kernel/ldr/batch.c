@@ -11,12 +11,15 @@ static VOID LdrpWait(VOID)
 {
     ULONG64 End = KeSystemUptime() + KdQueryOptionNumber("RUNFOR", 0) * 10000000ull;
 
-    while (KeSystemUptime() < End)
+    while (KeSystemUptime() < End) {
         KeIdle();
+        KdRunDeferred();
+    }
     for (ULONG64 Quiet = KeSystemUptime(); KeSystemUptime() - Quiet <= HAL_CLOCK_INCREMENT;) {
         if (!KeDpcsIdle())
             Quiet = KeSystemUptime();
         KeIdle();
+        KdRunDeferred();
     }
 }
 
