@@ -81,7 +81,7 @@ clang_i386  := --target=i686-pc-windows-msvc -fgnuc-version=12.0 -U_MSC_VER -D_X
                -D_ALLOCA_S_MARKER_SIZE=8 -gdwarf
 define clang_rules
 build/clang/$(1)/obj/%.o: tests/guest/clang/%.c tests/guest/guest.h tools/drivers.mk
-	@mkdir -p $$(@D); $(CLANG) $(clang_$(1)) -fms-extensions "-Wno-#warnings" $(filter-out -MMD -MP,$(DDK_CFLAGS)) \
+	@mkdir -p $$(@D); $(CLANG) $(clang_$(1)) -fms-extensions "-Wno-\#warnings" $(filter-out -MMD -MP,$(DDK_CFLAGS)) \
 	    -isystem /usr/$(mingw_$(1):%-=%)/include/ddk -isystem /usr/$(mingw_$(1):%-=%)/include -c $$< -o $$@
 	@$(mingw_$(1))objcopy -R .sxdata $$@
 build/clang/$(1)/%.sys: build/clang/$(1)/obj/%.o build/drivers/$(1)/liblkddk.a
