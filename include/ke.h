@@ -6,17 +6,9 @@
 #include "export.h"
 #include "kd.h"
 #include "nt/nt.h"
+#include "thread.h"
 
 // ---- threads ------------------------------------------------------------------------------------
-// One thread runs in this slice: the one that started the system. The object exists because drivers
-// and the trap path ask for it; the scheduler's fields come with the scheduler.
-typedef struct _KTHREAD {
-    DISPATCHER_HEADER Header;
-    PVOID StackBase;    // first byte above the stack
-    PVOID StackLimit;   // lowest usable byte; the guard page lies below
-    const char *Name;
-} KTHREAD, *PKTHREAD;
-
 extern PKPRCB KiProcessorBlock[MAXIMUM_PROCESSORS];  // NULL: no such processor
 extern volatile CCHAR KeNumberProcessors;             // exported data
 FORCEINLINE PKTHREAD KiCurrentThread(VOID) { return KeGetCurrentPrcb()->CurrentThread; }

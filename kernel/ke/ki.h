@@ -3,7 +3,9 @@
 //
 // Lock order, outermost first:
 //     KI_VECTOR.Lock (at the vector's IRQL) -> KINTERRUPT.ActualLock (at its SynchronizeIrql)
-//     -> drivers' spin locks -> KPRCB.DpcLock (interrupts off) -> the bugcheck callback lock (same)
+//     -> drivers' spin locks -> KiDispatcherLock -> KTHREAD.ApcLock -> KPRCB.ReadyLock (of two
+//     processors: the lower number first) -> KPRCB.DpcLock (interrupts off) -> the bugcheck callback lock
+//     (same)
 // A KSPIN_LOCK that is held contains the address of its holder's KPRCB; an in-stack queued lock
 // contains the address of the last handle in its queue.
 #pragma once
@@ -115,6 +117,57 @@ VOID KiRetireDpcs(VOID); // IRQL: DISPATCH_LEVEL, on the DPC stack; interrupts o
 VOID KiRunOnDpcStack(VOID);        // trap.S: switches to the DPC stack and calls KiRetireDpcs
 VOID KiAdjustDpcRate(PKPRCB Prcb); // once a clock tick, at CLOCK_LEVEL
 
+// ---- scheduling (sched.c) -----------------------------------------------------------------------
+extern KSPIN_LOCK KiDispatcherLock;
+
+VOID KiInitializeScheduler(PKPRCB Prcb, PKTHREAD IdleThread);
+VOID KiReadyThread(PKTHREAD Thread);   // locked: dispatcher; the caller ends with KiExitDispatcher
+VOID KiSwapThread(PKTHREAD Thread);    // Thread, which runs here, no longer does. Locked: dispatcher, until here
+VOID KiDispatchSwitch(VOID);           // DISPATCH_LEVEL, interrupts off, on the thread's stack
+VOID KiDrainDispatch(VOID);            // the same: DPCs, then the switch that they or the clock asked for
+VOID KiSetPriority(PKTHREAD Thread, SCHAR Priority);  // locked: dispatcher
+VOID KiBoostPriority(PKTHREAD Thread, KPRIORITY Increment);  // at the end of a wait; locked: dispatcher
+VOID KiChargeQuantum(PKPRCB Prcb);     // once a clock tick, at CLOCK_LEVEL
+
+// The architecture's: switch.S, switch.c.
+VOID FASTCALL KiSwapContext(PKTHREAD Old, PKTHREAD New);
+VOID KiInitializeContext(PKTHREAD Thread);                      // to begin in KiStartThread
+VOID KiThreadFrame(PKTHREAD Thread, PKTRAP_FRAME Frame);        // where a thread that does not run stands
+DECLSPEC_NORETURN VOID KiStartThread(VOID);
+
+// Leaves DISPATCH_LEVEL: switches first if a better thread has been chosen.
+VOID KiExitDispatcher(KIRQL OldIrql);
+
+FORCEINLINE KIRQL KiLockDispatcher(VOID)
+{
+    KIRQL OldIrql = KiRaiseIrqlChecked(DISPATCH_LEVEL);
+    KiTakeLock(&KiDispatcherLock);
+    return OldIrql;
+}
+
+FORCEINLINE VOID KiUnlockDispatcher(KIRQL OldIrql)
+{
+    KiDropLock(&KiDispatcherLock);
+    KiExitDispatcher(OldIrql);
+}
+
+FORCEINLINE ULONG KiTickCount(VOID) { return KeTickCount.LowPart; }
+
+// ---- waiting (wait.c) ---------------------------------------------------------------------------
+// All with the dispatcher lock held.
+VOID KiSignalWaiters(PDISPATCHER_HEADER Object, KPRIORITY Increment);  // as far as SignalState goes
+VOID KiEndWait(PKTHREAD Thread, LONG_PTR WaitStatus, KPRIORITY Increment);
+
+// ---- timers (timer.c) ---------------------------------------------------------------------------
+VOID KiInitializeTimers(PKPRCB Prcb);
+VOID KiInsertTimer(PKTIMER Timer, ULONG64 DueTime);  // locked: dispatcher; DueTime in interrupt time
+VOID KiRemoveTimer(PKTIMER Timer);                   // the same; it is inserted
+VOID KiCheckTimers(PKPRCB Prcb, ULONG64 Now);        // once a clock tick, at CLOCK_LEVEL
+ULONG64 KiDueTime(LARGE_INTEGER Time);  // a relative (negative) or absolute time as interrupt time
+
+// ---- APCs (apc.c) -------------------------------------------------------------------------------
+VOID KiDeliverApcs(VOID);  // APC_LEVEL, on the thread's stack
+
 // ---- traps --------------------------------------------------------------------------------------
 #define TRAP_DIVIDE         0
 #define TRAP_DEBUG          1
@@ -158,6 +211,8 @@ extern volatile BOOLEAN KiBugCheckActive;  // the KPRCBs' BugCheckIrql are valid
 
 // ---- time ---------------------------------------------------------------------------------------
 extern LOADER_BLOCK KeLoaderBlockStorage;  // kernel/start.c
+extern volatile KSYSTEM_TIME KeTickCount;
+ULONG64 KiInterruptTime(VOID);  // as of the last clock tick
 VOID KiInitializeTime(VOID);
 KI_VECTOR_ROUTINE KiClockInterrupt;
 

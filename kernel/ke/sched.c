@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: MIT
+// The scheduler: which thread runs on which processor.
+//
+// Every processor has 32 ready queues, one for each priority, and a bitmap of those that are not empty. The
+// highest priority runs; equals take turns by quantum. What is to run next on a processor is decided by
+// whoever causes the change, at once: it is put into the processor's NextThread, and Reschedule is set. The
+// switch itself happens on that processor when it leaves DISPATCH_LEVEL:
+//     by KiExitDispatcher       at the end of a routine that made a thread ready, or gave priority away
+//     by the dispatch interrupt after the DPCs, when the code that it interrupted was below DISPATCH_LEVEL
+//     by a wait                 which gives the processor up (KiSwapThread)
+//
+// A thread's states:
+//
+//     Initialized -> Ready <-> Standby -> Running -> Terminated
+//                     ^  ^----------------   |
+//                     |                      v
+//                     +------------------ Waiting
+//
+// Priorities 1 to 15 vary: the end of a wait may raise a thread above its base (by what the caller of
+// KeSetEvent and its like grants), and each quantum used up takes one level back. 16 to 31 stay. A thread
+// that has been ready for STARVED_TICKS without running is raised to 15 for one quantum (KeRelieveStarvation).
+// A quantum is six units, two clock ticks of three; a wait costs one unit, so that a thread that waits just
+// before each tick pays too.
+//
+// Where a ready thread goes: to an idle processor if its affinity allows one (its ideal one, the one it ran
+// on, this one, any, in that order), else into the queue of its ideal processor. A processor that would be
+// idle looks into the others' queues (KiIdleLoop).
+//
+// Locking. What changes a thread from or to Waiting, Initialized and Terminated holds the dispatcher lock;
+// what goes on between Ready, Standby and Running holds the ReadyLock of the thread's processor. So a thread
+// whose state may be anything is held still by both, the dispatcher lock first. There is one dispatcher lock
+// for all that can be waited for: a wait for all of several objects, a pulse, an abandoned mutex change many
+// objects and threads at one instant, and the sections are some tens of instructions long.
+//
+// A thread that gives its processor up is Waiting or Ready, and may be chosen elsewhere, before its registers
+// are saved. InContext says so, and whoever switches to it waits (switch.S).
+//
+// `!threads`, `!running` and `!ready` print it. Tests: tests/host/test_ke_scheduler.c explores it by random
+// schedules, tests/guest/threads.c.
+#include "ki.h"
+
+#define WAIT_QUANTUM    1  // what a wait costs
+#define TICK_QUANTUM    3  // what a clock tick costs
+#define THREAD_QUANTUM  6
+#define STARVED_TICKS   256u  // four seconds
+#define STARVED_SCAN    16u   // at most so many are raised at a time
+#define TIME_CRITICAL   14    // a base from here up pays nothing for a wait
+
+KSPIN_LOCK KiDispatcherLock;
+volatile KAFFINITY KiIdleProcessors;  // bit n: processor n runs its idle thread and nothing is chosen
+
+VOID KiInitializeScheduler(PKPRCB Prcb, PKTHREAD IdleThread)
+{
+    for (ULONG i = 0; i < MAXIMUM_PRIORITY; i++)
+        InitializeListHead(&Prcb->ReadyListHead[i]);
+    IdleThread->State = ThreadRunning;
+    IdleThread->Priority = IdleThread->BasePriority = -1;  // below all others
+    IdleThread->Processor = Prcb->ProcessorNumber;
+    IdleThread->Affinity = IdleThread->UserAffinity = Prcb->ProcessorMask;
+    IdleThread->InContext = TRUE;
+    Prcb->CurrentThread = Prcb->RunningThread = Prcb->IdleThread = IdleThread;
+}
+
+// ---- ready queues: under ReadyLock --------------------------------------------------------------
+static VOID KiEnqueue(PKPRCB Prcb, PKTHREAD Thread, BOOLEAN AtHead)
+{
+    PLIST_ENTRY Queue = &Prcb->ReadyListHead[Thread->Priority];
+
+    Thread->State = ThreadReady;
+    if (AtHead)
+        InsertHeadList(Queue, &Thread->ReadyEntry);
+    else
+        InsertTailList(Queue, &Thread->ReadyEntry);
+    Prcb->ReadySummary |= 1u << Thread->Priority;
+}
+
+static VOID KiDequeue(PKPRCB Prcb, PKTHREAD Thread)
+{
+    if (RemoveEntryList(&Thread->ReadyEntry))
+        Prcb->ReadySummary &= ~(1u << Thread->Priority);
+}
+
+// The first thread of the highest queue. There is one.
+static PKTHREAD KiBestReady(PKPRCB Prcb)
+{
+    ULONG Priority = 31 - (ULONG)__builtin_clz(Prcb->ReadySummary);
+    return CONTAINING_RECORD(Prcb->ReadyListHead[Priority].Flink, KTHREAD, ReadyEntry);
+}
+
+FORCEINLINE PKTHREAD KiFrontRunner(const KPRCB *Prcb)
+{
+    return Prcb->NextThread != NULL ? Prcb->NextThread : Prcb->RunningThread;
+}
+
+// Thread is to run next; who was to goes back.
+static VOID KiChoose(PKPRCB Prcb, PKTHREAD Thread)
+{
+    PKTHREAD Displaced = Prcb->NextThread;
+
+    Thread->State = ThreadStandby;
+    Prcb->NextThread = Thread;
+    Prcb->Reschedule = TRUE;
+    if (Displaced != NULL)
+        KiEnqueue(Prcb, Displaced, TRUE);
+    else if (Prcb->RunningThread == Prcb->IdleThread)
+        __atomic_fetch_and(&KiIdleProcessors, ~Prcb->ProcessorMask, __ATOMIC_RELAXED);
+}
+
+static VOID KiPlace(PKPRCB Prcb, PKTHREAD Thread, BOOLEAN AtHead)
+{
+    Thread->Processor = Prcb->ProcessorNumber;
+    Thread->ReadyTime = KiTickCount();
+    if (Thread->Priority > KiFrontRunner(Prcb)->Priority)
+        KiChoose(Prcb, Thread);
+    else
+        KiEnqueue(Prcb, Thread, AtHead);
+}
+
+// Priorities have changed: sees to it again that the best is the front runner.
+static VOID KiReconsider(PKPRCB Prcb)
+{
+    PKTHREAD Next = Prcb->NextThread;
+
+    if (Next != NULL && Next->Priority <= Prcb->RunningThread->Priority) {
+        Prcb->NextThread = NULL;
+        KiEnqueue(Prcb, Next, TRUE);
+    }
+    if (Prcb->ReadySummary != 0) {
+        PKTHREAD Best = KiBestReady(Prcb);
+        if (Best->Priority > KiFrontRunner(Prcb)->Priority) {
+            KiDequeue(Prcb, Best);
+            KiChoose(Prcb, Best);
+        }
+    }
+}
+
+// Takes what is to run now.
+static PKTHREAD KiTakeNext(PKPRCB Prcb)
+{
+    PKTHREAD Thread = Prcb->NextThread;
+
+    if (Thread != NULL) {
+        Prcb->NextThread = NULL;
+    } else if (Prcb->ReadySummary != 0) {
+        Thread = KiBestReady(Prcb);
+        KiDequeue(Prcb, Thread);
+    } else {
+        Thread = Prcb->IdleThread;
+        __atomic_fetch_or(&KiIdleProcessors, Prcb->ProcessorMask, __ATOMIC_RELAXED);
+    }
+    Thread->State = ThreadRunning;
+    Prcb->RunningThread = Thread;
+    Prcb->Reschedule = Prcb->QuantumEnd = FALSE;
+    return Thread;
+}
+
+// ---- making ready -------------------------------------------------------------------------------
+static PKPRCB KiChooseProcessor(const KTHREAD *Thread)
+{
+    KAFFINITY Allowed = Thread->Affinity & KeActiveProcessors, Idle = Allowed & KiIdleProcessors;
+    KAFFINITY Candidates = Idle != 0 ? Idle : Allowed;
+
+    if (Candidates >> Thread->IdealProcessor & 1)
+        return KiProcessorBlock[Thread->IdealProcessor];
+    if (Candidates >> Thread->Processor & 1)
+        return KiProcessorBlock[Thread->Processor];
+    if (Candidates & KeGetCurrentPrcb()->ProcessorMask)
+        return KeGetCurrentPrcb();
+    return KiProcessorBlock[__builtin_ctzll(Candidates)];
+}
+
+VOID KiReadyThread(PKTHREAD Thread)
+{
+    PKPRCB Prcb = KeNumberProcessors == 1 ? KeGetCurrentPrcb() : KiChooseProcessor(Thread);
+    BOOLEAN Head = Thread->Preempted, Notify;
+
+    Thread->Preempted = FALSE;
+    KiTakeLock(&Prcb->ReadyLock);
+    KiPlace(Prcb, Thread, Head);
+    Notify = Prcb->Reschedule && Prcb != KeGetCurrentPrcb();
+    KiDropLock(&Prcb->ReadyLock);
+    if (Notify)
+        KiRequestRemoteDispatch(Prcb);
+}
+
+// Locks the processor that a thread is ready on or runs on.
+static PKPRCB KiLockProcessorOf(PKTHREAD Thread)
+{
+    for (;;) {
+        PKPRCB Prcb = KiProcessorBlock[*(volatile ULONG *)&Thread->Processor];
+        KiTakeLock(&Prcb->ReadyLock);
+        if (Prcb->ProcessorNumber == Thread->Processor)
+            return Prcb;
+        KiDropLock(&Prcb->ReadyLock);
+    }
+}
+
+VOID KiSetPriority(PKTHREAD Thread, SCHAR Priority)
+{
+    PKPRCB Prcb = KiLockProcessorOf(Thread);
+    BOOLEAN Notify;
+
+    if (Thread->State == ThreadReady) {
+        KiDequeue(Prcb, Thread);
+        Thread->Priority = Priority;
+        KiPlace(Prcb, Thread, FALSE);
+    } else {
+        Thread->Priority = Priority;
+        if (Thread->State == ThreadRunning || Thread->State == ThreadStandby)
+            KiReconsider(Prcb);
+    }
+    Notify = Prcb->Reschedule && Prcb != KeGetCurrentPrcb();
+    KiDropLock(&Prcb->ReadyLock);
+    if (Notify)
+        KiRequestRemoteDispatch(Prcb);
+}
+
+// ---- quantum and boosts -------------------------------------------------------------------------
+// A quantum has been used: one level of what was granted above the base goes, and all that relief gave.
+static SCHAR KiDecayedPriority(PKTHREAD Thread)
+{
+    LONG Priority = Thread->Priority;
+
+    if (Priority >= LOW_REALTIME_PRIORITY)
+        return (SCHAR)Priority;
+    Priority -= Thread->Starved + 1;
+    Thread->Starved = 0;
+    return (SCHAR)(Priority > Thread->BasePriority ? Priority : Thread->BasePriority);
+}
+
+VOID KiBoostPriority(PKTHREAD Thread, KPRIORITY Increment)
+{
+    LONG Boosted = Thread->BasePriority + Increment;
+
+    if (Thread->Priority >= LOW_REALTIME_PRIORITY) {
+        Thread->Quantum = Thread->QuantumReset;
+        return;
+    }
+    if (Boosted >= LOW_REALTIME_PRIORITY)
+        Boosted = LOW_REALTIME_PRIORITY - 1;
+    if (Increment != 0 && Thread->Starved == 0 && Boosted > Thread->Priority)
+        Thread->Priority = (SCHAR)Boosted;
+    if (Thread->BasePriority >= TIME_CRITICAL) {
+        Thread->Quantum = Thread->QuantumReset;
+    } else {
+        Thread->Quantum -= WAIT_QUANTUM;
+        if (Thread->Quantum <= 0) {
+            Thread->Quantum = Thread->QuantumReset;
+            Thread->Priority = KiDecayedPriority(Thread);
+        }
+    }
+}
+
+VOID KiChargeQuantum(PKPRCB Prcb)
+{
+    PKTHREAD Thread = Prcb->CurrentThread;
+
+    Thread->KernelTime++;
+    if (Thread == Prcb->IdleThread)
+        return;
+    Thread->Quantum -= TICK_QUANTUM;
+    if (Thread->Quantum > 0 || Prcb->QuantumEnd)
+        return;
+    Prcb->QuantumEnd = Prcb->Reschedule = TRUE;
+    KiRequestReschedule(Prcb);
+}
+
+// The running thread's quantum is over: an equal or better one, if there is any, is next. Under ReadyLock.
+static VOID KiEndQuantum(PKPRCB Prcb, PKTHREAD Thread)
+{
+    if (Thread == Prcb->IdleThread || Thread->Quantum > 0)
+        return;
+    Thread->Quantum = Thread->QuantumReset;
+    Thread->Priority = KiDecayedPriority(Thread);
+    if (Prcb->NextThread == NULL && Prcb->ReadySummary >> Thread->Priority != 0) {
+        PKTHREAD Best = KiBestReady(Prcb);
+        KiDequeue(Prcb, Best);
+        KiChoose(Prcb, Best);
+    }
+    Thread->Preempted = FALSE;
+}
+
+// ---- switching ----------------------------------------------------------------------------------
+// Interrupts are off.
+static VOID KiSwap(PKPRCB Prcb, PKTHREAD Old, PKTHREAD New)
+{
+    Prcb->ContextSwitches++;
+    New->ContextSwitches++;
+    KiSaveFloat(Old);
+    KiSwapContext(Old, New);
+    KiRestoreFloat(Old);
+    if (Old->KernelApcPending)
+        KiRequestApc();
+}
+
+VOID KiSwapThread(PKTHREAD Thread)
+{
+    PKPRCB Prcb = KeGetCurrentPrcb();
+    PKTHREAD New;
+
+    KiDropLock(&KiDispatcherLock);
+    KiTakeLock(&Prcb->ReadyLock);
+    New = KiTakeNext(Prcb);
+    KiDropLock(&Prcb->ReadyLock);
+    if (New == Thread)
+        return;  // made ready again already
+    KiCli();
+    KiSwap(Prcb, Thread, New);
+    KiSti();
+}
+
+// The running thread goes back to a queue: this processor's if it may stay.
+static VOID KiPutBack(PKPRCB Prcb, PKTHREAD Thread, BOOLEAN AtHead)
+{
+    if (Thread == Prcb->IdleThread)
+        return;
+    Thread->ReadyTime = KiTickCount();
+    KiEnqueue(Prcb, Thread, AtHead);
+}
+
+VOID KiDispatchSwitch(VOID)
+{
+    PKPRCB Prcb = KeGetCurrentPrcb();
+    PKTHREAD Old = Prcb->CurrentThread, New = NULL;
+
+    KiTakeLock(&Prcb->ReadyLock);
+    Old->Preempted = TRUE;
+    if (Prcb->QuantumEnd)
+        KiEndQuantum(Prcb, Old);
+    if (Prcb->NextThread != NULL) {
+        New = KiTakeNext(Prcb);
+        KiPutBack(Prcb, Old, Old->Preempted);
+    }
+    Old->Preempted = FALSE;
+    Prcb->Reschedule = Prcb->QuantumEnd = FALSE;
+    KiDropLock(&Prcb->ReadyLock);
+    if (New != NULL)
+        KiSwap(Prcb, Old, New);
+}
+
+VOID KiDrainDispatch(VOID)
+{
+    KiRunOnDpcStack();
+    if (KeGetCurrentPrcb()->Reschedule)
+        KiDispatchSwitch();
+}
+
+VOID KiRequestReschedule(PKPRCB Prcb)
+{
+    if (Prcb->DpcActive || Prcb->DpcRequested)
+        return;
+    Prcb->DpcRequested = TRUE;
+    KiRequestDispatch(Prcb);
+}
+
+VOID KiExitDispatcher(KIRQL OldIrql)
+{
+    PKPRCB Prcb = KeGetCurrentPrcb();
+
+    if (__builtin_expect(Prcb->Reschedule, 0)) {
+        if (OldIrql >= DISPATCH_LEVEL) {
+            KiRequestReschedule(Prcb);
+        } else {
+            BOOLEAN Enabled = KiDisableInterrupts();
+            KiDispatchSwitch();
+            KiRestoreInterrupts(Enabled);
+        }
+    }
+    KiLowerIrql(OldIrql);
+}
