@@ -11,12 +11,95 @@
 // ---- threads ------------------------------------------------------------------------------------
 extern PKPRCB KiProcessorBlock[MAXIMUM_PROCESSORS];  // NULL: no such processor
 extern volatile CCHAR KeNumberProcessors;             // exported data
+extern KAFFINITY KeActiveProcessors;                  // a bit for each processor that runs
 FORCEINLINE PKTHREAD KiCurrentThread(VOID) { return KeGetCurrentPrcb()->CurrentThread; }
+
+typedef struct _KE_THREAD {
+    PVOID StackBase, StackLimit;
+    KPRIORITY Priority;
+    KE_SYSTEM_ROUTINE *SystemRoutine;
+    PKSTART_ROUTINE StartRoutine;
+    PVOID StartContext;
+    const char *Name;  // NULL: a driver's
+} KE_THREAD;
+
+VOID KeInitializeThread(PKTHREAD Thread, const KE_THREAD *What);
+VOID KeStartThread(PKTHREAD Thread);
+// Ends the current thread, releasing its waiters. IRQL: PASSIVE_LEVEL.
+DECLSPEC_NORETURN VOID KeTerminateThread(KPRIORITY Increment);
+BOOLEAN KeThreadHasLeft(const KTHREAD *Thread);  // has ended, and its stack is no longer used
+PKAPC KeFlushApc(PKTHREAD Thread, KPROCESSOR_MODE Mode);  // takes one off; NULL: none. No more can be queued
+KPRIORITY NTAPI KeSetPriorityThread(PKTHREAD Thread, KPRIORITY Priority);
+KPRIORITY NTAPI KeQueryPriorityThread(PKTHREAD Thread);
+LONG NTAPI KeSetBasePriorityThread(PKTHREAD Thread, LONG Increment);
+VOID KeYieldExecution(VOID);
+VOID KeRelieveStarvation(VOID);  // once a second. IRQL: <= DISPATCH_LEVEL
+// Whether, just now, no DPC is queued or running and no thread but the caller is ready or running.
+BOOLEAN KeOthersIdle(VOID);
+PKTHREAD NTAPI KeGetCurrentThread(VOID);
+
+// ---- APCs ------------------------------------------------------------------------------------------
+VOID NTAPI KeInitializeApc(PRKAPC Apc, PRKTHREAD Thread, KAPC_ENVIRONMENT Environment,
+                           PKKERNEL_ROUTINE KernelRoutine, PKRUNDOWN_ROUTINE RundownRoutine,
+                           PKNORMAL_ROUTINE NormalRoutine, KPROCESSOR_MODE ApcMode, PVOID NormalContext);
+BOOLEAN NTAPI KeInsertQueueApc(PRKAPC Apc, PVOID SystemArgument1, PVOID SystemArgument2,
+                               KPRIORITY Increment);
+BOOLEAN NTAPI KeRemoveQueueApc(PRKAPC Apc);
+BOOLEAN NTAPI KeAlertThread(PKTHREAD Thread, KPROCESSOR_MODE AlertMode);
+BOOLEAN NTAPI KeTestAlertThread(KPROCESSOR_MODE AlertMode);
+VOID NTAPI KeEnterCriticalRegion(VOID);
+VOID NTAPI KeLeaveCriticalRegion(VOID);
+VOID NTAPI KeEnterGuardedRegion(VOID);
+VOID NTAPI KeLeaveGuardedRegion(VOID);
+BOOLEAN NTAPI KeAreApcsDisabled(VOID);
+BOOLEAN NTAPI KeAreAllApcsDisabled(VOID);
+
+// ---- dispatcher objects ----------------------------------------------------------------------------
+NTSTATUS NTAPI KeWaitForSingleObject(PVOID Object, KWAIT_REASON WaitReason, KPROCESSOR_MODE WaitMode,
+                                     BOOLEAN Alertable, PLARGE_INTEGER Timeout);
+NTSTATUS NTAPI KeWaitForMultipleObjects(ULONG Count, PVOID Object[], WAIT_TYPE WaitType,
+                                        KWAIT_REASON WaitReason, KPROCESSOR_MODE WaitMode,
+                                        BOOLEAN Alertable, PLARGE_INTEGER Timeout,
+                                        PKWAIT_BLOCK WaitBlockArray);
+NTSTATUS NTAPI KeDelayExecutionThread(KPROCESSOR_MODE WaitMode, BOOLEAN Alertable,
+                                      PLARGE_INTEGER Interval);
+VOID NTAPI KeInitializeEvent(PRKEVENT Event, EVENT_TYPE Type, BOOLEAN State);
+LONG NTAPI KeSetEvent(PRKEVENT Event, KPRIORITY Increment, BOOLEAN Wait);
+LONG NTAPI KeResetEvent(PRKEVENT Event);
+VOID NTAPI KeClearEvent(PRKEVENT Event);
+LONG NTAPI KePulseEvent(PRKEVENT Event, KPRIORITY Increment, BOOLEAN Wait);
+LONG NTAPI KeReadStateEvent(PRKEVENT Event);
+VOID NTAPI KeInitializeSemaphore(PRKSEMAPHORE Semaphore, LONG Count, LONG Limit);
+LONG NTAPI KeReleaseSemaphore(PRKSEMAPHORE Semaphore, KPRIORITY Increment, LONG Adjustment,
+                              BOOLEAN Wait);
+LONG NTAPI KeReadStateSemaphore(PRKSEMAPHORE Semaphore);
+VOID NTAPI KeInitializeMutex(PRKMUTEX Mutex, ULONG Level);
+VOID NTAPI KeInitializeMutant(PRKMUTANT Mutant, BOOLEAN InitialOwner);
+LONG NTAPI KeReleaseMutex(PRKMUTEX Mutex, BOOLEAN Wait);
+LONG NTAPI KeReleaseMutant(PRKMUTANT Mutant, KPRIORITY Increment, BOOLEAN Abandoned, BOOLEAN Wait);
+LONG NTAPI KeReadStateMutex(PRKMUTEX Mutex);
+VOID NTAPI KeInitializeTimer(PKTIMER Timer);
+VOID NTAPI KeInitializeTimerEx(PKTIMER Timer, TIMER_TYPE Type);
+BOOLEAN NTAPI KeSetTimer(PKTIMER Timer, LARGE_INTEGER DueTime, PKDPC Dpc);
+BOOLEAN NTAPI KeSetTimerEx(PKTIMER Timer, LARGE_INTEGER DueTime, LONG Period, PKDPC Dpc);
+BOOLEAN NTAPI KeSetCoalescableTimer(PKTIMER Timer, LARGE_INTEGER DueTime, ULONG Period,
+                                    ULONG TolerableDelay, PKDPC Dpc);
+BOOLEAN NTAPI KeCancelTimer(PKTIMER Timer);
+BOOLEAN NTAPI KeReadStateTimer(PKTIMER Timer);
+VOID NTAPI KeInitializeQueue(PRKQUEUE Queue, ULONG Count);
+LONG NTAPI KeInsertQueue(PRKQUEUE Queue, PLIST_ENTRY Entry);
+LONG NTAPI KeInsertHeadQueue(PRKQUEUE Queue, PLIST_ENTRY Entry);
+PLIST_ENTRY NTAPI KeRemoveQueue(PRKQUEUE Queue, KPROCESSOR_MODE WaitMode, PLARGE_INTEGER Timeout);
+PLIST_ENTRY NTAPI KeRundownQueue(PRKQUEUE Queue);
+LONG NTAPI KeReadStateQueue(PRKQUEUE Queue);
 
 // ---- start --------------------------------------------------------------------------------------
 // The boot processor's KPCR, descriptor tables and stacks; after it traps are reported. IF stays
 // off.
-VOID KeInitializeProcessor(PVOID BootStackLimit, PVOID BootStackBase);
+// The code that runs is the idle thread's from here on; it ends in KeIdleLoop.
+VOID KeInitializeProcessor(PKTHREAD IdleThread, PVOID BootStackLimit, PVOID BootStackBase);
+// What a processor does while no thread is ready. IRQL: PASSIVE_LEVEL, in the idle thread.
+DECLSPEC_NORETURN VOID KeIdleLoop(VOID);
 // The page below the boot processor's DPC stack, for mm to unmap.
 PVOID KeGuardPage(VOID);
 // Opens interrupts and starts the clock. Needs the HAL. Gives IRQLs that really mask.
@@ -148,10 +231,3 @@ VOID NTAPI KeStallExecutionProcessor(ULONG Microseconds);
 ULONG64 KeSystemUptime(VOID);
 // Where ke writes the page that everyone reads at SHARED_USER_DATA_ADDRESS. MmInitialize sets it.
 extern PKUSER_SHARED_DATA KeSharedUserData;
-
-// ex registers what is to be done once a second. It runs in a DPC on the boot processor.
-typedef VOID KE_SECOND_ROUTINE(VOID);
-extern KE_SECOND_ROUTINE *KeSecondRoutine;
-
-// Sleeps until an interrupt. IRQL: PASSIVE_LEVEL.
-VOID KeIdle(VOID);

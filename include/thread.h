@@ -24,14 +24,15 @@ typedef enum _KTHREAD_STATE {
 #define HIGH_PRIORITY         31
 #define MAXIMUM_PRIORITY      32
 
+// The first routine of a thread, which ends it when StartRoutine returns.
 typedef VOID KE_SYSTEM_ROUTINE(PKSTART_ROUTINE StartRoutine, PVOID StartContext);
 
 typedef struct _KTHREAD {
     DISPATCHER_HEADER Header;     // signalled when the thread has ended
-    // switching: addressed by switch.S, offsets asserted in the architecture's switch.c
+    // switching: addressed by swap.S, offsets asserted in the architecture's switch.c
     PVOID KernelStack;            // stack pointer while not running
     volatile BOOLEAN InContext;   // a processor holds its registers: it runs, or is just being saved
-    BOOLEAN FloatSaved;           // i386: FloatState is to be kept across switches
+    UCHAR FloatSaved;             // i386: states saved by KeSaveFloatingPointState
     PVOID StackBase;              // first byte above the stack
     PVOID StackLimit;             // lowest usable byte; the guard page lies below
     // scheduling
@@ -86,7 +87,7 @@ typedef struct _KTHREAD {
     PVOID CalloutFrame;           // innermost KeExpandKernelStackAndCallout, NULL: none
     LIST_ENTRY ThreadListEntry;   // all threads
     const char *Name;             // for reports; NULL: known by its start routine
-    PVOID FloatState;             // i386: FXSAVE area, in the object behind the thread
+    PVOID FloatState;             // i386: FXSAVE area, at the top of its stack
 } KTHREAD;
 
 #define TIMER_WAIT_BLOCK THREAD_WAIT_OBJECTS

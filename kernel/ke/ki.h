@@ -128,8 +128,12 @@ VOID KiDrainDispatch(VOID);            // the same: DPCs, then the switch that t
 VOID KiSetPriority(PKTHREAD Thread, SCHAR Priority);  // locked: dispatcher
 VOID KiBoostPriority(PKTHREAD Thread, KPRIORITY Increment);  // at the end of a wait; locked: dispatcher
 VOID KiChargeQuantum(PKPRCB Prcb);     // once a clock tick, at CLOCK_LEVEL
+VOID KiRequestReschedule(PKPRCB Prcb); // this processor: look at DISPATCH_LEVEL
+VOID KiRequestRemoteDispatch(PKPRCB Prcb);  // another one: look at DPCs, Reschedule and APCs
 
-// The architecture's: switch.S, switch.c.
+#define THREAD_QUANTUM 6  // in thirds of a clock tick
+
+// The architecture's: swap.S, switch.c.
 VOID FASTCALL KiSwapContext(PKTHREAD Old, PKTHREAD New);
 VOID KiInitializeContext(PKTHREAD Thread);                      // to begin in KiStartThread
 VOID KiThreadFrame(PKTHREAD Thread, PKTRAP_FRAME Frame);        // where a thread that does not run stands
@@ -151,12 +155,22 @@ FORCEINLINE VOID KiUnlockDispatcher(KIRQL OldIrql)
     KiExitDispatcher(OldIrql);
 }
 
+extern volatile KSYSTEM_TIME KeTickCount;
 FORCEINLINE ULONG KiTickCount(VOID) { return KeTickCount.LowPart; }
 
 // ---- waiting (wait.c) ---------------------------------------------------------------------------
 // All with the dispatcher lock held.
 VOID KiSignalWaiters(PDISPATCHER_HEADER Object, KPRIORITY Increment);  // as far as SignalState goes
 VOID KiEndWait(PKTHREAD Thread, LONG_PTR WaitStatus, KPRIORITY Increment);
+VOID KiInitializeHeader(PDISPATCHER_HEADER Header, UCHAR Type, SIZE_T Size, LONG SignalState);
+VOID KiAbandonMutants(PKTHREAD Thread);
+LONG_PTR KiWaitForQueue(PKQUEUE Queue, KPROCESSOR_MODE Mode, PLARGE_INTEGER Timeout, ULONG_PTR Caller);
+VOID KiServeQueue(PKTHREAD Thread, PKQUEUE Queue);   // the thread serves it and does not count as running
+PLIST_ENTRY KiTakeEntry(PKQUEUE Queue);              // for a thread that then runs; NULL: none, or too many run
+VOID KiLeaveQueueForWait(PKQUEUE Queue);
+VOID KiLeaveQueueForEver(PKTHREAD Thread);
+// Not with the lock held: the end of a routine that signalled.
+VOID KiEndSignal(KIRQL OldIrql, BOOLEAN Wait);
 
 // ---- timers (timer.c) ---------------------------------------------------------------------------
 VOID KiInitializeTimers(PKPRCB Prcb);
@@ -200,10 +214,10 @@ typedef NMI_CALLBACK *PNMI_CALLBACK;
 BOOLEAN KiCallNmiCallbacks(VOID);  // whether one claimed the NMI
 
 // ---- processors ---------------------------------------------------------------------------------
-extern KTHREAD KiBootThread;
 #define CR0_TS 0x8u  // the next floating point instruction traps
+VOID KiInitializeIdleThread(PKTHREAD Thread, PVOID StackBase, PVOID StackLimit);
 extern const ULONG KiInitialMxCsr;
-VOID KiInitializePrcb(PKPRCB Prcb, ULONG Number, PVOID DpcStack);
+VOID KiInitializePrcb(PKPRCB Prcb, ULONG Number, PKTHREAD IdleThread, PVOID DpcStack);
 VOID KiInitializeControlRegisters(VOID);
 
 // ---- bugchecks ----------------------------------------------------------------------------------
@@ -211,7 +225,7 @@ extern volatile BOOLEAN KiBugCheckActive;  // the KPRCBs' BugCheckIrql are valid
 
 // ---- time ---------------------------------------------------------------------------------------
 extern LOADER_BLOCK KeLoaderBlockStorage;  // kernel/start.c
-extern volatile KSYSTEM_TIME KeTickCount;
+extern ULONG64 KiBootTime;      // system time when interrupt time was 0
 ULONG64 KiInterruptTime(VOID);  // as of the last clock tick
 VOID KiInitializeTime(VOID);
 KI_VECTOR_ROUTINE KiClockInterrupt;

@@ -33,7 +33,7 @@
 // objects and threads at one instant, and the sections are some tens of instructions long.
 //
 // A thread that gives its processor up is Waiting or Ready, and may be chosen elsewhere, before its registers
-// are saved. InContext says so, and whoever switches to it waits (switch.S).
+// are saved. InContext says so, and whoever switches to it waits (swap.S).
 //
 // `!threads`, `!running` and `!ready` print it. Tests: tests/host/test_ke_scheduler.c explores it by random
 // schedules, tests/guest/threads.c.
@@ -41,7 +41,6 @@
 
 #define WAIT_QUANTUM    1  // what a wait costs
 #define TICK_QUANTUM    3  // what a clock tick costs
-#define THREAD_QUANTUM  6
 #define STARVED_TICKS   256u  // four seconds
 #define STARVED_SCAN    16u   // at most so many are raised at a time
 #define TIME_CRITICAL   14    // a base from here up pays nothing for a wait
@@ -280,6 +279,46 @@ static VOID KiEndQuantum(PKPRCB Prcb, PKTHREAD Thread)
     Thread->Preempted = FALSE;
 }
 
+// Up to Left threads that have been ready for too long get priority 15 for a quantum. Under ReadyLock.
+static ULONG KiRelieveQueue(PKPRCB Prcb, ULONG Priority, ULONG Left)
+{
+    PLIST_ENTRY Head = &Prcb->ReadyListHead[Priority];
+    ULONG Now = KiTickCount(), Raised = 0;
+
+    while (Raised < Left && !IsListEmpty(Head)) {
+        PKTHREAD Thread = CONTAINING_RECORD(Head->Flink, KTHREAD, ReadyEntry);
+        if (Now - Thread->ReadyTime < STARVED_TICKS)
+            break;
+        KiDequeue(Prcb, Thread);
+        Thread->Starved = (SCHAR)(LOW_REALTIME_PRIORITY - 1 - Thread->Priority);
+        Thread->Priority = LOW_REALTIME_PRIORITY - 1;
+        Thread->Quantum = Thread->QuantumReset;
+        KiPlace(Prcb, Thread, FALSE);
+        Raised++;
+    }
+    return Raised;
+}
+
+VOID KeRelieveStarvation(VOID)
+{
+    KIRQL OldIrql = KiRaiseIrqlChecked(DISPATCH_LEVEL);
+
+    for (ULONG i = 0; i < MAXIMUM_PROCESSORS; i++) {
+        PKPRCB Prcb = KiProcessorBlock[i];
+        ULONG Left = STARVED_SCAN;
+        if (Prcb == NULL || Prcb->ReadySummary == 0)
+            continue;
+        KiTakeLock(&Prcb->ReadyLock);
+        for (ULONG Priority = 1; Priority < LOW_REALTIME_PRIORITY - 1 && Left != 0; Priority++)
+            Left -= KiRelieveQueue(Prcb, Priority, Left);
+        BOOLEAN Notify = Prcb->Reschedule && Prcb != KeGetCurrentPrcb();
+        KiDropLock(&Prcb->ReadyLock);
+        if (Notify)
+            KiRequestRemoteDispatch(Prcb);
+    }
+    KiExitDispatcher(OldIrql);
+}
+
 // ---- switching ----------------------------------------------------------------------------------
 // Interrupts are off.
 static VOID KiSwap(PKPRCB Prcb, PKTHREAD Old, PKTHREAD New)
@@ -367,4 +406,90 @@ VOID KiExitDispatcher(KIRQL OldIrql)
         }
     }
     KiLowerIrql(OldIrql);
+}
+
+VOID KeYieldExecution(VOID)
+{
+    KIRQL OldIrql = KiRaiseIrqlChecked(DISPATCH_LEVEL);
+    PKPRCB Prcb = KeGetCurrentPrcb();
+    PKTHREAD Thread = Prcb->CurrentThread;
+
+    if (Prcb->ReadySummary != 0) {
+        KiTakeLock(&Prcb->ReadyLock);
+        Thread->Quantum = 0;
+        Prcb->QuantumEnd = Prcb->Reschedule = TRUE;
+        KiDropLock(&Prcb->ReadyLock);
+    }
+    KiExitDispatcher(OldIrql);
+}
+
+BOOLEAN KeOthersIdle(VOID)
+{
+    if (!KeDpcsIdle())
+        return FALSE;
+    for (ULONG i = 0; i < MAXIMUM_PROCESSORS; i++) {
+        PKPRCB Prcb = KiProcessorBlock[i];
+        if (Prcb == NULL)
+            continue;
+        if (Prcb->ReadySummary != 0 || Prcb->NextThread != NULL)
+            return FALSE;
+        if (Prcb->RunningThread != Prcb->IdleThread && Prcb->RunningThread != KiCurrentThread())
+            return FALSE;
+    }
+    return TRUE;
+}
+
+// Asks another processor to look at its DPCs, its NextThread and its thread's APCs.
+VOID KiRequestRemoteDispatch(PKPRCB Prcb)
+{
+    VERIFY(Prcb == KeGetCurrentPrcb());  // no other runs yet
+}
+
+// ---- idling --------------------------------------------------------------------------------------
+// Takes a thread that is ready on another processor and may run here. TRUE: this one has something to do.
+static BOOLEAN KiPull(PKPRCB Prcb, PKPRCB Other)
+{
+    PKTHREAD Found = NULL;
+
+    KiTakeLock(Prcb->ProcessorNumber < Other->ProcessorNumber ? &Prcb->ReadyLock : &Other->ReadyLock);
+    KiTakeLock(Prcb->ProcessorNumber < Other->ProcessorNumber ? &Other->ReadyLock : &Prcb->ReadyLock);
+    for (LONG Priority = HIGH_PRIORITY; Priority > 0 && Found == NULL; Priority--) {
+        PLIST_ENTRY Head = &Other->ReadyListHead[Priority], Entry = Head->Flink;
+        while (Entry != Head && !(CONTAINING_RECORD(Entry, KTHREAD, ReadyEntry)->Affinity & Prcb->ProcessorMask))
+            Entry = Entry->Flink;
+        if (Entry != Head)
+            Found = CONTAINING_RECORD(Entry, KTHREAD, ReadyEntry);
+    }
+    if (Found != NULL) {
+        KiDequeue(Other, Found);
+        KiPlace(Prcb, Found, FALSE);
+    }
+    KiDropLock(&Other->ReadyLock);
+    KiDropLock(&Prcb->ReadyLock);
+    return Found != NULL;
+}
+
+// Other processors may have more than they can run.
+static VOID KiBalance(VOID)
+{
+    KIRQL OldIrql = KiRaiseIrqlChecked(DISPATCH_LEVEL);
+    PKPRCB Prcb = KeGetCurrentPrcb();
+
+    for (ULONG i = 0; i < MAXIMUM_PROCESSORS && Prcb->NextThread == NULL; i++) {
+        PKPRCB Other = KiProcessorBlock[i];
+        if (Other != NULL && Other != Prcb && Other->ReadySummary != 0 && KiPull(Prcb, Other))
+            break;
+    }
+    KiExitDispatcher(OldIrql);
+}
+
+DECLSPEC_NORETURN VOID KeIdleLoop(VOID)
+{
+    for (;;) {
+        if (KeNumberProcessors > 1)
+            KiBalance();
+        KiCli();
+        KeGetCurrentPrcb()->IdleCount++;
+        KiEnableAndHalt();
+    }
 }

@@ -194,8 +194,8 @@ static DECLSPEC_NOINLINE VOID KiRunApcsFirst(PKTHREAD Thread)
 static NTSTATUS KiTestAlert(PKTHREAD Thread, KPROCESSOR_MODE Mode, BOOLEAN Alertable)
 {
     if (Alertable) {
-        if (Thread->Alerted[Mode]) {
-            Thread->Alerted[Mode] = FALSE;
+        if (Thread->Alerted[(UCHAR)Mode]) {
+            Thread->Alerted[(UCHAR)Mode] = FALSE;
             return STATUS_ALERTED;
         }
         if (Mode != KernelMode && !IsListEmpty(&Thread->ApcListHead[UserMode])) {
@@ -247,6 +247,19 @@ FORCEINLINE BOOLEAN KiMayBlock(KI_WAIT *Wait, LONG_PTR *Status)
     return TRUE;
 }
 
+// The thread waits for one object.
+FORCEINLINE VOID KiLinkBlock(PDISPATCHER_HEADER Object, PKTHREAD Thread)
+{
+    PKWAIT_BLOCK Block = &Thread->WaitBlock[0];
+
+    Block->Object = Object;
+    Block->WaitKey = STATUS_WAIT_0;
+    Block->WaitType = WaitAny;
+    Block->NextWaitBlock = Block;
+    Thread->WaitBlockList = Block;
+    InsertTailList(&Object->WaitListHead, &Block->WaitListEntry);
+}
+
 // The blocks are linked: gives the processor up. Returns what ended the wait.
 FORCEINLINE LONG_PTR KiBlock(KI_WAIT *Wait)
 {
@@ -254,7 +267,7 @@ FORCEINLINE LONG_PTR KiBlock(KI_WAIT *Wait)
 
     if (Wait->Timeout != NULL)
         KiAddTimerBlock(Wait);
-    if (Thread->Queue != NULL)
+    if (Thread->Queue != NULL && Wait->Reason != WrQueue)
         KiLeaveQueueForWait(Thread->Queue);
     Thread->WaitMode = Wait->Mode;
     Thread->WaitReason = (UCHAR)Wait->Reason;
@@ -298,13 +311,7 @@ NTSTATUS NTAPI KeWaitForSingleObject(PVOID Object, KWAIT_REASON WaitReason, KPRO
                 KiRaiseMutantLimit(Thread);
             Status = KiConsume(Header, Thread);
         } else if (KiMayBlock(&Wait, &Status)) {
-            PKWAIT_BLOCK Block = &Thread->WaitBlock[0];
-            Block->Object = Object;
-            Block->WaitKey = STATUS_WAIT_0;
-            Block->WaitType = WaitAny;
-            Block->NextWaitBlock = Block;
-            Thread->WaitBlockList = Block;
-            InsertTailList(&Header->WaitListHead, &Block->WaitListEntry);
+            KiLinkBlock(Header, Thread);
             Status = KiBlock(&Wait);
             continue;
         }
@@ -444,3 +451,30 @@ NTSTATUS NTAPI KeDelayExecutionThread(KPROCESSOR_MODE WaitMode, BOOLEAN Alertabl
     return Status == STATUS_TIMEOUT ? STATUS_SUCCESS : (NTSTATUS)Status;
 }
 EXPORT(KeDelayExecutionThread, APC_LEVEL, "WDK wdm.h KeDelayExecutionThread");
+
+// ---- queues (queue.c) ----------------------------------------------------------------------------
+LONG_PTR KiWaitForQueue(PKQUEUE Queue, KPROCESSOR_MODE Mode, PLARGE_INTEGER Timeout, ULONG_PTR Caller)
+{
+    PKTHREAD Thread = KiCurrentThread();
+    KI_WAIT Wait = {.Thread = Thread, .Reason = WrQueue, .Mode = Mode, .Timeout = Timeout};
+    LONG_PTR Status;
+
+    do {
+        KiBeginWait(Thread, Queue, Timeout, Caller);
+        if (KiApcComesFirst(Thread)) {
+            KiRunApcsFirst(Thread);
+            Status = STATUS_KERNEL_APC;
+            continue;
+        }
+        KiServeQueue(Thread, Queue);
+        Status = (LONG_PTR)KiTakeEntry(Queue);
+        if (Status == 0 && KiMayBlock(&Wait, &Status)) {
+            KiLinkBlock(&Queue->Header, Thread);
+            Status = KiBlock(&Wait);
+            continue;
+        }
+        Queue->CurrentCount++;
+        KiUnlockDispatcher(Thread->WaitIrql);
+    } while (Status == STATUS_KERNEL_APC);
+    return Status;
+}
