@@ -38,6 +38,14 @@ VOID KeRelieveStarvation(VOID);  // once a second. IRQL: <= DISPATCH_LEVEL
 BOOLEAN KeOthersIdle(VOID);
 PKTHREAD NTAPI KeGetCurrentThread(VOID);
 
+// Calls Routine(Parameter) on another stack. swap.S
+typedef VOID NTAPI KE_STACK_ROUTINE(PVOID Parameter);
+VOID KeCallOnStack(KE_STACK_ROUTINE *Routine, PVOID Parameter, PVOID StackBase);
+// The stack that is used just now, a DPC's included. IRQL: any.
+VOID KeQueryStack(ULONG_PTR *Limit, ULONG_PTR *Base);
+// The thread's stack is another one from now on. IRQL: any below DISPATCH_LEVEL, in that thread.
+VOID KeSetStack(PVOID StackBase, PVOID StackLimit);
+
 // ---- APCs ------------------------------------------------------------------------------------------
 VOID NTAPI KeInitializeApc(PRKAPC Apc, PRKTHREAD Thread, KAPC_ENVIRONMENT Environment,
                            PKKERNEL_ROUTINE KernelRoutine, PKRUNDOWN_ROUTINE RundownRoutine,

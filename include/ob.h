@@ -5,8 +5,11 @@
 #include "ke.h"
 #include "nt/nt.h"
 
-// What all objects of a kind have in common. Drivers see the pointer alone.
+// What all objects of a kind have in common. Drivers see the pointer alone: *PsThreadType. Compiled by
+// Microsoft's tools that is the exported variable; mingw-w64's headers import it as such besides, and
+// so its drivers follow one pointer more, to Self.
 typedef struct _OBJECT_TYPE {
+    struct _OBJECT_TYPE *Self;
     const char *Name;
     SIZE_T BodySize;
     LONG WaitOffset;               // of the dispatcher header within the body, OB_NOT_WAITABLE
@@ -41,6 +44,9 @@ NTSTATUS NTAPI ObReferenceObjectByPointer(PVOID Object, ACCESS_MASK DesiredAcces
 LONG_PTR FASTCALL ObfReferenceObject(PVOID Object);
 LONG_PTR FASTCALL ObfDereferenceObject(PVOID Object);
 NTSTATUS NTAPI ZwClose(HANDLE Handle);
+
+// What of an object can be waited for; NULL: nothing.
+PVOID ObWaitableOf(PVOID Object);
 
 // What the pseudo handles stand for; ps sets it.
 typedef PVOID OB_CURRENT_OBJECT(VOID);

@@ -21,6 +21,7 @@ struct _KTRAP_FRAME;
     volatile BOOLEAN DpcRequested; /* somebody has asked for the queue to be drained */            \
     volatile BOOLEAN Reschedule;   /* NextThread or QuantumEnd is set: look at DISPATCH_LEVEL */   \
     volatile BOOLEAN QuantumEnd;   /* the running thread has used its quantum up */                \
+    PVOID DpcStackLimit;           /* lowest usable byte of DpcStack */                            \
     /* ke: identity */                                                                             \
     ULONG ProcessorNumber;                                                                         \
     ULONG ApicId;                                                                                  \

@@ -86,6 +86,7 @@ typedef struct _KTHREAD {
     PVOID StartContext;
     PVOID CalloutFrame;           // innermost KeExpandKernelStackAndCallout, NULL: none
     LIST_ENTRY ThreadListEntry;   // all threads
+    BOOLEAN StackSwapDisabled;    // what KeSetKernelStackSwapEnable was told
     const char *Name;             // for reports; NULL: known by its start routine
     PVOID FloatState;             // i386: FXSAVE area, at the top of its stack
 } KTHREAD;

@@ -100,6 +100,38 @@ BOOLEAN KeThreadHasLeft(const KTHREAD *Thread)
     return Thread->State == ThreadTerminated && !Thread->InContext;
 }
 
+// ---- stacks --------------------------------------------------------------------------------------
+VOID KeQueryStack(ULONG_PTR *Limit, ULONG_PTR *Base)
+{
+    KIRQL OldIrql = KiGetIrql();
+    ULONG_PTR Here = (ULONG_PTR)__builtin_frame_address(0);
+    PKPRCB Prcb;
+
+    if (OldIrql < DISPATCH_LEVEL)
+        KiSetIrql(DISPATCH_LEVEL);
+    Prcb = KeGetCurrentPrcb();
+    if (Here >= (ULONG_PTR)Prcb->DpcStackLimit && Here <= (ULONG_PTR)Prcb->DpcStack) {
+        *Limit = (ULONG_PTR)Prcb->DpcStackLimit;
+        *Base = (ULONG_PTR)Prcb->DpcStack;
+    } else {
+        *Limit = (ULONG_PTR)Prcb->CurrentThread->StackLimit;
+        *Base = (ULONG_PTR)Prcb->CurrentThread->StackBase;
+    }
+    if (OldIrql < DISPATCH_LEVEL)
+        KiLowerIrql(OldIrql);
+}
+
+VOID KeSetStack(PVOID StackBase, PVOID StackLimit)
+{
+    KIRQL OldIrql = KiRaiseIrqlChecked(DISPATCH_LEVEL);
+    PKTHREAD Thread = KiCurrentThread();
+
+    Thread->StackBase = StackBase;
+    Thread->StackLimit = StackLimit;
+    KiStackChanged(Thread);
+    KiLowerIrql(OldIrql);
+}
+
 // ---- priority ----------------------------------------------------------------------------------------
 
 // KeSetPriorityThread: the thread's priority and base priority become Priority, 1 to HIGH_PRIORITY. Returns

@@ -124,6 +124,12 @@ NTSTATUS NTAPI ObReferenceObjectByPointer(PVOID Object, ACCESS_MASK DesiredAcces
 }
 EXPORT(ObReferenceObjectByPointer, DISPATCH_LEVEL, "WDK wdm.h ObReferenceObjectByPointer");
 
+PVOID ObWaitableOf(PVOID Object)
+{
+    LONG Offset = ObpHeaderOf(Object)->Type->WaitOffset;
+    return Offset == OB_NOT_WAITABLE ? NULL : (PUCHAR)Object + Offset;
+}
+
 // ObGetObjectType: the object's type.
 // IRQL: any. Source: WDK ntifs.h, ObGetObjectType.
 POBJECT_TYPE NTAPI ObGetObjectType(PVOID Object);

@@ -3,7 +3,7 @@
 #include "psp.h"
 
 static OBJECT_TYPE PspProcessType = {
-    .Name = "Process", .BodySize = sizeof(EPROCESS), .WaitOffset = FIELD_OFFSET(EPROCESS, Header),
+    .Self = &PspProcessType, .Name = "Process", .BodySize = sizeof(EPROCESS), .WaitOffset = FIELD_OFFSET(EPROCESS, Header),
     .ValidAccess = 0x1FFFFF,
 };
 POBJECT_TYPE PsProcessType = &PspProcessType;

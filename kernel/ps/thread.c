@@ -23,7 +23,7 @@
 static VOID PspDeleteThread(PVOID Object);
 
 static OBJECT_TYPE PspThreadType = {
-    .Name = "Thread", .BodySize = sizeof(ETHREAD), .WaitOffset = FIELD_OFFSET(ETHREAD, Tcb.Header),
+    .Self = &PspThreadType, .Name = "Thread", .BodySize = sizeof(ETHREAD), .WaitOffset = FIELD_OFFSET(ETHREAD, Tcb.Header),
     .ValidAccess = 0x1FFFFF, .Delete = PspDeleteThread,
 };
 POBJECT_TYPE PsThreadType = &PspThreadType;

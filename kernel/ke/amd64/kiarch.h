@@ -35,6 +35,11 @@ FORCEINLINE VOID KiRestoreFloat(PKTHREAD Thread)
 {
 }
 
+// The running thread has another stack.
+FORCEINLINE VOID KiStackChanged(PKTHREAD Thread)
+{
+}
+
 FORCEINLINE ULONG KiTimerProcessor(const KTIMER *Timer)
 {
     return Timer->Processor;

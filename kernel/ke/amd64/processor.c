@@ -150,7 +150,9 @@ static VOID KiInitializePcr(KI_PROCESSOR *Processor, ULONG Number, PKTHREAD Idle
     Pcr->Prcb.MxCsr = KiInitialMxCsr;
     Pcr->Prcb.Number = (UCHAR)Number;
     // 32 bytes of shadow space for the first function called there.
-    KiInitializePrcb(&Pcr->Prcb, Number, IdleThread, Processor->DpcStack + DPC_STACK_SIZE - 0x20);
+    Pcr->Prcb.DpcStackLimit = Processor->DpcStack;
+    KiInitializePrcb(&Pcr->Prcb, Number, IdleThread,
+                     Processor->DpcStack + DPC_STACK_SIZE - 0x20);
 }
 
 VOID KeInitializeProcessor(PKTHREAD IdleThread, PVOID BootStackLimit, PVOID BootStackBase)

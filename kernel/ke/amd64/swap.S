@@ -74,4 +74,17 @@ KiSwapContext:
 KiThreadEntry:
     call    KiStartThread
 
+// VOID KeCallOnStack(PKE_STACK_ROUTINE Routine, PVOID Parameter, PVOID StackBase)
+    .globl  KeCallOnStack
+    .p2align 4
+KeCallOnStack:
+    pushq   %rbp
+    movq    %rsp, %rbp
+    leaq    -0x20(%r8), %rsp
+    movq    %rcx, %rax
+    movq    %rdx, %rcx
+    call    *%rax
+    leave
+    ret
+
     .section .note.GNU-stack, "", @progbits

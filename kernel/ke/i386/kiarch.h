@@ -43,6 +43,13 @@ FORCEINLINE VOID KiRestoreFloat(PKTHREAD Thread)
         KiLoadFloatState(Thread->FloatState);
 }
 
+// The running thread has another stack: fs:[4] and fs:[8] tell drivers.
+FORCEINLINE VOID KiStackChanged(PKTHREAD Thread)
+{
+    KeGetPcr()->NtTib.StackBase = Thread->StackBase;
+    KeGetPcr()->NtTib.StackLimit = Thread->StackLimit;
+}
+
 FORCEINLINE ULONG KiTimerProcessor(const KTIMER *Timer)
 {
     return Timer->Header.Processor;

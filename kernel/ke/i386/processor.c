@@ -169,6 +169,7 @@ static VOID KiInitializePcr(KI_PROCESSOR *Processor, ULONG Number, PKTHREAD Idle
     Pcr->Number = (UCHAR)Number;
     Pcr->PrcbData.MajorVersion = Pcr->PrcbData.MinorVersion = 1;
     Pcr->PrcbData.Number = (UCHAR)Number;
+    Pcr->PrcbData.DpcStackLimit = Processor->DpcStack;
     KiInitializePrcb(&Pcr->PrcbData, Number, IdleThread, Processor->DpcStack + DPC_STACK_SIZE);
 }
 

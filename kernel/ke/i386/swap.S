@@ -48,4 +48,23 @@ KiSwapContext:
 KiThreadEntry:
     call    KiStartThread
 
+// VOID KeCallOnStack(PKE_STACK_ROUTINE Routine, PVOID Parameter, PVOID StackBase): no handler of the old
+// stack's frames is found from the new one.
+    .globl  KeCallOnStack
+    .p2align 4
+KeCallOnStack:
+    pushl   %ebp
+    movl    %esp, %ebp
+    pushl   %fs:PCR_EXCEPTION_LIST
+    movl    $-1, %fs:PCR_EXCEPTION_LIST
+    movl    8(%ebp), %eax
+    movl    12(%ebp), %edx
+    movl    16(%ebp), %esp
+    pushl   %edx
+    call    *%eax
+    leal    -4(%ebp), %esp
+    popl    %fs:PCR_EXCEPTION_LIST
+    popl    %ebp
+    ret
+
     .section .note.GNU-stack, "", @progbits
