@@ -5,16 +5,18 @@
 #include "ke.h"
 #include "nt/nt.h"
 
-// What all objects of a kind have in common. Drivers see the pointer alone: *PsThreadType. Compiled by
-// Microsoft's tools that is the exported variable; mingw-w64's headers import it as such besides, and
-// so its drivers follow one pointer more, to Self.
+// What all objects of a kind have in common. Drivers see the pointer alone: *PsThreadType. Compiled
+// by Microsoft's tools that is the exported variable; mingw-w64's headers import it as such
+// besides, and so its drivers follow one pointer more, to Self.
 typedef struct _OBJECT_TYPE {
     struct _OBJECT_TYPE *Self;
     const char *Name;
     SIZE_T BodySize;
-    LONG WaitOffset;               // of the dispatcher header within the body, OB_NOT_WAITABLE
+    LONG WaitOffset; // of the dispatcher header within the body, OB_NOT_WAITABLE
     ACCESS_MASK ValidAccess;
-    VOID (*Delete)(PVOID Object);  // the last reference has gone; NULL: nothing to do. IRQL: as ObfDereferenceObject
+    VOID (*Delete)
+    (PVOID
+         Object); // the last reference has gone; NULL: nothing to do. IRQL: as ObfDereferenceObject
     volatile LONG ObjectCount, HandleCount;
 } OBJECT_TYPE, *POBJECT_TYPE;
 
@@ -38,7 +40,8 @@ NTSTATUS ObCreateHandle(PVOID Object, ACCESS_MASK Access, ULONG Attributes, ULON
 
 NTSTATUS NTAPI ObReferenceObjectByHandle(HANDLE Handle, ACCESS_MASK DesiredAccess,
                                          POBJECT_TYPE ObjectType, KPROCESSOR_MODE AccessMode,
-                                         PVOID *Object, POBJECT_HANDLE_INFORMATION HandleInformation);
+                                         PVOID *Object,
+                                         POBJECT_HANDLE_INFORMATION HandleInformation);
 NTSTATUS NTAPI ObReferenceObjectByPointer(PVOID Object, ACCESS_MASK DesiredAccess,
                                           POBJECT_TYPE ObjectType, KPROCESSOR_MODE AccessMode);
 LONG_PTR FASTCALL ObfReferenceObject(PVOID Object);

@@ -6,10 +6,10 @@
 #include "nt/nt.h"
 #include "ob.h"
 
-#define PS_SYSTEM_PRIORITY 8  // of a thread that asks for nothing else
+#define PS_SYSTEM_PRIORITY 8 // of a thread that asks for nothing else
 
 typedef struct _EPROCESS {
-    DISPATCHER_HEADER Header;      // signalled when the process has ended
+    DISPATCHER_HEADER Header; // signalled when the process has ended
     HANDLE UniqueProcessId;
     volatile LONG ActiveThreads;
     CHAR ImageFileName[16];
@@ -19,7 +19,7 @@ typedef struct _ETHREAD {
     KTHREAD Tcb;
     CLIENT_ID Cid;
     PEPROCESS Process;
-    ULONG_PTR Caller;              // who created it
+    ULONG_PTR Caller; // who created it
     ULONG StackPages;
     NTSTATUS ExitStatus;
     WORK_QUEUE_ITEM ReapItem;

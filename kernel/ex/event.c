@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Event objects by handle, and waits by handle.
 //
-// There are no object directories, so an event with a name is refused: STATUS_OBJECT_PATH_NOT_FOUND. Handles
-// are the system's own; access is not checked, since only kernel code calls.
+// There are no object directories, so an event with a name is refused:
+// STATUS_OBJECT_PATH_NOT_FOUND. Handles are the system's own; access is not checked, since only
+// kernel code calls.
 //
 // Tests: tests/guest/object.c.
 #include "exp.h"
@@ -13,23 +14,29 @@
 #define SEMAPHORE_ALL_ACCESS 0x1F0003u
 
 static OBJECT_TYPE ExpEventType = {
-    .Self = &ExpEventType, .Name = "Event", .BodySize = sizeof(KEVENT), .WaitOffset = FIELD_OFFSET(KEVENT, Header),
+    .Self = &ExpEventType,
+    .Name = "Event",
+    .BodySize = sizeof(KEVENT),
+    .WaitOffset = FIELD_OFFSET(KEVENT, Header),
     .ValidAccess = EVENT_ALL_ACCESS,
 };
 POBJECT_TYPE ExEventObjectType = &ExpEventType;
 EXPORT_VARIABLE(ExEventObjectType, "WDK wdm.h ExEventObjectType");
 
 static OBJECT_TYPE ExpSemaphoreType = {
-    .Self = &ExpSemaphoreType, .Name = "Semaphore", .BodySize = sizeof(KSEMAPHORE),
-    .WaitOffset = FIELD_OFFSET(KSEMAPHORE, Header), .ValidAccess = SEMAPHORE_ALL_ACCESS,
+    .Self = &ExpSemaphoreType,
+    .Name = "Semaphore",
+    .BodySize = sizeof(KSEMAPHORE),
+    .WaitOffset = FIELD_OFFSET(KSEMAPHORE, Header),
+    .ValidAccess = SEMAPHORE_ALL_ACCESS,
 };
 POBJECT_TYPE ExSemaphoreObjectType = &ExpSemaphoreType;
 EXPORT_VARIABLE(ExSemaphoreObjectType, "WDK wdm.h ExSemaphoreObjectType");
 
 // ZwCreateEvent: a new event, as KeInitializeEvent makes it, and a handle for it.
 //   ObjectAttributes  may be NULL; its ObjectName must be.
-// IRQL: PASSIVE_LEVEL. Fails: STATUS_INVALID_PARAMETER (EventType), STATUS_OBJECT_PATH_NOT_FOUND (a name),
-// STATUS_INSUFFICIENT_RESOURCES. Source: WDK ntifs.h, ZwCreateEvent.
+// IRQL: PASSIVE_LEVEL. Fails: STATUS_INVALID_PARAMETER (EventType), STATUS_OBJECT_PATH_NOT_FOUND (a
+// name), STATUS_INSUFFICIENT_RESOURCES. Source: WDK ntifs.h, ZwCreateEvent.
 NTSTATUS NTAPI ZwCreateEvent(PHANDLE EventHandle, ACCESS_MASK DesiredAccess,
                              POBJECT_ATTRIBUTES ObjectAttributes, EVENT_TYPE EventType,
                              BOOLEAN InitialState);
@@ -59,7 +66,8 @@ EXPORT(ZwCreateEvent, PASSIVE_LEVEL, "WDK ntifs.h ZwCreateEvent");
 
 static NTSTATUS ExpReferenceEvent(HANDLE Handle, PKEVENT *Event)
 {
-    return ObReferenceObjectByHandle(Handle, 0, ExEventObjectType, KernelMode, (PVOID *)Event, NULL);
+    return ObReferenceObjectByHandle(Handle, 0, ExEventObjectType, KernelMode, (PVOID *)Event,
+                                     NULL);
 }
 
 // ZwSetEvent: signals the event; *PreviousState (may be NULL) receives its state before.
@@ -107,7 +115,8 @@ NTSTATUS NTAPI ZwClearEvent(HANDLE EventHandle)
 }
 EXPORT(ZwClearEvent, PASSIVE_LEVEL, "WDK ntifs.h ZwClearEvent");
 
-// ---- waiting -------------------------------------------------------------------------------------
+// ---- waiting
+// -------------------------------------------------------------------------------------
 
 // The object behind a handle, referenced, and what of it is waited for.
 static NTSTATUS ExpReferenceWaitable(HANDLE Handle, PVOID *Object, PVOID *Waitable)
@@ -158,8 +167,8 @@ static VOID ExpReleaseWaitSet(EX_WAIT_SET *Set)
 }
 
 // ZwWaitForMultipleObjects: KeWaitForMultipleObjects on what Count handles stand for.
-// IRQL: PASSIVE_LEVEL. Fails: STATUS_INVALID_PARAMETER_1 (Count), STATUS_INSUFFICIENT_RESOURCES, and as
-// ZwWaitForSingleObject. Source: WDK ntifs.h, ZwWaitForMultipleObjects.
+// IRQL: PASSIVE_LEVEL. Fails: STATUS_INVALID_PARAMETER_1 (Count), STATUS_INSUFFICIENT_RESOURCES,
+// and as ZwWaitForSingleObject. Source: WDK ntifs.h, ZwWaitForMultipleObjects.
 NTSTATUS NTAPI ZwWaitForMultipleObjects(ULONG Count, PHANDLE Handles, WAIT_TYPE WaitType,
                                         BOOLEAN Alertable, PLARGE_INTEGER Timeout);
 NTSTATUS NTAPI ZwWaitForMultipleObjects(ULONG Count, PHANDLE Handles, WAIT_TYPE WaitType,

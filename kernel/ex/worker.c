@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 // Executive work items: routines that run in system threads, at PASSIVE_LEVEL.
 //
-// Three queues, each a KQUEUE with threads of its own: HyperCritical for the system, Critical, Delayed. Work
-// that waits for other work of its queue would stop the queue for good if all its threads waited; so once a
-// second, when entries wait and none has been taken since the last look, a thread is added, up to
-// MAXIMUM_WORKERS. Added threads stay.
+// Three queues, each a KQUEUE with threads of its own: HyperCritical for the system, Critical,
+// Delayed. Work that waits for other work of its queue would stop the queue for good if all its
+// threads waited; so once a second, when entries wait and none has been taken since the last look,
+// a thread is added, up to MAXIMUM_WORKERS. Added threads stay.
 //
-// A routine that comes back at another IRQL is WORKER_THREAD_RETURNED_AT_BAD_IRQL (the routine, the IRQL, the
-// parameter, the item), one that leaves a critical or guarded region entered APC_INDEX_MISMATCH (the routine,
-// the counts, 0, 0).
+// A routine that comes back at another IRQL is WORKER_THREAD_RETURNED_AT_BAD_IRQL (the routine, the
+// IRQL, the parameter, the item), one that leaves a critical or guarded region entered
+// APC_INDEX_MISMATCH (the routine, the counts, 0, 0).
 //
 // `!workers` prints the queues. Tests: tests/guest/work.c.
 #include "exp.h"
@@ -21,12 +21,12 @@
 typedef struct _EX_WORK_QUEUE {
     const char *Name;
     KPRIORITY Priority;
-    ULONG Initial;             // threads from the start
+    ULONG Initial; // threads from the start
     KQUEUE Queue;
     ULONG Threads;
-    volatile ULONG Taken;      // entries since start
-    ULONG LastTaken;           // at the last look
-    const VOID *volatile Current;  // the routine begun last
+    volatile ULONG Taken;         // entries since start
+    ULONG LastTaken;              // at the last look
+    const VOID *volatile Current; // the routine begun last
 } EX_WORK_QUEUE;
 
 static EX_WORK_QUEUE ExpWorkQueues[QUEUES] = {
@@ -36,7 +36,8 @@ static EX_WORK_QUEUE ExpWorkQueues[QUEUES] = {
 };
 static EX_THREAD_MAKER *ExpMakeThread;
 
-static VOID ExpCheckAfterWork(PWORKER_THREAD_ROUTINE Routine, PVOID Parameter, PWORK_QUEUE_ITEM Item)
+static VOID ExpCheckAfterWork(PWORKER_THREAD_ROUTINE Routine, PVOID Parameter,
+                              PWORK_QUEUE_ITEM Item)
 {
     ULONG Regions = KiCurrentThread()->CombinedApcDisable;
 
@@ -45,8 +46,9 @@ static VOID ExpCheckAfterWork(PWORKER_THREAD_ROUTINE Routine, PVOID Parameter, P
                    (ULONG_PTR)Parameter, (ULONG_PTR)Item, NULL,
                    "A work item's routine returned at a raised IRQL.");
     if (Regions != 0)
-        KiBugCheck(APC_INDEX_MISMATCH, (ULONG_PTR)Routine, Regions, 0, 0, NULL,
-                   "A work item's routine returned in a critical or guarded region, or owning a mutex.");
+        KiBugCheck(
+            APC_INDEX_MISMATCH, (ULONG_PTR)Routine, Regions, 0, 0, NULL,
+            "A work item's routine returned in a critical or guarded region, or owning a mutex.");
 }
 
 static VOID NTAPI ExpWorkerThread(PVOID Context)
@@ -60,7 +62,7 @@ static VOID NTAPI ExpWorkerThread(PVOID Context)
         PVOID Parameter = Item->Parameter;
         __atomic_fetch_add(&Work->Taken, 1, __ATOMIC_RELAXED);
         Work->Current = (const VOID *)(ULONG_PTR)Routine;
-        Routine(Parameter);  // Item may be gone now
+        Routine(Parameter); // Item may be gone now
         ExpCheckAfterWork(Routine, Parameter, Item);
     }
 }
@@ -96,22 +98,24 @@ VOID ExpAdjustWorkers(VOID)
     }
 }
 
-// ExQueueWorkItem: has Item's routine called with its parameter in a system thread, once. The item may be
-// queued again, or freed, as soon as the routine runs. Drivers have ExInitializeWorkItem from their headers.
-// IRQL: <= DISPATCH_LEVEL. Fails: bugcheck WORKER_INVALID (1: queued already or not initialized, the item, the
-// routine, 0) . Source: WDK wdm.h, ExQueueWorkItem.
+// ExQueueWorkItem: has Item's routine called with its parameter in a system thread, once. The item
+// may be queued again, or freed, as soon as the routine runs. Drivers have ExInitializeWorkItem
+// from their headers. IRQL: <= DISPATCH_LEVEL. Fails: bugcheck WORKER_INVALID (1: queued already or
+// not initialized, the item, the routine, 0) . Source: WDK wdm.h, ExQueueWorkItem.
 VOID NTAPI ExQueueWorkItem(PWORK_QUEUE_ITEM WorkItem, WORK_QUEUE_TYPE QueueType)
 {
     ULONG Queue = (ULONG)QueueType < QUEUES ? (ULONG)QueueType : DelayedWorkQueue;
 
     if (WorkItem->List.Flink != NULL)
-        KiBugCheck(WORKER_INVALID, 1, (ULONG_PTR)WorkItem, (ULONG_PTR)WorkItem->WorkerRoutine, 0, NULL,
+        KiBugCheck(WORKER_INVALID, 1, (ULONG_PTR)WorkItem, (ULONG_PTR)WorkItem->WorkerRoutine, 0,
+                   NULL,
                    "A work item was queued that is queued already, or was never initialized.");
     KeInsertQueue(&ExpWorkQueues[Queue].Queue, &WorkItem->List);
 }
 EXPORT(ExQueueWorkItem, DISPATCH_LEVEL, "WDK wdm.h ExQueueWorkItem");
 
-// ---- leaks and monitor ---------------------------------------------------------------------------
+// ---- leaks and monitor
+// ---------------------------------------------------------------------------
 static BOOLEAN ExpNextItem(const EX_WORK_QUEUE *Work, PLIST_ENTRY *Entry, WORK_QUEUE_ITEM *Copy)
 {
     if (*Entry == NULL)
@@ -164,5 +168,5 @@ static BOOLEAN ExWorkersCommand(const char *Arguments)
     }
     return TRUE;
 }
-KD_COMMAND(workers, "!workers", "!workers: the work queues, their threads and items", ExWorkersCommand,
-           KD_SAFE_IN_BUGCHECK);
+KD_COMMAND(workers, "!workers", "!workers: the work queues, their threads and items",
+           ExWorkersCommand, KD_SAFE_IN_BUGCHECK);

@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: MIT
 // Asynchronous procedure calls: routines that run in a certain thread, wherever it is.
 //
-// A special kernel APC (no NormalRoutine) runs its KernelRoutine at APC_LEVEL as soon as the thread is below
-// that level and in no guarded region. A normal kernel APC also waits until the thread is in no critical
-// region and no other normal APC of its runs; after KernelRoutine its NormalRoutine runs at PASSIVE_LEVEL.
-// Special ones come before normal ones, otherwise in the order they were queued. A user APC runs in user
-// mode: here it is queued, and ends an alertable UserMode wait.
+// A special kernel APC (no NormalRoutine) runs its KernelRoutine at APC_LEVEL as soon as the thread
+// is below that level and in no guarded region. A normal kernel APC also waits until the thread is
+// in no critical region and no other normal APC of its runs; after KernelRoutine its NormalRoutine
+// runs at PASSIVE_LEVEL. Special ones come before normal ones, otherwise in the order they were
+// queued. A user APC runs in user mode: here it is queued, and ends an alertable UserMode wait.
 //
-// KernelApcPending says that there may be something to deliver; it is set by whoever queues or leaves a
-// region, and cleared by the delivery, which then takes what the rules allow. While it is set, the APC_LEVEL
-// software interrupt is on its way whenever the thread is on a processor: it is asked for when the flag is set
-// in the running thread, and at each switch to the thread. A waiting thread is woken for a deliverable APC and
-// waits again afterwards.
+// KernelApcPending says that there may be something to deliver; it is set by whoever queues or
+// leaves a region, and cleared by the delivery, which then takes what the rules allow. While it is
+// set, the APC_LEVEL software interrupt is on its way whenever the thread is on a processor: it is
+// asked for when the flag is set in the running thread, and at each switch to the thread. A waiting
+// thread is woken for a deliverable APC and waits again afterwards.
 //
-// Locking: KTHREAD.ApcLock covers lists and Inserted; it is taken under the dispatcher lock, or alone at
-// DISPATCH_LEVEL. The disable counts are written by the thread itself alone, or by whoever ends its wait.
+// Locking: KTHREAD.ApcLock covers lists and Inserted; it is taken under the dispatcher lock, or
+// alone at DISPATCH_LEVEL. The disable counts are written by the thread itself alone, or by whoever
+// ends its wait.
 //
 // Tests: tests/guest/apc.c.
 #include "ki.h"
@@ -26,9 +27,10 @@ static VOID KiCheckAfterApc(PKTHREAD Thread, ULONG Regions, ULONG_PTR Routine, K
         KiBugCheck(IRQL_UNEXPECTED_VALUE, (ULONG_PTR)KiGetIrql() << 16 | (ULONG_PTR)Irql << 8 | 1,
                    Routine, 0, 0, NULL, "An APC routine changed the IRQL and did not restore it.");
     if (Thread->CombinedApcDisable != Regions)
-        KiBugCheck(APC_INDEX_MISMATCH, Routine, Thread->CombinedApcDisable, Regions, 0, NULL,
-                   "An APC routine entered a critical or guarded region and did not leave it, or left one "
-                   "that it had not entered.");
+        KiBugCheck(
+            APC_INDEX_MISMATCH, Routine, Thread->CombinedApcDisable, Regions, 0, NULL,
+            "An APC routine entered a critical or guarded region and did not leave it, or left one "
+            "that it had not entered.");
 }
 
 // Takes the next kernel APC that may be delivered now. FALSE: there is none.
@@ -92,17 +94,19 @@ static VOID KiReconsiderApcs(PKTHREAD Thread)
     KiRequestApc();
 }
 
-// ---- queueing ----------------------------------------------------------------------------------------
+// ---- queueing
+// ----------------------------------------------------------------------------------------
 
 // KeInitializeApc: makes an APC for Thread.
-//   KernelRoutine   runs first, at APC_LEVEL; it may free the APC, and change what NormalRoutine gets.
-//   RundownRoutine  called instead when the thread ends first; NULL: the APC is freed to the pool.
-//   NormalRoutine   NULL: a special kernel APC.
-//   ApcMode         UserMode: NormalRoutine is user code.
+//   KernelRoutine   runs first, at APC_LEVEL; it may free the APC, and change what NormalRoutine
+//   gets. RundownRoutine  called instead when the thread ends first; NULL: the APC is freed to the
+//   pool. NormalRoutine   NULL: a special kernel APC. ApcMode         UserMode: NormalRoutine is
+//   user code.
 // IRQL: any. Source: Oney, Programming the Microsoft Windows Driver Model; ntifs.h prototypes.
 VOID NTAPI KeInitializeApc(PRKAPC Apc, PRKTHREAD Thread, KAPC_ENVIRONMENT Environment,
                            PKKERNEL_ROUTINE KernelRoutine, PKRUNDOWN_ROUTINE RundownRoutine,
-                           PKNORMAL_ROUTINE NormalRoutine, KPROCESSOR_MODE ApcMode, PVOID NormalContext)
+                           PKNORMAL_ROUTINE NormalRoutine, KPROCESSOR_MODE ApcMode,
+                           PVOID NormalContext)
 {
     memset(Apc, 0, sizeof(*Apc));
     Apc->Type = ApcObject;
@@ -123,8 +127,9 @@ static VOID KiLinkApc(PKTHREAD Thread, PKAPC Apc)
 {
     PLIST_ENTRY Head = &Thread->ApcListHead[(UCHAR)Apc->ApcMode], Before = Head->Blink;
 
-    if (Apc->NormalRoutine == NULL)  // behind the special ones
-        while (Before != Head && CONTAINING_RECORD(Before, KAPC, ApcListEntry)->NormalRoutine != NULL)
+    if (Apc->NormalRoutine == NULL) // behind the special ones
+        while (Before != Head &&
+               CONTAINING_RECORD(Before, KAPC, ApcListEntry)->NormalRoutine != NULL)
             Before = Before->Blink;
     InsertHeadList(Before, &Apc->ApcListEntry);
     Apc->Inserted = TRUE;
@@ -156,13 +161,13 @@ static VOID KiNotifyApc(PKTHREAD Thread, PKAPC Apc, KPRIORITY Increment)
         Thread->UserApcPending = TRUE;
     }
     if (Wake)
-        KiEndWait(Thread, Apc->ApcMode == KernelMode ? STATUS_KERNEL_APC : STATUS_USER_APC, Increment);
+        KiEndWait(Thread, Apc->ApcMode == KernelMode ? STATUS_KERNEL_APC : STATUS_USER_APC,
+                  Increment);
 }
 
-// KeInsertQueueApc: queues the APC. Increment is added to the thread's base priority when it is waiting and
-// the APC wakes it.
-// IRQL: <= DISPATCH_LEVEL. Fails: FALSE when it is queued already or the thread is ending.
-// Source: ntifs.h prototypes.
+// KeInsertQueueApc: queues the APC. Increment is added to the thread's base priority when it is
+// waiting and the APC wakes it. IRQL: <= DISPATCH_LEVEL. Fails: FALSE when it is queued already or
+// the thread is ending. Source: ntifs.h prototypes.
 BOOLEAN NTAPI KeInsertQueueApc(PRKAPC Apc, PVOID SystemArgument1, PVOID SystemArgument2,
                                KPRIORITY Increment)
 {
@@ -210,18 +215,20 @@ PKAPC KeFlushApc(PKTHREAD Thread, KPROCESSOR_MODE Mode)
 
     Thread->ApcQueueable = FALSE;
     if (!IsListEmpty(&Thread->ApcListHead[(UCHAR)Mode])) {
-        Apc = CONTAINING_RECORD(RemoveHeadList(&Thread->ApcListHead[(UCHAR)Mode]), KAPC, ApcListEntry);
+        Apc = CONTAINING_RECORD(RemoveHeadList(&Thread->ApcListHead[(UCHAR)Mode]), KAPC,
+                                ApcListEntry);
         Apc->Inserted = FALSE;
     }
     KiReleaseLock(&Thread->ApcLock, OldIrql);
     return Apc;
 }
 
-// ---- alerts ------------------------------------------------------------------------------------------
+// ---- alerts
+// ------------------------------------------------------------------------------------------
 
-// KeAlertThread: ends an alertable wait of the thread with STATUS_ALERTED, or its next one. Returns whether
-// an alert of this mode was pending already.
-// IRQL: <= DISPATCH_LEVEL. Source: ntifs.h prototypes.
+// KeAlertThread: ends an alertable wait of the thread with STATUS_ALERTED, or its next one. Returns
+// whether an alert of this mode was pending already. IRQL: <= DISPATCH_LEVEL. Source: ntifs.h
+// prototypes.
 BOOLEAN NTAPI KeAlertThread(PKTHREAD Thread, KPROCESSOR_MODE AlertMode)
 {
     KIRQL OldIrql = KiLockDispatcher();
@@ -254,15 +261,17 @@ BOOLEAN NTAPI KeTestAlertThread(KPROCESSOR_MODE AlertMode)
 }
 EXPORT(KeTestAlertThread, DISPATCH_LEVEL, "ntifs.h KeTestAlertThread");
 
-// ---- regions -----------------------------------------------------------------------------------------
-static DECLSPEC_NORETURN DECLSPEC_NOINLINE VOID KiRegionNotEntered(PKTHREAD Thread, ULONG_PTR Caller)
+// ---- regions
+// -----------------------------------------------------------------------------------------
+static DECLSPEC_NORETURN DECLSPEC_NOINLINE VOID KiRegionNotEntered(PKTHREAD Thread,
+                                                                   ULONG_PTR Caller)
 {
     KiBugCheck(APC_INDEX_MISMATCH, Caller, Thread->CombinedApcDisable, 0, 0, NULL,
                "A critical or guarded region was left that had not been entered.");
 }
 
-// KeEnterCriticalRegion: no normal kernel APC runs in this thread until KeLeaveCriticalRegion. Nests.
-// IRQL: <= APC_LEVEL. Source: WDK ntddk.h, KeEnterCriticalRegion.
+// KeEnterCriticalRegion: no normal kernel APC runs in this thread until KeLeaveCriticalRegion.
+// Nests. IRQL: <= APC_LEVEL. Source: WDK ntddk.h, KeEnterCriticalRegion.
 VOID NTAPI KeEnterCriticalRegion(VOID)
 {
     KiCurrentThread()->KernelApcDisable--;
@@ -270,9 +279,9 @@ VOID NTAPI KeEnterCriticalRegion(VOID)
 }
 EXPORT(KeEnterCriticalRegion, DISPATCH_LEVEL, "WDK ntddk.h KeEnterCriticalRegion");
 
-// KeLeaveCriticalRegion: undoes KeEnterCriticalRegion; APCs that waited for it run before it returns.
-// IRQL: <= APC_LEVEL. Fails: bugcheck APC_INDEX_MISMATCH (the caller, the counts, 0, 0) when no region is
-// entered. Source: WDK ntddk.h, KeLeaveCriticalRegion.
+// KeLeaveCriticalRegion: undoes KeEnterCriticalRegion; APCs that waited for it run before it
+// returns. IRQL: <= APC_LEVEL. Fails: bugcheck APC_INDEX_MISMATCH (the caller, the counts, 0, 0)
+// when no region is entered. Source: WDK ntddk.h, KeLeaveCriticalRegion.
 VOID NTAPI KeLeaveCriticalRegion(VOID)
 {
     PKTHREAD Thread = KiCurrentThread();

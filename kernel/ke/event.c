@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Events, semaphores and gates to objects' states: what drivers signal.
 //
-// The memory of the objects is the driver's and nonpaged. Waiting is in wait.c. Tests: tests/guest/wait.c.
+// The memory of the objects is the driver's and nonpaged. Waiting is in wait.c. Tests:
+// tests/guest/wait.c.
 #include "ki.h"
 
 VOID KiInitializeHeader(PDISPATCHER_HEADER Header, UCHAR Type, SIZE_T Size, LONG SignalState)
@@ -13,7 +14,8 @@ VOID KiInitializeHeader(PDISPATCHER_HEADER Header, UCHAR Type, SIZE_T Size, LONG
     InitializeListHead(&Header->WaitListHead);
 }
 
-// The end of a routine that signalled: with Wait the caller is about to wait and stays at DISPATCH_LEVEL.
+// The end of a routine that signalled: with Wait the caller is about to wait and stays at
+// DISPATCH_LEVEL.
 VOID KiEndSignal(KIRQL OldIrql, BOOLEAN Wait)
 {
     PKTHREAD Thread;
@@ -33,8 +35,9 @@ VOID KiEndSignal(KIRQL OldIrql, BOOLEAN Wait)
 // IRQL: any. Source: WDK wdm.h, KeInitializeEvent.
 VOID NTAPI KeInitializeEvent(PRKEVENT Event, EVENT_TYPE Type, BOOLEAN State)
 {
-    KiInitializeHeader(&Event->Header, Type == NotificationEvent ? EventNotificationObject
-                                                                 : EventSynchronizationObject,
+    KiInitializeHeader(&Event->Header,
+                       Type == NotificationEvent ? EventNotificationObject
+                                                 : EventSynchronizationObject,
                        sizeof(*Event), State);
 }
 EXPORT(KeInitializeEvent, EXPORT_ANY_IRQL, "WDK wdm.h KeInitializeEvent");
@@ -77,9 +80,8 @@ VOID NTAPI KeClearEvent(PRKEVENT Event)
 }
 EXPORT(KeClearEvent, EXPORT_ANY_IRQL, "WDK wdm.h KeClearEvent");
 
-// KePulseEvent: releases who waits now (a SynchronizationEvent: one of them) and leaves the event not
-// signalled. Returns its state before.
-// IRQL: as KeSetEvent. Source: WDK ntddk.h, KePulseEvent.
+// KePulseEvent: releases who waits now (a SynchronizationEvent: one of them) and leaves the event
+// not signalled. Returns its state before. IRQL: as KeSetEvent. Source: WDK ntddk.h, KePulseEvent.
 LONG NTAPI KePulseEvent(PRKEVENT Event, KPRIORITY Increment, BOOLEAN Wait)
 {
     KIRQL OldIrql = KiLockDispatcher();
@@ -120,10 +122,12 @@ static DECLSPEC_NORETURN VOID KiRaiseSemaphoreLimit(KIRQL OldIrql)
         RtlRaiseStatus(STATUS_SEMAPHORE_LIMIT_EXCEEDED);
 }
 
-// KeReleaseSemaphore: gives Adjustment units (> 0) back. Returns the state before: the units that were free.
-// IRQL: <= DISPATCH_LEVEL; with Wait <= APC_LEVEL. Fails: raises STATUS_SEMAPHORE_LIMIT_EXCEEDED when the
-// limit would be passed, and changes nothing. Source: WDK wdm.h, KeReleaseSemaphore.
-LONG NTAPI KeReleaseSemaphore(PRKSEMAPHORE Semaphore, KPRIORITY Increment, LONG Adjustment, BOOLEAN Wait)
+// KeReleaseSemaphore: gives Adjustment units (> 0) back. Returns the state before: the units that
+// were free. IRQL: <= DISPATCH_LEVEL; with Wait <= APC_LEVEL. Fails: raises
+// STATUS_SEMAPHORE_LIMIT_EXCEEDED when the limit would be passed, and changes nothing. Source: WDK
+// wdm.h, KeReleaseSemaphore.
+LONG NTAPI KeReleaseSemaphore(PRKSEMAPHORE Semaphore, KPRIORITY Increment, LONG Adjustment,
+                              BOOLEAN Wait)
 {
     KIRQL OldIrql = KiLockDispatcher();
     LONG OldState = Semaphore->Header.SignalState;

@@ -2,10 +2,10 @@
 // Mutants and mutexes: dispatcher objects that belong to the thread that acquired them.
 //
 // SignalState is 1 when free; every acquisition takes one away, so that an owner has acquired it
-// 1 - SignalState times. A mutex, as drivers make it, keeps normal kernel APCs from its owner (ApcDisable).
-// A mutant whose owner ends is abandoned: it becomes free and the next wait that gets it returns
-// STATUS_ABANDONED. A system thread that ends so has a bug, and with a mutex stops the system: THREAD_
-// TERMINATE_HELD_MUTEX (the thread, the mutex, 0, 0).
+// 1 - SignalState times. A mutex, as drivers make it, keeps normal kernel APCs from its owner
+// (ApcDisable). A mutant whose owner ends is abandoned: it becomes free and the next wait that gets
+// it returns STATUS_ABANDONED. A system thread that ends so has a bug, and with a mutex stops the
+// system: THREAD_ TERMINATE_HELD_MUTEX (the thread, the mutex, 0, 0).
 //
 // Acquiring is waiting (wait.c). Tests: tests/guest/wait.c.
 #include "ki.h"
@@ -62,10 +62,10 @@ static DECLSPEC_NORETURN VOID KiRaiseNotOwned(PKMUTANT Mutant, KIRQL OldIrql)
         RtlRaiseStatus(Status);
 }
 
-// KeReleaseMutant: gives one acquisition back, or with Abandoned all of them, whoever the owner is. Returns
-// the state before: 1 free, 0 and less owned.
-// IRQL: <= DISPATCH_LEVEL; with Wait <= APC_LEVEL. Fails: raises STATUS_MUTANT_NOT_OWNED (STATUS_ABANDONED)
-// when the caller is not its owner. Source: WDK ntifs.h, KeReleaseMutant.
+// KeReleaseMutant: gives one acquisition back, or with Abandoned all of them, whoever the owner is.
+// Returns the state before: 1 free, 0 and less owned. IRQL: <= DISPATCH_LEVEL; with Wait <=
+// APC_LEVEL. Fails: raises STATUS_MUTANT_NOT_OWNED (STATUS_ABANDONED) when the caller is not its
+// owner. Source: WDK ntifs.h, KeReleaseMutant.
 LONG NTAPI KeReleaseMutant(PRKMUTANT Mutant, KPRIORITY Increment, BOOLEAN Abandoned, BOOLEAN Wait)
 {
     PKTHREAD Thread = KiCurrentThread();
@@ -114,8 +114,8 @@ VOID KiAbandonMutants(PKTHREAD Thread)
     while (!IsListEmpty(&Thread->MutantListHead)) {
         PKMUTANT Mutant = CONTAINING_RECORD(Thread->MutantListHead.Flink, KMUTANT, MutantListEntry);
         if (Mutant->ApcDisable != 0)
-            KiBugCheck(THREAD_TERMINATE_HELD_MUTEX, (ULONG_PTR)Thread, (ULONG_PTR)Mutant, 0, 0, NULL,
-                       "A thread ended while it owned a mutex.");
+            KiBugCheck(THREAD_TERMINATE_HELD_MUTEX, (ULONG_PTR)Thread, (ULONG_PTR)Mutant, 0, 0,
+                       NULL, "A thread ended while it owned a mutex.");
         Mutant->Abandoned = TRUE;
         KiFreeMutant(Mutant, 1);
     }

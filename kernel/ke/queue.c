@@ -1,20 +1,22 @@
 // SPDX-License-Identifier: MIT
-// Queues: entries that are handed to waiting threads, no more of which run at a time than is sensible.
+// Queues: entries that are handed to waiting threads, no more of which run at a time than is
+// sensible.
 //
-// A KQUEUE lets MaximumCount of the threads that serve it run; CurrentCount says how many do. An entry goes
-// to a waiting thread directly if the count allows, else onto the list. A thread that serves the queue and
-// waits for something else does not count, so that another takes its place; that may make one too many for a
-// while when it wakes. The thread that waited last is woken first: its stack and caches are warm.
+// A KQUEUE lets MaximumCount of the threads that serve it run; CurrentCount says how many do. An
+// entry goes to a waiting thread directly if the count allows, else onto the list. A thread that
+// serves the queue and waits for something else does not count, so that another takes its place;
+// that may make one too many for a while when it wakes. The thread that waited last is woken first:
+// its stack and caches are warm.
 //
-// KTHREAD.Queue is the queue that a thread serves since it last called KeRemoveQueue, KTHREAD.QueueListEntry
-// links it to the others on ThreadListHead. Header.SignalState counts the entries on the list. All under the
-// dispatcher lock.
+// KTHREAD.Queue is the queue that a thread serves since it last called KeRemoveQueue,
+// KTHREAD.QueueListEntry links it to the others on ThreadListHead. Header.SignalState counts the
+// entries on the list. All under the dispatcher lock.
 //
 // The executive's work items are built on it (kernel/ex/worker.c). Tests: tests/guest/queue.c.
 #include "ki.h"
 
-// KeInitializeQueue: makes a queue for Count threads to run at a time, 0: as many as there are processors.
-// IRQL: any. Source: WDK ntifs.h, KeInitializeQueue.
+// KeInitializeQueue: makes a queue for Count threads to run at a time, 0: as many as there are
+// processors. IRQL: any. Source: WDK ntifs.h, KeInitializeQueue.
 VOID NTAPI KeInitializeQueue(PRKQUEUE Queue, ULONG Count)
 {
     KiInitializeHeader(&Queue->Header, QueueObject, sizeof(*Queue), 0);
@@ -36,7 +38,7 @@ static VOID KiHandOver(PKQUEUE Queue, PLIST_ENTRY Entry, KPRIORITY Increment)
     PKWAIT_BLOCK Block =
         CONTAINING_RECORD(Queue->Header.WaitListHead.Blink, KWAIT_BLOCK, WaitListEntry);
 
-    Entry->Flink = NULL;  // not on the queue
+    Entry->Flink = NULL; // not on the queue
     KiEndWait(Block->Thread, (LONG_PTR)Entry, Increment);
 }
 
@@ -84,9 +86,9 @@ static LONG KiInsertQueue(PRKQUEUE Queue, PLIST_ENTRY Entry, BOOLEAN AtHead)
     return OldState;
 }
 
-// KeInsertQueue, KeInsertHeadQueue: hand Entry to a waiting thread or put it behind, or before, the others.
-// Return how many were waiting before.
-// IRQL: <= DISPATCH_LEVEL. Source: WDK ntifs.h, KeInsertQueue.
+// KeInsertQueue, KeInsertHeadQueue: hand Entry to a waiting thread or put it behind, or before, the
+// others. Return how many were waiting before. IRQL: <= DISPATCH_LEVEL. Source: WDK ntifs.h,
+// KeInsertQueue.
 LONG NTAPI KeInsertQueue(PRKQUEUE Queue, PLIST_ENTRY Entry)
 {
     KIRQL OldIrql = KiLockDispatcher();
@@ -139,10 +141,10 @@ PLIST_ENTRY KiTakeEntry(PKQUEUE Queue)
     return Entry;
 }
 
-// KeRemoveQueue: takes an entry, waiting for one. The thread serves the queue from then on, until it serves
-// another or ends.
-// Returns the entry; or STATUS_TIMEOUT, STATUS_USER_APC, STATUS_ABANDONED (the queue was run down) as a pointer.
-// IRQL: <= APC_LEVEL. Source: WDK ntifs.h, KeRemoveQueue.
+// KeRemoveQueue: takes an entry, waiting for one. The thread serves the queue from then on, until
+// it serves another or ends. Returns the entry; or STATUS_TIMEOUT, STATUS_USER_APC,
+// STATUS_ABANDONED (the queue was run down) as a pointer. IRQL: <= APC_LEVEL. Source: WDK ntifs.h,
+// KeRemoveQueue.
 PLIST_ENTRY NTAPI KeRemoveQueue(PRKQUEUE Queue, KPROCESSOR_MODE WaitMode, PLARGE_INTEGER Timeout)
 {
     return (PLIST_ENTRY)KiWaitForQueue(Queue, WaitMode, Timeout, KiReturnAddress());
@@ -169,7 +171,8 @@ PLIST_ENTRY NTAPI KeRundownQueue(PRKQUEUE Queue)
     }
     while (!IsListEmpty(&Queue->Header.WaitListHead)) {
         PLIST_ENTRY Entry = Queue->Header.WaitListHead.Flink;
-        KiEndWait(CONTAINING_RECORD(Entry, KWAIT_BLOCK, WaitListEntry)->Thread, STATUS_ABANDONED, 0);
+        KiEndWait(CONTAINING_RECORD(Entry, KWAIT_BLOCK, WaitListEntry)->Thread, STATUS_ABANDONED,
+                  0);
     }
     KiUnlockDispatcher(OldIrql);
     return First;

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 // The scheduler: which thread runs on which processor.
 //
-// Every processor has 32 ready queues, one for each priority, and a bitmap of those that are not empty. The
-// highest priority runs; equals take turns by quantum. What is to run next on a processor is decided by
-// whoever causes the change, at once: it is put into the processor's NextThread, and Reschedule is set. The
-// switch itself happens on that processor when it leaves DISPATCH_LEVEL:
-//     by KiExitDispatcher       at the end of a routine that made a thread ready, or gave priority away
-//     by the dispatch interrupt after the DPCs, when the code that it interrupted was below DISPATCH_LEVEL
-//     by a wait                 which gives the processor up (KiSwapThread)
+// Every processor has 32 ready queues, one for each priority, and a bitmap of those that are not
+// empty. The highest priority runs; equals take turns by quantum. What is to run next on a
+// processor is decided by whoever causes the change, at once: it is put into the processor's
+// NextThread, and Reschedule is set. The switch itself happens on that processor when it leaves
+// DISPATCH_LEVEL:
+//     by KiExitDispatcher        at the end of a routine that made a thread ready
+//     by the dispatch interrupt  after the DPCs, if it interrupted code below DISPATCH_LEVEL
+//     by a wait                  which gives the processor up (KiSwapThread)
 //
 // A thread's states:
 //
@@ -16,44 +17,45 @@
 //                     |                      v
 //                     +------------------ Waiting
 //
-// Priorities 1 to 15 vary: the end of a wait may raise a thread above its base (by what the caller of
-// KeSetEvent and its like grants), and each quantum used up takes one level back. 16 to 31 stay. A thread
-// that has been ready for STARVED_TICKS without running is raised to 15 for one quantum (KeRelieveStarvation).
-// A quantum is six units, two clock ticks of three; a wait costs one unit, so that a thread that waits just
-// before each tick pays too.
+// Priorities 1 to 15 vary: the end of a wait may raise a thread above its base (by what the caller
+// of KeSetEvent and its like grants), and each quantum used up takes one level back. 16 to 31 stay.
+// A thread that has been ready for STARVED_TICKS without running is raised to 15 for one quantum
+// (KeRelieveStarvation). A quantum is six units, two clock ticks of three; a wait costs one unit,
+// so that a thread that waits just before each tick pays too.
 //
-// Where a ready thread goes: to an idle processor if its affinity allows one (its ideal one, the one it ran
-// on, this one, any, in that order), else into the queue of its ideal processor. A processor that would be
-// idle looks into the others' queues (KiIdleLoop).
+// Where a ready thread goes: to an idle processor if its affinity allows one (its ideal one, the
+// one it ran on, this one, any, in that order), else into the queue of its ideal processor. A
+// processor that would be idle looks into the others' queues (KiIdleLoop).
 //
-// Locking. What changes a thread from or to Waiting, Initialized and Terminated holds the dispatcher lock;
-// what goes on between Ready, Standby and Running holds the ReadyLock of the thread's processor. So a thread
-// whose state may be anything is held still by both, the dispatcher lock first. There is one dispatcher lock
-// for all that can be waited for: a wait for all of several objects, a pulse, an abandoned mutex change many
-// objects and threads at one instant, and the sections are some tens of instructions long.
+// Locking. What changes a thread from or to Waiting, Initialized and Terminated holds the
+// dispatcher lock; what goes on between Ready, Standby and Running holds the ReadyLock of the
+// thread's processor. So a thread whose state may be anything is held still by both, the dispatcher
+// lock first. There is one dispatcher lock for all that can be waited for: a wait for all of
+// several objects, a pulse, an abandoned mutex change many objects and threads at one instant, and
+// the sections are some tens of instructions long.
 //
-// A thread that gives its processor up is Waiting or Ready, and may be chosen elsewhere, before its registers
-// are saved. InContext says so, and whoever switches to it waits (swap.S).
+// A thread that gives its processor up is Waiting or Ready, and may be chosen elsewhere, before its
+// registers are saved. InContext says so, and whoever switches to it waits (swap.S).
 //
-// `!threads`, `!running` and `!ready` print it. Tests: tests/host/test_ke_scheduler.c explores it by random
-// schedules, tests/guest/threads.c.
+// `!threads`, `!running` and `!ready` print it. Tests: tests/host/test_ke_scheduler.c explores it
+// by random schedules, tests/guest/threads.c.
 #include "ki.h"
 
-#define WAIT_QUANTUM    1  // what a wait costs
-#define TICK_QUANTUM    3  // what a clock tick costs
-#define STARVED_TICKS   256u  // four seconds
-#define STARVED_SCAN    16u   // at most so many are raised at a time
-#define TIME_CRITICAL   14    // a base from here up pays nothing for a wait
+#define WAIT_QUANTUM  1    // what a wait costs
+#define TICK_QUANTUM  3    // what a clock tick costs
+#define STARVED_TICKS 256u // four seconds
+#define STARVED_SCAN  16u  // at most so many are raised at a time
+#define TIME_CRITICAL 14   // a base from here up pays nothing for a wait
 
 KSPIN_LOCK KiDispatcherLock;
-volatile KAFFINITY KiIdleProcessors;  // bit n: processor n runs its idle thread and nothing is chosen
+volatile KAFFINITY KiIdleProcessors; // that run their idle thread and have nothing chosen
 
 VOID KiInitializeScheduler(PKPRCB Prcb, PKTHREAD IdleThread)
 {
     for (ULONG i = 0; i < MAXIMUM_PRIORITY; i++)
         InitializeListHead(&Prcb->ReadyListHead[i]);
     IdleThread->State = ThreadRunning;
-    IdleThread->Priority = IdleThread->BasePriority = -1;  // below all others
+    IdleThread->Priority = IdleThread->BasePriority = -1; // below all others
     IdleThread->Processor = Prcb->ProcessorNumber;
     IdleThread->Affinity = IdleThread->UserAffinity = Prcb->ProcessorMask;
     IdleThread->InContext = TRUE;
@@ -215,7 +217,8 @@ VOID KiSetPriority(PKTHREAD Thread, SCHAR Priority)
 }
 
 // ---- quantum and boosts -------------------------------------------------------------------------
-// A quantum has been used: one level of what was granted above the base goes, and all that relief gave.
+// A quantum has been used: one level of what was granted above the base goes, and all that relief
+// gave.
 static SCHAR KiDecayedPriority(PKTHREAD Thread)
 {
     LONG Priority = Thread->Priority;
@@ -264,7 +267,8 @@ VOID KiChargeQuantum(PKPRCB Prcb)
     KiRequestReschedule(Prcb);
 }
 
-// The running thread's quantum is over: an equal or better one, if there is any, is next. Under ReadyLock.
+// The running thread's quantum is over: an equal or better one, if there is any, is next. Under
+// ReadyLock.
 static VOID KiEndQuantum(PKPRCB Prcb, PKTHREAD Thread)
 {
     if (Thread == Prcb->IdleThread || Thread->Quantum > 0)
@@ -279,7 +283,8 @@ static VOID KiEndQuantum(PKPRCB Prcb, PKTHREAD Thread)
     Thread->Preempted = FALSE;
 }
 
-// Up to Left threads that have been ready for too long get priority 15 for a quantum. Under ReadyLock.
+// Up to Left threads that have been ready for too long get priority 15 for a quantum. Under
+// ReadyLock.
 static ULONG KiRelieveQueue(PKPRCB Prcb, ULONG Priority, ULONG Left)
 {
     PLIST_ENTRY Head = &Prcb->ReadyListHead[Priority];
@@ -342,7 +347,7 @@ VOID KiSwapThread(PKTHREAD Thread)
     New = KiTakeNext(Prcb);
     KiDropLock(&Prcb->ReadyLock);
     if (New == Thread)
-        return;  // made ready again already
+        return; // made ready again already
     KiCli();
     KiSwap(Prcb, Thread, New);
     KiSti();
@@ -442,20 +447,24 @@ BOOLEAN KeOthersIdle(VOID)
 // Asks another processor to look at its DPCs, its NextThread and its thread's APCs.
 VOID KiRequestRemoteDispatch(PKPRCB Prcb)
 {
-    VERIFY(Prcb == KeGetCurrentPrcb());  // no other runs yet
+    VERIFY(Prcb == KeGetCurrentPrcb()); // no other runs yet
 }
 
-// ---- idling --------------------------------------------------------------------------------------
-// Takes a thread that is ready on another processor and may run here. TRUE: this one has something to do.
+// ---- idling
+// -------------------------------------------------------------------------------------- Takes a
+// thread that is ready on another processor and may run here. TRUE: this one has something to do.
 static BOOLEAN KiPull(PKPRCB Prcb, PKPRCB Other)
 {
     PKTHREAD Found = NULL;
 
-    KiTakeLock(Prcb->ProcessorNumber < Other->ProcessorNumber ? &Prcb->ReadyLock : &Other->ReadyLock);
-    KiTakeLock(Prcb->ProcessorNumber < Other->ProcessorNumber ? &Other->ReadyLock : &Prcb->ReadyLock);
+    KiTakeLock(Prcb->ProcessorNumber < Other->ProcessorNumber ? &Prcb->ReadyLock
+                                                              : &Other->ReadyLock);
+    KiTakeLock(Prcb->ProcessorNumber < Other->ProcessorNumber ? &Other->ReadyLock
+                                                              : &Prcb->ReadyLock);
     for (LONG Priority = HIGH_PRIORITY; Priority > 0 && Found == NULL; Priority--) {
         PLIST_ENTRY Head = &Other->ReadyListHead[Priority], Entry = Head->Flink;
-        while (Entry != Head && !(CONTAINING_RECORD(Entry, KTHREAD, ReadyEntry)->Affinity & Prcb->ProcessorMask))
+        while (Entry != Head &&
+               !(CONTAINING_RECORD(Entry, KTHREAD, ReadyEntry)->Affinity & Prcb->ProcessorMask))
             Entry = Entry->Flink;
         if (Entry != Head)
             Found = CONTAINING_RECORD(Entry, KTHREAD, ReadyEntry);

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: MIT
 // Threads: their making and ending, priority, affinity.
 //
-// The executive (kernel/ps) allocates the object and the stack; this file makes a thread of them. A thread
-// begins in KiStartThread, which lowers to PASSIVE_LEVEL and calls its system routine. It ends in
-// KeTerminateThread, which signals the object and gives the processor up for the last time; from then on, and
-// once InContext is clear, its stack may be freed. It may own no mutex then: those are abandoned.
+// The executive (kernel/ps) allocates the object and the stack; this file makes a thread of them. A
+// thread begins in KiStartThread, which lowers to PASSIVE_LEVEL and calls its system routine. It
+// ends in KeTerminateThread, which signals the object and gives the processor up for the last time;
+// from then on, and once InContext is clear, its stack may be freed. It may own no mutex then:
+// those are abandoned.
 //
 // `!threads` prints them all. Test: tests/guest/threads.c.
 #include "ki.h"
 
-LIST_ENTRY KiThreadList = {&KiThreadList, &KiThreadList};  // under the dispatcher lock
-static ULONG KiNextIdeal;                                  // where the next thread likes to run
+LIST_ENTRY KiThreadList = {&KiThreadList, &KiThreadList}; // under the dispatcher lock
+static ULONG KiNextIdeal;                                 // where the next thread likes to run
 
 static VOID KiInitializeWaiting(PKTHREAD Thread)
 {
@@ -100,7 +101,8 @@ BOOLEAN KeThreadHasLeft(const KTHREAD *Thread)
     return Thread->State == ThreadTerminated && !Thread->InContext;
 }
 
-// ---- stacks --------------------------------------------------------------------------------------
+// ---- stacks
+// --------------------------------------------------------------------------------------
 VOID KeQueryStack(ULONG_PTR *Limit, ULONG_PTR *Base)
 {
     KIRQL OldIrql = KiGetIrql();
@@ -132,11 +134,12 @@ VOID KeSetStack(PVOID StackBase, PVOID StackLimit)
     KiLowerIrql(OldIrql);
 }
 
-// ---- priority ----------------------------------------------------------------------------------------
+// ---- priority
+// ----------------------------------------------------------------------------------------
 
-// KeSetPriorityThread: the thread's priority and base priority become Priority, 1 to HIGH_PRIORITY. Returns
-// the priority before.
-// IRQL: <= DISPATCH_LEVEL. Fails: assertion for a priority outside. Source: WDK wdm.h, KeSetPriorityThread.
+// KeSetPriorityThread: the thread's priority and base priority become Priority, 1 to HIGH_PRIORITY.
+// Returns the priority before. IRQL: <= DISPATCH_LEVEL. Fails: assertion for a priority outside.
+// Source: WDK wdm.h, KeSetPriorityThread.
 KPRIORITY NTAPI KeSetPriorityThread(PKTHREAD Thread, KPRIORITY Priority)
 {
     KIRQL OldIrql;
@@ -162,11 +165,11 @@ KPRIORITY NTAPI KeQueryPriorityThread(PKTHREAD Thread)
 }
 EXPORT(KeQueryPriorityThread, DISPATCH_LEVEL, "WDK wdm.h KeQueryPriorityThread");
 
-#define PROCESS_PRIORITY 8  // the base priority of the system process
+#define PROCESS_PRIORITY 8 // the base priority of the system process
 
-// KeSetBasePriorityThread: the thread's base priority becomes its process's plus Increment, within its class
-// (below or from LOW_REALTIME_PRIORITY up). Returns the increment before.
-// IRQL: <= DISPATCH_LEVEL. Source: WDK ntifs.h, KeSetBasePriorityThread.
+// KeSetBasePriorityThread: the thread's base priority becomes its process's plus Increment, within
+// its class (below or from LOW_REALTIME_PRIORITY up). Returns the increment before. IRQL: <=
+// DISPATCH_LEVEL. Source: WDK ntifs.h, KeSetBasePriorityThread.
 LONG NTAPI KeSetBasePriorityThread(PKTHREAD Thread, LONG Increment)
 {
     KIRQL OldIrql = KiLockDispatcher();

@@ -1,21 +1,22 @@
 // SPDX-License-Identifier: MIT
 // Timers: objects that become signalled at a time, and may queue a DPC then.
 //
-// A set timer waits on its processor's wheel of TIMER_HANDS lists: hand n holds the timers due in units
-// n, n + TIMER_HANDS, n + 2 * TIMER_HANDS ... of 2^17 * 100 ns (13 ms), the earliest first. TimerSummary has
-// a bit for each list that is not empty. TimerDue is the time before which nothing on the wheel is due: the
-// clock interrupt compares one number, and queues TimerDpc when it has come. The DPC walks the hands from
-// where it stopped last time up to the present.
+// A set timer waits on its processor's wheel of TIMER_HANDS lists: hand n holds the timers due in
+// units n, n + TIMER_HANDS, n + 2 * TIMER_HANDS ... of 2^17 * 100 ns (13 ms), the earliest first.
+// TimerSummary has a bit for each list that is not empty. TimerDue is the time before which nothing
+// on the wheel is due: the clock interrupt compares one number, and queues TimerDpc when it has
+// come. The DPC walks the hands from where it stopped last time up to the present.
 //
-// Due times are interrupt time, which advances in clock ticks: a timer expires at the first tick at or after
-// its due time, as measured by KeQueryInterruptTime. An absolute time is converted when the timer is set.
+// Due times are interrupt time, which advances in clock ticks: a timer expires at the first tick at
+// or after its due time, as measured by KeQueryInterruptTime. An absolute time is converted when
+// the timer is set.
 //
-// A timer with a period is set anew when it expires, from the time it was due at, so that it does not drift;
-// periods that have passed altogether are left out.
+// A timer with a period is set anew when it expires, from the time it was due at, so that it does
+// not drift; periods that have passed altogether are left out.
 //
-// Locking: the dispatcher lock covers timers and wheels. Header.Inserted: the timer is on the wheel of
-// processor Processor. TimerDue alone is read by the clock interrupt without the lock, so its processor,
-// which alone writes it, does so with interrupts off.
+// Locking: the dispatcher lock covers timers and wheels. Header.Inserted: the timer is on the wheel
+// of processor Processor. TimerDue alone is read by the clock interrupt without the lock, so its
+// processor, which alone writes it, does so with interrupts off.
 //
 // `!timer` prints the wheels. Tests: tests/guest/timer.c, tests/host/test_ke_scheduler.c.
 #include "ki.h"
@@ -77,7 +78,7 @@ static ULONG64 KiEarliest(PKPRCB Prcb, ULONG64 Now)
     for (ULONG64 Hand = Now; Hand < Now + TIMER_HANDS; Hand++) {
         ULONG Index = (ULONG)Hand % TIMER_HANDS;
         if (Prcb->TimerSummary[Index / 32] >> Index % 32 == 0) {
-            Hand |= 31;  // none in the rest of this word
+            Hand |= 31; // none in the rest of this word
             continue;
         }
         if (IsListEmpty(&Prcb->TimerListHead[Index]))
@@ -113,7 +114,8 @@ static VOID KiExpireTimer(PKTIMER Timer, ULONG64 Now)
     if (Timer->Period != 0)
         KiSetAgain(Timer, Now);
     if (Timer->Dpc != NULL)
-        KeInsertQueueDpc(Timer->Dpc, (PVOID)(ULONG_PTR)Time.LowPart, (PVOID)(ULONG_PTR)Time.HighPart);
+        KeInsertQueueDpc(Timer->Dpc, (PVOID)(ULONG_PTR)Time.LowPart,
+                         (PVOID)(ULONG_PTR)Time.HighPart);
 }
 
 static VOID KiExpireHand(PKPRCB Prcb, ULONG Hand, ULONG64 Now)
@@ -129,7 +131,8 @@ static VOID KiExpireHand(PKPRCB Prcb, ULONG Hand, ULONG64 Now)
     }
 }
 
-static VOID NTAPI KiTimerDpc(PKDPC Dpc, PVOID DeferredContext, PVOID SystemArgument1, PVOID SystemArgument2)
+static VOID NTAPI KiTimerDpc(PKDPC Dpc, PVOID DeferredContext, PVOID SystemArgument1,
+                             PVOID SystemArgument2)
 {
     PKPRCB Prcb = KeGetCurrentPrcb();
     ULONG64 Now = KiInterruptTime(), Last = Now >> HAND_SHIFT, Hand = Prcb->TimerHand;
@@ -160,13 +163,14 @@ VOID KiInitializeTimers(PKPRCB Prcb)
 
 // ---- routines -----------------------------------------------------------------------------------
 
-// KeInitializeTimerEx: makes a timer, not set and not signalled. A NotificationTimer releases all waiters once
-// it has expired, a SynchronizationTimer one.
-// IRQL: any. Source: WDK wdm.h, KeInitializeTimerEx.
+// KeInitializeTimerEx: makes a timer, not set and not signalled. A NotificationTimer releases all
+// waiters once it has expired, a SynchronizationTimer one. IRQL: any. Source: WDK wdm.h,
+// KeInitializeTimerEx.
 VOID NTAPI KeInitializeTimerEx(PKTIMER Timer, TIMER_TYPE Type)
 {
-    KiInitializeHeader(&Timer->Header, Type == NotificationTimer ? TimerNotificationObject
-                                                                 : TimerSynchronizationObject, 0, 0);
+    KiInitializeHeader(
+        &Timer->Header,
+        Type == NotificationTimer ? TimerNotificationObject : TimerSynchronizationObject, 0, 0);
     Timer->DueTime.QuadPart = 0;
     Timer->Dpc = NULL;
     Timer->Period = 0;
@@ -182,7 +186,8 @@ VOID NTAPI KeInitializeTimer(PKTIMER Timer)
 }
 EXPORT(KeInitializeTimer, EXPORT_ANY_IRQL, "WDK wdm.h KeInitializeTimer");
 
-// KeSetTimerEx: sets the timer; if it was set, it is set anew. It is not signalled until it expires.
+// KeSetTimerEx: sets the timer; if it was set, it is set anew. It is not signalled until it
+// expires.
 //   DueTime  100 ns units, negative: from now; positive: system time.
 //   Period   milliseconds between further expiries, 0: none.
 //   Dpc      is queued at each expiry; NULL: none.
@@ -219,19 +224,18 @@ BOOLEAN NTAPI KeSetTimer(PKTIMER Timer, LARGE_INTEGER DueTime, PKDPC Dpc)
 }
 EXPORT(KeSetTimer, DISPATCH_LEVEL, "WDK wdm.h KeSetTimer");
 
-// KeSetCoalescableTimer: the same as KeSetTimerEx; it may be up to TolerableDelay milliseconds late, and is
-// not later than others.
-// IRQL: <= DISPATCH_LEVEL. Source: WDK wdm.h, KeSetCoalescableTimer.
-BOOLEAN NTAPI KeSetCoalescableTimer(PKTIMER Timer, LARGE_INTEGER DueTime, ULONG Period, ULONG TolerableDelay,
-                                    PKDPC Dpc)
+// KeSetCoalescableTimer: the same as KeSetTimerEx; it may be up to TolerableDelay milliseconds
+// late, and is not later than others. IRQL: <= DISPATCH_LEVEL. Source: WDK wdm.h,
+// KeSetCoalescableTimer.
+BOOLEAN NTAPI KeSetCoalescableTimer(PKTIMER Timer, LARGE_INTEGER DueTime, ULONG Period,
+                                    ULONG TolerableDelay, PKDPC Dpc)
 {
     return KeSetTimerEx(Timer, DueTime, (LONG)Period, Dpc);
 }
 EXPORT(KeSetCoalescableTimer, DISPATCH_LEVEL, "WDK wdm.h KeSetCoalescableTimer");
 
-// KeCancelTimer: the timer does not expire any more. A DPC that it has queued stays queued. Returns whether
-// it was set.
-// IRQL: <= DISPATCH_LEVEL. Source: WDK wdm.h, KeCancelTimer.
+// KeCancelTimer: the timer does not expire any more. A DPC that it has queued stays queued. Returns
+// whether it was set. IRQL: <= DISPATCH_LEVEL. Source: WDK wdm.h, KeCancelTimer.
 BOOLEAN NTAPI KeCancelTimer(PKTIMER Timer)
 {
     KIRQL OldIrql = KiLockDispatcher();
@@ -249,7 +253,7 @@ EXPORT(KeCancelTimer, DISPATCH_LEVEL, "WDK wdm.h KeCancelTimer");
 // IRQL: any. Source: WDK wdm.h, KeReadStateTimer.
 BOOLEAN NTAPI KeReadStateTimer(PKTIMER Timer)
 {
-    return (BOOLEAN)*(volatile LONG *)&Timer->Header.SignalState;
+    return (BOOLEAN) * (volatile LONG *)&Timer->Header.SignalState;
 }
 EXPORT(KeReadStateTimer, EXPORT_ANY_IRQL, "WDK wdm.h KeReadStateTimer");
 

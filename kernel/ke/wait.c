@@ -1,25 +1,27 @@
 // SPDX-License-Identifier: MIT
 // Waiting: threads stop until objects are signalled.
 //
-// A waiting thread has a wait block on the list of every object it waits for, and one on its own timer when
-// the wait has a limit; the blocks form a ring, and WaitBlockList is the first. The blocks are the thread's
-// own four, or an array that the caller brought. Whoever signals an object walks its list in order:
+// A waiting thread has a wait block on the list of every object it waits for, and one on its own
+// timer when the wait has a limit; the blocks form a ring, and WaitBlockList is the first. The
+// blocks are the thread's own four, or an array that the caller brought. Whoever signals an object
+// walks its list in order:
 //     WaitAny  the object is consumed for that thread and its wait ends with the block's WaitKey
-//     WaitAll  the wait ends when every object of the ring can be consumed at this instant; then all are
-// What consuming means is the object's kind: a synchronization event or timer falls back, a semaphore counts
-// down, a mutant gets an owner, the others stay. A wait ends exactly once: all its blocks leave their lists
-// under the same hold of the dispatcher lock.
+//     WaitAll  the wait ends when every object of the ring can be consumed at this instant; then
+//     all are
+// What consuming means is the object's kind: a synchronization event or timer falls back, a
+// semaphore counts down, a mutant gets an owner, the others stay. A wait ends exactly once: all its
+// blocks leave their lists under the same hold of the dispatcher lock.
 //
-// A wait also ends by its limit (STATUS_TIMEOUT), by an alert or a user APC when it is alertable, and is
-// interrupted by kernel APCs: the thread runs them and waits anew, with the same limit.
+// A wait also ends by its limit (STATUS_TIMEOUT), by an alert or a user APC when it is alertable,
+// and is interrupted by kernel APCs: the thread runs them and waits anew, with the same limit.
 //
-// Who may wait: threads below DISPATCH_LEVEL. At DISPATCH_LEVEL a limit of zero, which only looks, is fine.
-// Anything else would take away the processor from somebody who holds a spin lock, or from a DPC, and stops
-// the system: ATTEMPTED_SWITCH_FROM_DPC (the thread, 0, 0, 0) from a DPC, IRQL_NOT_LESS_OR_EQUAL (the object,
-// the IRQL, 0, the caller) elsewhere.
+// Who may wait: threads below DISPATCH_LEVEL. At DISPATCH_LEVEL a limit of zero, which only looks,
+// is fine. Anything else would take away the processor from somebody who holds a spin lock, or from
+// a DPC, and stops the system: ATTEMPTED_SWITCH_FROM_DPC (the thread, 0, 0, 0) from a DPC,
+// IRQL_NOT_LESS_OR_EQUAL (the object, the IRQL, 0, the caller) elsewhere.
 //
-// A routine called with Wait = TRUE returns at DISPATCH_LEVEL, so that nothing comes between it and the wait
-// that follows; the thread's WaitIrql remembers the level before.
+// A routine called with Wait = TRUE returns at DISPATCH_LEVEL, so that nothing comes between it and
+// the wait that follows; the thread's WaitIrql remembers the level before.
 //
 // Tests: tests/guest/wait.c, tests/host/test_ke_scheduler.c.
 #include "ki.h"
@@ -30,15 +32,15 @@ typedef struct _KI_WAIT {
     KWAIT_REASON Reason;
     KPROCESSOR_MODE Mode;
     BOOLEAN Alertable;
-    PLARGE_INTEGER Timeout;  // NULL: for ever
-    ULONG64 DueTime;         // valid once HasDueTime
+    PLARGE_INTEGER Timeout; // NULL: for ever
+    ULONG64 DueTime;        // valid once HasDueTime
     BOOLEAN HasDueTime;
 } KI_WAIT;
 
 // ---- objects' kinds -----------------------------------------------------------------------------
 FORCEINLINE BOOLEAN KiIsSynchronization(const DISPATCHER_HEADER *Object)
 {
-    return (Object->Type & 7) == EventSynchronizationObject;  // events and timers are numbered alike
+    return (Object->Type & 7) == EventSynchronizationObject; // events and timers are numbered alike
 }
 
 FORCEINLINE BOOLEAN KiCanConsume(const DISPATCHER_HEADER *Object, const KTHREAD *Thread)
@@ -121,7 +123,7 @@ static LONG_PTR KiConsumeAll(PKWAIT_BLOCK First)
     LONG_PTR Status = STATUS_WAIT_0;
 
     do {
-        if (Block->WaitType == WaitAll)  // the timer's block is no object to be had
+        if (Block->WaitType == WaitAll) // the timer's block is no object to be had
             Status |= KiConsume(Block->Object, Block->Thread);
         Block = Block->NextWaitBlock;
     } while (Block != First);
@@ -144,7 +146,7 @@ VOID KiSignalWaiters(PDISPATCHER_HEADER Object, KPRIORITY Increment)
             continue;
         }
         KiEndWait(Block->Thread, Status, Increment);
-        Entry = Object->WaitListHead.Flink;  // several blocks may have gone
+        Entry = Object->WaitListHead.Flink; // several blocks may have gone
     }
 }
 
@@ -160,7 +162,8 @@ static DECLSPEC_NORETURN DECLSPEC_NOINLINE VOID KiBadWait(PKTHREAD Thread, PVOID
 }
 
 // Takes the dispatcher lock for a wait.
-FORCEINLINE VOID KiBeginWait(PKTHREAD Thread, PVOID Object, const LARGE_INTEGER *Timeout, ULONG_PTR Caller)
+FORCEINLINE VOID KiBeginWait(PKTHREAD Thread, PVOID Object, const LARGE_INTEGER *Timeout,
+                             ULONG_PTR Caller)
 {
     KIRQL Irql = KiGetIrql();
 
@@ -180,7 +183,8 @@ FORCEINLINE VOID KiBeginWait(PKTHREAD Thread, PVOID Object, const LARGE_INTEGER 
 // A kernel APC that can be delivered now is, before the thread waits.
 FORCEINLINE BOOLEAN KiApcComesFirst(const KTHREAD *Thread)
 {
-    return Thread->KernelApcPending && Thread->SpecialApcDisable == 0 && Thread->WaitIrql < APC_LEVEL;
+    return Thread->KernelApcPending && Thread->SpecialApcDisable == 0 &&
+           Thread->WaitIrql < APC_LEVEL;
 }
 
 static DECLSPEC_NOINLINE VOID KiRunApcsFirst(PKTHREAD Thread)
@@ -224,7 +228,8 @@ static VOID KiAddTimerBlock(KI_WAIT *Wait)
     KiInsertTimer(&Thread->Timer, Wait->DueTime);
 }
 
-// The objects are not to be had. FALSE: the wait ends here, with *Status. TRUE: the wait blocks may be linked.
+// The objects are not to be had. FALSE: the wait ends here, with *Status. TRUE: the wait blocks may
+// be linked.
 FORCEINLINE BOOLEAN KiMayBlock(KI_WAIT *Wait, LONG_PTR *Status)
 {
     PKTHREAD Thread = Wait->Thread;
@@ -284,18 +289,23 @@ FORCEINLINE LONG_PTR KiBlock(KI_WAIT *Wait)
 //   WaitReason  Executive for drivers; shown by `!threads`.
 //   WaitMode    UserMode: the wait may end with STATUS_USER_APC.
 //   Alertable   whether alerts, and in UserMode user APCs, end the wait.
-//   Timeout     100 ns units, negative: from now; positive: absolute system time; 0: only looks; NULL: for
+//   Timeout     100 ns units, negative: from now; positive: absolute system time; 0: only looks;
+//   NULL: for
 //               ever.
 // IRQL: <= APC_LEVEL; DISPATCH_LEVEL with a Timeout of 0. Fails: STATUS_TIMEOUT, STATUS_ALERTED,
 // STATUS_USER_APC; STATUS_ABANDONED_WAIT_0 when it is a mutant whose owner ended; raises
 // STATUS_MUTANT_LIMIT_EXCEEDED.
 // Source: WDK wdm.h, KeWaitForSingleObject.
-NTSTATUS NTAPI KeWaitForSingleObject(PVOID Object, KWAIT_REASON WaitReason, KPROCESSOR_MODE WaitMode,
-                                     BOOLEAN Alertable, PLARGE_INTEGER Timeout)
+NTSTATUS NTAPI KeWaitForSingleObject(PVOID Object, KWAIT_REASON WaitReason,
+                                     KPROCESSOR_MODE WaitMode, BOOLEAN Alertable,
+                                     PLARGE_INTEGER Timeout)
 {
     PDISPATCHER_HEADER Header = Object;
     PKTHREAD Thread = KiCurrentThread();
-    KI_WAIT Wait = {.Thread = Thread, .Reason = WaitReason, .Mode = WaitMode, .Alertable = Alertable,
+    KI_WAIT Wait = {.Thread = Thread,
+                    .Reason = WaitReason,
+                    .Mode = WaitMode,
+                    .Alertable = Alertable,
                     .Timeout = Timeout};
     LONG_PTR Status;
 
@@ -376,25 +386,31 @@ static VOID KiLinkBlocks(const KI_WAIT_SET *Set, PKTHREAD Thread)
 static DECLSPEC_NORETURN VOID KiTooManyObjects(ULONG Count)
 {
     KiBugCheck(MAXIMUM_WAIT_OBJECTS_EXCEEDED, Count, 0, 0, KiReturnAddress(), NULL,
-               "KeWaitForMultipleObjects was given more objects than it takes: 3, or 64 with wait blocks.");
+               "KeWaitForMultipleObjects was given more objects than it takes: 3, or 64 with wait "
+               "blocks.");
 }
 
 // KeWaitForMultipleObjects: waits for any of several objects, or for all of them at one instant.
 //   Count           1 to THREAD_WAIT_OBJECTS, with WaitBlockArray to MAXIMUM_WAIT_OBJECTS.
-//   WaitBlockArray  Count blocks in nonpaged memory, the routine's until it returns; NULL: the thread's.
-//   others          as for KeWaitForSingleObject.
-// Returns STATUS_WAIT_0 + n for object n of WaitAny, STATUS_WAIT_0 for WaitAll; STATUS_ABANDONED_WAIT_0
-// likewise.
-// IRQL: as KeWaitForSingleObject. Fails: as that; bugcheck MAXIMUM_WAIT_OBJECTS_EXCEEDED (the count, 0, 0, the
-// caller). Source: WDK wdm.h, KeWaitForMultipleObjects.
-NTSTATUS NTAPI KeWaitForMultipleObjects(ULONG Count, PVOID Object[], WAIT_TYPE WaitType, KWAIT_REASON WaitReason,
-                                        KPROCESSOR_MODE WaitMode, BOOLEAN Alertable, PLARGE_INTEGER Timeout,
+//   WaitBlockArray  Count blocks in nonpaged memory, the routine's until it returns; NULL: the
+//   thread's. others          as for KeWaitForSingleObject.
+// Returns STATUS_WAIT_0 + n for object n of WaitAny, STATUS_WAIT_0 for WaitAll;
+// STATUS_ABANDONED_WAIT_0 likewise. IRQL: as KeWaitForSingleObject. Fails: as that; bugcheck
+// MAXIMUM_WAIT_OBJECTS_EXCEEDED (the count, 0, 0, the caller). Source: WDK wdm.h,
+// KeWaitForMultipleObjects.
+NTSTATUS NTAPI KeWaitForMultipleObjects(ULONG Count, PVOID Object[], WAIT_TYPE WaitType,
+                                        KWAIT_REASON WaitReason, KPROCESSOR_MODE WaitMode,
+                                        BOOLEAN Alertable, PLARGE_INTEGER Timeout,
                                         PKWAIT_BLOCK WaitBlockArray)
 {
     PKTHREAD Thread = KiCurrentThread();
-    KI_WAIT Wait = {.Thread = Thread, .Reason = WaitReason, .Mode = WaitMode, .Alertable = Alertable,
+    KI_WAIT Wait = {.Thread = Thread,
+                    .Reason = WaitReason,
+                    .Mode = WaitMode,
+                    .Alertable = Alertable,
                     .Timeout = Timeout};
-    KI_WAIT_SET Set = {Count, Object, WaitType, WaitBlockArray != NULL ? WaitBlockArray : Thread->WaitBlock};
+    KI_WAIT_SET Set = {Count, Object, WaitType,
+                       WaitBlockArray != NULL ? WaitBlockArray : Thread->WaitBlock};
     LONG_PTR Status;
     BOOLEAN Had;
 
@@ -420,13 +436,17 @@ NTSTATUS NTAPI KeWaitForMultipleObjects(ULONG Count, PVOID Object[], WAIT_TYPE W
 }
 EXPORT(KeWaitForMultipleObjects, DISPATCH_LEVEL, "WDK wdm.h KeWaitForMultipleObjects");
 
-// KeDelayExecutionThread: does nothing until *Interval has passed (negative, 100 ns units) or is reached
-// (positive, system time). 0 gives the rest of the quantum away.
-// IRQL: <= APC_LEVEL. Fails: STATUS_ALERTED, STATUS_USER_APC. Source: WDK wdm.h, KeDelayExecutionThread.
-NTSTATUS NTAPI KeDelayExecutionThread(KPROCESSOR_MODE WaitMode, BOOLEAN Alertable, PLARGE_INTEGER Interval)
+// KeDelayExecutionThread: does nothing until *Interval has passed (negative, 100 ns units) or is
+// reached (positive, system time). 0 gives the rest of the quantum away. IRQL: <= APC_LEVEL. Fails:
+// STATUS_ALERTED, STATUS_USER_APC. Source: WDK wdm.h, KeDelayExecutionThread.
+NTSTATUS NTAPI KeDelayExecutionThread(KPROCESSOR_MODE WaitMode, BOOLEAN Alertable,
+                                      PLARGE_INTEGER Interval)
 {
     PKTHREAD Thread = KiCurrentThread();
-    KI_WAIT Wait = {.Thread = Thread, .Reason = DelayExecution, .Mode = WaitMode, .Alertable = Alertable,
+    KI_WAIT Wait = {.Thread = Thread,
+                    .Reason = DelayExecution,
+                    .Mode = WaitMode,
+                    .Alertable = Alertable,
                     .Timeout = Interval};
     LONG_PTR Status;
 
@@ -452,8 +472,10 @@ NTSTATUS NTAPI KeDelayExecutionThread(KPROCESSOR_MODE WaitMode, BOOLEAN Alertabl
 }
 EXPORT(KeDelayExecutionThread, APC_LEVEL, "WDK wdm.h KeDelayExecutionThread");
 
-// ---- queues (queue.c) ----------------------------------------------------------------------------
-LONG_PTR KiWaitForQueue(PKQUEUE Queue, KPROCESSOR_MODE Mode, PLARGE_INTEGER Timeout, ULONG_PTR Caller)
+// ---- queues (queue.c)
+// ----------------------------------------------------------------------------
+LONG_PTR KiWaitForQueue(PKQUEUE Queue, KPROCESSOR_MODE Mode, PLARGE_INTEGER Timeout,
+                        ULONG_PTR Caller)
 {
     PKTHREAD Thread = KiCurrentThread();
     KI_WAIT Wait = {.Thread = Thread, .Reason = WrQueue, .Mode = Mode, .Timeout = Timeout};

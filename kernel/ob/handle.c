@@ -1,29 +1,29 @@
 // SPDX-License-Identifier: MIT
 // Handles: numbers that stand for objects, in a table of the system's own.
 //
-// Handle n is entry n / 4 - 1 of the table; kernel handles have the top bits set, so that they are no user
-// process's. Free entries are a list through Next. The table doubles when it is full; entries are 32 bytes,
-// and the old table goes when everything has moved. One spin lock covers it: a handle costs a few
-// instructions under it, and a reference is taken before it is let go, so that a close on another processor
-// cannot take the object away in between.
+// Handle n is entry n / 4 - 1 of the table; kernel handles have the top bits set, so that they are
+// no user process's. Free entries are a list through Next. The table doubles when it is full;
+// entries are 32 bytes, and the old table goes when everything has moved. One spin lock covers it:
+// a handle costs a few instructions under it, and a reference is taken before it is let go, so that
+// a close on another processor cannot take the object away in between.
 //
 // Every entry knows who opened it: what an unloaded driver left open is reported (LEAK_SOURCE).
 // `!handles` prints the table. Tests: tests/guest/object.c.
 #include "obp.h"
 
-#define FIRST_ENTRIES  64u
-#define KERNEL_HANDLE  (~(ULONG_PTR)0x7FFFFFFF)
+#define FIRST_ENTRIES        64u
+#define KERNEL_HANDLE        (~(ULONG_PTR)0x7FFFFFFF)
 #define HANDLE_INDEX(Handle) ((((ULONG_PTR)(Handle) & ~KERNEL_HANDLE) >> 2) - 1)
 
 #define CURRENT_PROCESS ((HANDLE)(LONG_PTR)-1)
 #define CURRENT_THREAD  ((HANDLE)(LONG_PTR)-2)
 
 typedef struct _OB_HANDLE {
-    PVOID Object;       // NULL: the entry is free
-    ULONG_PTR Caller;   // who opened it
+    PVOID Object;     // NULL: the entry is free
+    ULONG_PTR Caller; // who opened it
     ACCESS_MASK Access;
-    ULONG Attributes;   // OBJ_*
-    ULONG Next;         // free: index + 1 of the next free entry, 0: none
+    ULONG Attributes; // OBJ_*
+    ULONG Next;       // free: index + 1 of the next free entry, 0: none
 } OB_HANDLE;
 
 static OB_HANDLE *ObpTable;
@@ -41,7 +41,8 @@ static VOID ObpChainFree(OB_HANDLE *Table, ULONG First, ULONG End)
 static BOOLEAN ObpGrow(ULONG Seen)
 {
     ULONG Entries = Seen == 0 ? FIRST_ENTRIES : Seen * 2;
-    OB_HANDLE *Table = ExAllocatePoolWithTag(NonPagedPoolNx, Entries * sizeof(*Table), OB_TAG), *Old;
+    OB_HANDLE *Table = ExAllocatePoolWithTag(NonPagedPoolNx, Entries * sizeof(*Table), OB_TAG),
+              *Old;
     KIRQL OldIrql;
 
     if (Table == NULL)
@@ -50,7 +51,7 @@ static BOOLEAN ObpGrow(ULONG Seen)
     ObpChainFree(Table, Seen, Entries);
     OldIrql = KiAcquireLock(&ObpTableLock);
     Old = Table;
-    if (ObpEntries == Seen) {  // nobody else has been faster
+    if (ObpEntries == Seen) { // nobody else has been faster
         Old = ObpTable;
         memcpy(Table, Old, Seen * sizeof(*Table));
         ObpTable = Table;
@@ -78,12 +79,14 @@ NTSTATUS ObCreateHandle(PVOID Object, ACCESS_MASK Access, ULONG Attributes, ULON
     }
     OB_HANDLE *Entry = &ObpTable[Index - 1];
     ObpFirstFree = Entry->Next;
-    *Entry = (OB_HANDLE){.Object = Object, .Caller = Caller, .Access = Access, .Attributes = Attributes};
+    *Entry =
+        (OB_HANDLE){.Object = Object, .Caller = Caller, .Access = Access, .Attributes = Attributes};
     ObfReferenceObject(Object);
     KiReleaseLock(&ObpTableLock, OldIrql);
     __atomic_fetch_add(&Header->HandleCount, 1, __ATOMIC_RELAXED);
     __atomic_fetch_add(&Header->Type->HandleCount, 1, __ATOMIC_RELAXED);
-    *Handle = (HANDLE)((ULONG_PTR)Index << 2 | (Attributes & OBJ_KERNEL_HANDLE ? KERNEL_HANDLE : 0));
+    *Handle =
+        (HANDLE)((ULONG_PTR)Index << 2 | (Attributes & OBJ_KERNEL_HANDLE ? KERNEL_HANDLE : 0));
     return STATUS_SUCCESS;
 }
 
@@ -136,7 +139,8 @@ static NTSTATUS ObpReferencePseudo(HANDLE Handle, POBJECT_TYPE Type, PVOID *Obje
 // Source: WDK wdm.h, ObReferenceObjectByHandle.
 NTSTATUS NTAPI ObReferenceObjectByHandle(HANDLE Handle, ACCESS_MASK DesiredAccess,
                                          POBJECT_TYPE ObjectType, KPROCESSOR_MODE AccessMode,
-                                         PVOID *Object, POBJECT_HANDLE_INFORMATION HandleInformation)
+                                         PVOID *Object,
+                                         POBJECT_HANDLE_INFORMATION HandleInformation)
 {
     NTSTATUS Status;
     KIRQL OldIrql;
@@ -215,7 +219,8 @@ NTSTATUS NTAPI ObOpenObjectByPointer(PVOID Object, ULONG HandleAttributes, PVOID
 }
 EXPORT(ObOpenObjectByPointer, PASSIVE_LEVEL, "WDK ntifs.h ObOpenObjectByPointer");
 
-// ---- leaks and monitor ---------------------------------------------------------------------------
+// ---- leaks and monitor
+// ---------------------------------------------------------------------------
 static ULONG ObpHandleLeaks(ULONG_PTR Start, ULONG_PTR End)
 {
     char Name[128];
@@ -250,4 +255,5 @@ static BOOLEAN ObHandlesCommand(const char *Arguments)
     }
     return TRUE;
 }
-KD_COMMAND(handles, "!handles", "!handles: the open handles", ObHandlesCommand, KD_SAFE_IN_BUGCHECK);
+KD_COMMAND(handles, "!handles", "!handles: the open handles", ObHandlesCommand,
+           KD_SAFE_IN_BUGCHECK);

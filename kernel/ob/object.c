@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Objects: memory with a type and a count of references, freed with the last one.
 //
-// A header stands in front of the body that everyone has the pointer to. PointerCount counts references,
-// HandleCount those of them that handles hold. Both change by single instructions; an object whose count has
-// fallen to zero is nobody's, and its type's Delete routine runs once, in the context of whoever gave the
-// last reference back. The objects here are nonpaged, so that is possible up to DISPATCH_LEVEL.
+// A header stands in front of the body that everyone has the pointer to. PointerCount counts
+// references, HandleCount those of them that handles hold. Both change by single instructions; an
+// object whose count has fallen to zero is nobody's, and its type's Delete routine runs once, in
+// the context of whoever gave the last reference back. The objects here are nonpaged, so that is
+// possible up to DISPATCH_LEVEL.
 //
 // Giving back what was not held is REFERENCE_BY_POINTER (the type, the object, 3, the count).
 //
@@ -42,11 +43,13 @@ PVOID ObInitializeStaticObject(PVOID Memory, POBJECT_TYPE Type)
 static DECLSPEC_NORETURN DECLSPEC_NOINLINE VOID ObpMiscounted(POBJECT_HEADER Header, LONG_PTR Count)
 {
     KiBugCheck(REFERENCE_BY_POINTER, (ULONG_PTR)Header->Type, (ULONG_PTR)(Header + 1), 3,
-               (ULONG_PTR)Count, NULL, "An object was referenced or dereferenced that nobody holds.");
+               (ULONG_PTR)Count, NULL,
+               "An object was referenced or dereferenced that nobody holds.");
 }
 
 // ObfReferenceObject: adds a reference. Returns the count, which is for tests alone.
-// IRQL: <= DISPATCH_LEVEL. Fails: bugcheck REFERENCE_BY_POINTER. Source: WDK wdm.h, ObReferenceObject.
+// IRQL: <= DISPATCH_LEVEL. Fails: bugcheck REFERENCE_BY_POINTER. Source: WDK wdm.h,
+// ObReferenceObject.
 LONG_PTR FASTCALL ObfReferenceObject(PVOID Object)
 {
     POBJECT_HEADER Header = ObpHeaderOf(Object);
@@ -70,8 +73,9 @@ static VOID ObpDelete(POBJECT_HEADER Header)
     ExFreePoolWithTag(Header, OB_TAG);
 }
 
-// ObfDereferenceObject: gives a reference back; with the last one the object goes. Returns the count.
-// IRQL: <= DISPATCH_LEVEL. Fails: bugcheck REFERENCE_BY_POINTER. Source: WDK wdm.h, ObDereferenceObject.
+// ObfDereferenceObject: gives a reference back; with the last one the object goes. Returns the
+// count. IRQL: <= DISPATCH_LEVEL. Fails: bugcheck REFERENCE_BY_POINTER. Source: WDK wdm.h,
+// ObDereferenceObject.
 LONG_PTR FASTCALL ObfDereferenceObject(PVOID Object)
 {
     POBJECT_HEADER Header = ObpHeaderOf(Object);
@@ -100,9 +104,9 @@ LONG_PTR NTAPI ObDereferenceObject(PVOID Object)
 }
 EXPORT(ObDereferenceObject, DISPATCH_LEVEL, "WDK wdm.h ObDereferenceObject");
 
-// ObDereferenceObjectDeferDelete: gives a reference back where deleting must not block the caller. Deleting
-// never does here.
-// IRQL: <= DISPATCH_LEVEL. Source: WDK wdm.h, ObDereferenceObjectDeferDelete.
+// ObDereferenceObjectDeferDelete: gives a reference back where deleting must not block the caller.
+// Deleting never does here. IRQL: <= DISPATCH_LEVEL. Source: WDK wdm.h,
+// ObDereferenceObjectDeferDelete.
 VOID NTAPI ObDereferenceObjectDeferDelete(PVOID Object);
 VOID NTAPI ObDereferenceObjectDeferDelete(PVOID Object)
 {
@@ -110,10 +114,9 @@ VOID NTAPI ObDereferenceObjectDeferDelete(PVOID Object)
 }
 EXPORT(ObDereferenceObjectDeferDelete, DISPATCH_LEVEL, "WDK wdm.h ObDereferenceObjectDeferDelete");
 
-// ObReferenceObjectByPointer: adds a reference if the object is of this type. ObjectType may be NULL for
-// KernelMode. A pointer carries no rights, so none are checked.
-// IRQL: <= DISPATCH_LEVEL. Fails: STATUS_OBJECT_TYPE_MISMATCH. Source: WDK wdm.h,
-// ObReferenceObjectByPointer.
+// ObReferenceObjectByPointer: adds a reference if the object is of this type. ObjectType may be
+// NULL for KernelMode. A pointer carries no rights, so none are checked. IRQL: <= DISPATCH_LEVEL.
+// Fails: STATUS_OBJECT_TYPE_MISMATCH. Source: WDK wdm.h, ObReferenceObjectByPointer.
 NTSTATUS NTAPI ObReferenceObjectByPointer(PVOID Object, ACCESS_MASK DesiredAccess,
                                           POBJECT_TYPE ObjectType, KPROCESSOR_MODE AccessMode)
 {
@@ -139,7 +142,8 @@ POBJECT_TYPE NTAPI ObGetObjectType(PVOID Object)
 }
 EXPORT(ObGetObjectType, EXPORT_ANY_IRQL, "WDK ntifs.h ObGetObjectType");
 
-// ---- monitor -------------------------------------------------------------------------------------
+// ---- monitor
+// -------------------------------------------------------------------------------------
 static BOOLEAN ObObjectCommand(const char *Arguments)
 {
     OBJECT_HEADER Header;
@@ -150,7 +154,8 @@ static BOOLEAN ObObjectCommand(const char *Arguments)
     if (!KdParseNumber(&Arguments, &Address) || *Arguments != '\0')
         return FALSE;
     if (!KeSafeCopy(&Header, ObpHeaderOf((PVOID)(ULONG_PTR)Address), sizeof(Header)) ||
-        !KeSafeCopy(&Type, Header.Type, sizeof(Type)) || !KeSafeCopy(Name, Type.Name, sizeof(Name))) {
+        !KeSafeCopy(&Type, Header.Type, sizeof(Type)) ||
+        !KeSafeCopy(Name, Type.Name, sizeof(Name))) {
         KdPrintf("0x%p is no object\n", (PVOID)(ULONG_PTR)Address);
         return TRUE;
     }

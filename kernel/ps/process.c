@@ -3,7 +3,10 @@
 #include "psp.h"
 
 static OBJECT_TYPE PspProcessType = {
-    .Self = &PspProcessType, .Name = "Process", .BodySize = sizeof(EPROCESS), .WaitOffset = FIELD_OFFSET(EPROCESS, Header),
+    .Self = &PspProcessType,
+    .Name = "Process",
+    .BodySize = sizeof(EPROCESS),
+    .WaitOffset = FIELD_OFFSET(EPROCESS, Header),
     .ValidAccess = 0x1FFFFF,
 };
 POBJECT_TYPE PsProcessType = &PspProcessType;
@@ -26,7 +29,8 @@ BOOLEAN PspIsSystemProcess(HANDLE ProcessHandle)
 
     if (ProcessHandle == NULL)
         return TRUE;
-    if (!NT_SUCCESS(ObReferenceObjectByHandle(ProcessHandle, 0, PsProcessType, KernelMode, &Process, NULL)))
+    if (!NT_SUCCESS(
+            ObReferenceObjectByHandle(ProcessHandle, 0, PsProcessType, KernelMode, &Process, NULL)))
         return FALSE;
     Is = Process == PsInitialSystemProcess;
     ObfDereferenceObject(Process);
@@ -45,7 +49,7 @@ VOID PsInitialize(VOID)
     memcpy(PsInitialSystemProcess->ImageFileName, "System", sizeof("System"));
     ObInitializeStaticObject((PUCHAR)Idle - OB_HEADER_SIZE, PsThreadType);
     PspAdoptThread(Idle, 0);
-    Idle->Cid.UniqueProcess = Idle->Cid.UniqueThread = NULL;  // NT's idle process is 0
+    Idle->Cid.UniqueProcess = Idle->Cid.UniqueThread = NULL; // NT's idle process is 0
     ObCurrentProcess = PspCurrentProcess;
     ObCurrentThread = PspCurrentThread;
 }
@@ -58,7 +62,8 @@ PEPROCESS NTAPI IoGetCurrentProcess(VOID)
     return PspCurrentProcess();
 }
 EXPORT(IoGetCurrentProcess, EXPORT_ANY_IRQL, "WDK wdm.h IoGetCurrentProcess");
-EXPORT_AS(PsGetCurrentProcess, IoGetCurrentProcess, EXPORT_ANY_IRQL, 0, "WDK ntddk.h PsGetCurrentProcess");
+EXPORT_AS(PsGetCurrentProcess, IoGetCurrentProcess, EXPORT_ANY_IRQL, 0,
+          "WDK ntddk.h PsGetCurrentProcess");
 
 // PsGetCurrentProcessId, PsGetCurrentThreadId: the ids of the process and thread that run.
 // IRQL: any. Source: WDK ntddk.h.
@@ -85,8 +90,8 @@ PETHREAD NTAPI PsGetCurrentThread(VOID)
 }
 EXPORT(PsGetCurrentThread, EXPORT_ANY_IRQL, "WDK wdm.h PsGetCurrentThread");
 
-// PsGetProcessId, PsGetThreadId, PsGetThreadProcessId, PsGetThreadProcess: what an object stands for.
-// IRQL: any. Source: WDK ntddk.h, ntifs.h.
+// PsGetProcessId, PsGetThreadId, PsGetThreadProcessId, PsGetThreadProcess: what an object stands
+// for. IRQL: any. Source: WDK ntddk.h, ntifs.h.
 HANDLE NTAPI PsGetProcessId(PEPROCESS Process);
 HANDLE NTAPI PsGetProcessId(PEPROCESS Process)
 {
@@ -114,7 +119,8 @@ PEPROCESS NTAPI PsGetThreadProcess(PETHREAD Thread)
     return Thread->Process;
 }
 EXPORT(PsGetThreadProcess, EXPORT_ANY_IRQL, "WDK ntifs.h PsGetThreadProcess");
-EXPORT_AS(IoThreadToProcess, PsGetThreadProcess, EXPORT_ANY_IRQL, 0, "WDK ntifs.h IoThreadToProcess");
+EXPORT_AS(IoThreadToProcess, PsGetThreadProcess, EXPORT_ANY_IRQL, 0,
+          "WDK ntifs.h IoThreadToProcess");
 
 // PsIsSystemThread: whether the thread has no user mode. All have none.
 // IRQL: any. Source: WDK ntifs.h, PsIsSystemThread.
@@ -126,7 +132,8 @@ BOOLEAN NTAPI PsIsSystemThread(PETHREAD Thread)
 EXPORT(PsIsSystemThread, EXPORT_ANY_IRQL, "WDK ntifs.h PsIsSystemThread");
 
 // PsLookupProcessByProcessId: the process with this id, with a reference added.
-// IRQL: <= APC_LEVEL. Fails: STATUS_INVALID_PARAMETER. Source: WDK ntifs.h, PsLookupProcessByProcessId.
+// IRQL: <= APC_LEVEL. Fails: STATUS_INVALID_PARAMETER. Source: WDK ntifs.h,
+// PsLookupProcessByProcessId.
 NTSTATUS NTAPI PsLookupProcessByProcessId(HANDLE ProcessId, PEPROCESS *Process);
 NTSTATUS NTAPI PsLookupProcessByProcessId(HANDLE ProcessId, PEPROCESS *Process)
 {

@@ -9,4 +9,4 @@
 
 PVOID PspCurrentThread(VOID);
 BOOLEAN PspIsSystemProcess(HANDLE ProcessHandle);
-VOID PspAdoptThread(PETHREAD Thread, ULONG_PTR Caller);  // process, ids
+VOID PspAdoptThread(PETHREAD Thread, ULONG_PTR Caller); // process, ids

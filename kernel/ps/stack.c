@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Kernel stacks: how much there is, and more for whoever asks.
 //
-// A routine that needs more stack than is left is called on a stack of its own, KERNEL_LARGE_STACK_SIZE bytes
-// with a guard page, which goes when the routine returns. Meanwhile that is the thread's stack: limits, traps
-// and switches know no other. The thread's CalloutFrame leads back; a thread must not end in between.
-// Nested calls get another stack each, up to MAXIMUM_DEPTH.
+// A routine that needs more stack than is left is called on a stack of its own,
+// KERNEL_LARGE_STACK_SIZE bytes with a guard page, which goes when the routine returns. Meanwhile
+// that is the thread's stack: limits, traps and switches know no other. The thread's CalloutFrame
+// leads back; a thread must not end in between. Nested calls get another stack each, up to
+// MAXIMUM_DEPTH.
 //
 // Tests: tests/guest/threads.c.
 #include "psp.h"
@@ -15,13 +16,13 @@
 #define KERNEL_LARGE_STACK_SIZE 61440u
 #endif
 #define MAXIMUM_EXPANSION_SIZE (KERNEL_LARGE_STACK_SIZE - PAGE_SIZE / 2)
-#define MAXIMUM_DEPTH 8u
-#define MARGIN        0x200u  // for the frames until the routine's own
+#define MAXIMUM_DEPTH          8u
+#define MARGIN                 0x200u // for the frames until the routine's own
 
 typedef struct _PS_CALLOUT {
     struct _PS_CALLOUT *Outer;
     ULONG Depth;
-    PVOID StackBase, StackLimit;  // of the stack called from
+    PVOID StackBase, StackLimit; // of the stack called from
 } PS_CALLOUT;
 
 // IoGetStackLimits: the bounds of the stack in use, a DPC's included.
@@ -53,7 +54,8 @@ EXPORT(IoGetRemainingStackSize, EXPORT_ANY_IRQL, "WDK wdm.h IoGetRemainingStackS
 static NTSTATUS PspCallOnNewStack(KE_STACK_ROUTINE *Callout, PVOID Parameter)
 {
     PKTHREAD Thread = KiCurrentThread();
-    PS_CALLOUT Frame = {.Outer = Thread->CalloutFrame, .StackBase = Thread->StackBase,
+    PS_CALLOUT Frame = {.Outer = Thread->CalloutFrame,
+                        .StackBase = Thread->StackBase,
                         .StackLimit = Thread->StackLimit};
     PVOID Stack;
 
@@ -81,14 +83,14 @@ static BOOLEAN PspIsOnDpcStack(VOID)
 //   Size     at most MAXIMUM_EXPANSION_SIZE.
 //   Wait     whether the routine may wait for memory; FALSE at DISPATCH_LEVEL.
 //   Context  NULL.
-// IRQL: <= DISPATCH_LEVEL; the same inside Callout. Fails, Callout not called: STATUS_INVALID_PARAMETER_3
-// (Size), STATUS_INVALID_PARAMETER_4 (Wait at DISPATCH_LEVEL), STATUS_NO_MEMORY, STATUS_STACK_OVERFLOW
-// (too deep, or in a DPC with too little left). A thread that ends inside Callout stops the system.
-// Source: WDK ntddk.h, KeExpandKernelStackAndCalloutEx.
-NTSTATUS NTAPI KeExpandKernelStackAndCalloutEx(KE_STACK_ROUTINE *Callout, PVOID Parameter, SIZE_T Size,
-                                               BOOLEAN Wait, PVOID Context);
-NTSTATUS NTAPI KeExpandKernelStackAndCalloutEx(KE_STACK_ROUTINE *Callout, PVOID Parameter, SIZE_T Size,
-                                               BOOLEAN Wait, PVOID Context)
+// IRQL: <= DISPATCH_LEVEL; the same inside Callout. Fails, Callout not called:
+// STATUS_INVALID_PARAMETER_3 (Size), STATUS_INVALID_PARAMETER_4 (Wait at DISPATCH_LEVEL),
+// STATUS_NO_MEMORY, STATUS_STACK_OVERFLOW (too deep, or in a DPC with too little left). A thread
+// that ends inside Callout stops the system. Source: WDK ntddk.h, KeExpandKernelStackAndCalloutEx.
+NTSTATUS NTAPI KeExpandKernelStackAndCalloutEx(KE_STACK_ROUTINE *Callout, PVOID Parameter,
+                                               SIZE_T Size, BOOLEAN Wait, PVOID Context);
+NTSTATUS NTAPI KeExpandKernelStackAndCalloutEx(KE_STACK_ROUTINE *Callout, PVOID Parameter,
+                                               SIZE_T Size, BOOLEAN Wait, PVOID Context)
 {
     ASSERT_IRQL_AT_MOST(DISPATCH_LEVEL);
     if (Size > MAXIMUM_EXPANSION_SIZE)
@@ -101,19 +103,23 @@ NTSTATUS NTAPI KeExpandKernelStackAndCalloutEx(KE_STACK_ROUTINE *Callout, PVOID 
     }
     return PspIsOnDpcStack() ? STATUS_STACK_OVERFLOW : PspCallOnNewStack(Callout, Parameter);
 }
-EXPORT(KeExpandKernelStackAndCalloutEx, DISPATCH_LEVEL, "WDK ntddk.h KeExpandKernelStackAndCalloutEx");
+EXPORT(KeExpandKernelStackAndCalloutEx, DISPATCH_LEVEL,
+       "WDK ntddk.h KeExpandKernelStackAndCalloutEx");
 
 // KeExpandKernelStackAndCallout: the same, which may wait.
 // IRQL: <= APC_LEVEL. Source: WDK ntddk.h, KeExpandKernelStackAndCallout.
-NTSTATUS NTAPI KeExpandKernelStackAndCallout(KE_STACK_ROUTINE *Callout, PVOID Parameter, SIZE_T Size);
-NTSTATUS NTAPI KeExpandKernelStackAndCallout(KE_STACK_ROUTINE *Callout, PVOID Parameter, SIZE_T Size)
+NTSTATUS NTAPI KeExpandKernelStackAndCallout(KE_STACK_ROUTINE *Callout, PVOID Parameter,
+                                             SIZE_T Size);
+NTSTATUS NTAPI KeExpandKernelStackAndCallout(KE_STACK_ROUTINE *Callout, PVOID Parameter,
+                                             SIZE_T Size)
 {
-    return KeExpandKernelStackAndCalloutEx(Callout, Parameter, Size, KiGetIrql() < DISPATCH_LEVEL, NULL);
+    return KeExpandKernelStackAndCalloutEx(Callout, Parameter, Size, KiGetIrql() < DISPATCH_LEVEL,
+                                           NULL);
 }
 EXPORT(KeExpandKernelStackAndCallout, APC_LEVEL, "WDK ntddk.h KeExpandKernelStackAndCallout");
 
-// KeSetKernelStackSwapEnable: whether the stack may be paged out in UserMode waits. Returns what was set
-// before. Stacks are never paged out here; the thread must still not end with it disabled.
+// KeSetKernelStackSwapEnable: whether the stack may be paged out in UserMode waits. Returns what
+// was set before. Stacks are never paged out here; the thread must still not end with it disabled.
 // IRQL: <= APC_LEVEL. Source: WDK ntifs.h, KeSetKernelStackSwapEnable.
 BOOLEAN NTAPI KeSetKernelStackSwapEnable(BOOLEAN Enable);
 BOOLEAN NTAPI KeSetKernelStackSwapEnable(BOOLEAN Enable)

@@ -1,35 +1,41 @@
 // SPDX-License-Identifier: MIT
 // System threads: creating them, ending them, and taking back their stacks.
 //
-// A thread object is an ETHREAD that begins with ke's KTHREAD. The running thread holds one reference to
-// itself; its handle another. It ends by PsTerminateSystemThread or by returning from its start routine. Since
-// it cannot free the stack that it runs on, it leaves that to a work item of its own (PspReap), which waits
-// until the processor has let go of the thread and then drops the thread's own reference.
+// A thread object is an ETHREAD that begins with ke's KTHREAD. The running thread holds one
+// reference to itself; its handle another. It ends by PsTerminateSystemThread or by returning from
+// its start routine. Since it cannot free the stack that it runs on, it leaves that to a work item
+// of its own (PspReap), which waits until the processor has let go of the thread and then drops the
+// thread's own reference.
 //
-// A thread that ends must have undone what it did to itself: at PASSIVE_LEVEL, in no critical or guarded
-// region (KERNEL_APC_PENDING_DURING_EXIT: 0, the disable counts, the IRQL, the thread), owning no mutex
-// (THREAD_TERMINATE_HELD_MUTEX), not in a callout on an expanded stack. APCs that it has not run are run down.
+// A thread that ends must have undone what it did to itself: at PASSIVE_LEVEL, in no critical or
+// guarded region (KERNEL_APC_PENDING_DURING_EXIT: 0, the disable counts, the IRQL, the thread),
+// owning no mutex (THREAD_TERMINATE_HELD_MUTEX), not in a callout on an expanded stack. APCs that
+// it has not run are run down.
 //
-// An unloaded driver's threads would run in freed memory: they count as left behind, with the place that
-// created them (LEAK_SOURCE). `!threads` prints all threads. Tests: tests/guest/threads.c.
+// An unloaded driver's threads would run in freed memory: they count as left behind, with the place
+// that created them (LEAK_SOURCE). `!threads` prints all threads. Tests: tests/guest/threads.c.
 #include "psp.h"
 
 #ifdef _AMD64_
-#define STACK_PAGES 6u  // 24 KiB
+#define STACK_PAGES 6u // 24 KiB
 #else
-#define STACK_PAGES 3u  // 12 KiB
+#define STACK_PAGES 3u // 12 KiB
 #endif
 
 static VOID PspDeleteThread(PVOID Object);
 
 static OBJECT_TYPE PspThreadType = {
-    .Self = &PspThreadType, .Name = "Thread", .BodySize = sizeof(ETHREAD), .WaitOffset = FIELD_OFFSET(ETHREAD, Tcb.Header),
-    .ValidAccess = 0x1FFFFF, .Delete = PspDeleteThread,
+    .Self = &PspThreadType,
+    .Name = "Thread",
+    .BodySize = sizeof(ETHREAD),
+    .WaitOffset = FIELD_OFFSET(ETHREAD, Tcb.Header),
+    .ValidAccess = 0x1FFFFF,
+    .Delete = PspDeleteThread,
 };
 POBJECT_TYPE PsThreadType = &PspThreadType;
 EXPORT_VARIABLE(PsThreadType, "WDK wdm.h PsThreadType");
 
-static volatile LONG PspNextId = 4;  // the system process has 4, threads follow
+static volatile LONG PspNextId = 4; // the system process has 4, threads follow
 
 VOID PspAdoptThread(PETHREAD Thread, ULONG_PTR Caller)
 {
@@ -47,7 +53,8 @@ PVOID PspCurrentThread(VOID)
     return KiCurrentThread();
 }
 
-// ---- beginning -----------------------------------------------------------------------------------
+// ---- beginning
+// -----------------------------------------------------------------------------------
 static VOID PspThreadStartup(PKSTART_ROUTINE StartRoutine, PVOID StartContext)
 {
     StartRoutine(StartContext);
@@ -78,8 +85,8 @@ static PETHREAD PspCreateThread(const KE_THREAD *What, ULONG_PTR Caller)
 NTSTATUS PsStartKernelThread(PKSTART_ROUTINE Routine, PVOID Context, KPRIORITY Priority,
                              const char *Name)
 {
-    KE_THREAD What = {.Priority = Priority, .StartRoutine = Routine, .StartContext = Context,
-                      .Name = Name};
+    KE_THREAD What = {
+        .Priority = Priority, .StartRoutine = Routine, .StartContext = Context, .Name = Name};
     PETHREAD Thread = PspCreateThread(&What, KiReturnAddress());
 
     if (Thread == NULL)
@@ -102,8 +109,8 @@ NTSTATUS NTAPI PsCreateSystemThread(PHANDLE ThreadHandle, ULONG DesiredAccess,
                                     PVOID StartContext)
 {
     ULONG Attributes = ObjectAttributes != NULL ? ObjectAttributes->Attributes : 0;
-    KE_THREAD What = {.Priority = PS_SYSTEM_PRIORITY, .StartRoutine = StartRoutine,
-                      .StartContext = StartContext};
+    KE_THREAD What = {
+        .Priority = PS_SYSTEM_PRIORITY, .StartRoutine = StartRoutine, .StartContext = StartContext};
     PETHREAD Thread;
     NTSTATUS Status;
 
@@ -125,7 +132,8 @@ NTSTATUS NTAPI PsCreateSystemThread(PHANDLE ThreadHandle, ULONG DesiredAccess,
 }
 EXPORT(PsCreateSystemThread, PASSIVE_LEVEL, "WDK wdm.h PsCreateSystemThread");
 
-// ---- ending --------------------------------------------------------------------------------------
+// ---- ending
+// --------------------------------------------------------------------------------------
 static VOID PspDeleteThread(PVOID Object)
 {
     PETHREAD Thread = Object;
@@ -140,7 +148,8 @@ static VOID NTAPI PspReap(PVOID Parameter)
     LARGE_INTEGER Tick = {.QuadPart = -1};
 
     KeWaitForSingleObject(Thread, Executive, KernelMode, FALSE, NULL);
-    while (!KeThreadHasLeft(&Thread->Tcb))  // signalled, and just switching away on another processor
+    while (
+        !KeThreadHasLeft(&Thread->Tcb)) // signalled, and just switching away on another processor
         KeDelayExecutionThread(KernelMode, FALSE, &Tick);
     ObfDereferenceObject(Thread);
 }
@@ -183,8 +192,8 @@ static DECLSPEC_NORETURN VOID PspExitThread(PETHREAD Thread, NTSTATUS ExitStatus
 }
 
 // PsTerminateSystemThread: ends the thread that calls it. Returns only when it fails.
-// IRQL: PASSIVE_LEVEL. Fails: bugcheck KERNEL_APC_PENDING_DURING_EXIT, THREAD_TERMINATE_HELD_MUTEX, see above.
-// Source: WDK wdm.h, PsTerminateSystemThread.
+// IRQL: PASSIVE_LEVEL. Fails: bugcheck KERNEL_APC_PENDING_DURING_EXIT, THREAD_TERMINATE_HELD_MUTEX,
+// see above. Source: WDK wdm.h, PsTerminateSystemThread.
 NTSTATUS NTAPI PsTerminateSystemThread(NTSTATUS ExitStatus)
 {
     PETHREAD Thread = (PETHREAD)KiCurrentThread();

@@ -2,17 +2,22 @@
 // System threads: their life, priorities, preemption, and what a switch keeps.
 #include "guest.h"
 
+NTSYSAPI NTSTATUS NTAPI ZwWaitForSingleObject(HANDLE Handle, BOOLEAN Alertable,
+                                              PLARGE_INTEGER Timeout);
+
 #define MILLISECONDS(n) (-10000LL * (n))
 
 static NTSTATUS Start(PKSTART_ROUTINE Routine, PVOID Context, PVOID *Thread)
 {
     HANDLE Handle;
-    NTSTATUS Status = PsCreateSystemThread(&Handle, THREAD_ALL_ACCESS, NULL, NULL, NULL, Routine, Context);
+    NTSTATUS Status =
+        PsCreateSystemThread(&Handle, THREAD_ALL_ACCESS, NULL, NULL, NULL, Routine, Context);
 
     *Thread = NULL;
     if (!NT_SUCCESS(Status))
         return Status;
-    Status = ObReferenceObjectByHandle(Handle, THREAD_ALL_ACCESS, *PsThreadType, KernelMode, Thread, NULL);
+    Status = ObReferenceObjectByHandle(Handle, THREAD_ALL_ACCESS, *PsThreadType, KernelMode, Thread,
+                                       NULL);
     ZwClose(Handle);
     return Status;
 }
@@ -31,7 +36,8 @@ static VOID Delay(LONG Milliseconds)
     KeDelayExecutionThread(KernelMode, FALSE, &Interval);
 }
 
-// ---- life ----------------------------------------------------------------------------------------
+// ---- life
+// ----------------------------------------------------------------------------------------
 static ULONG Ran;
 static KIRQL RanAt;
 static PKTHREAD RanIn;
@@ -120,7 +126,8 @@ static VOID ManyThreadsLiveAtOnce(VOID)
     CHECK_EQUAL(Alive, MANY);
 }
 
-// ---- switching -----------------------------------------------------------------------------------
+// ---- switching
+// -----------------------------------------------------------------------------------
 typedef struct _PING {
     KEVENT Ping, Pong;
     ULONG Rounds, Count;
@@ -160,19 +167,20 @@ static ULONG KeepsXmm(VOID (*Wait)(VOID), ULONG64 Pattern)
     ULONG64 Seen[20] __attribute__((aligned(16)));
     ULONG Wrong = 0;
 
-    __asm__ volatile("movq %1, %%xmm6\n\tmovq %1, %%xmm7\n\tmovq %1, %%xmm8\n\tmovq %1, %%xmm9\n\t"
-                     "movq %1, %%xmm10\n\tmovq %1, %%xmm11\n\tmovq %1, %%xmm12\n\tmovq %1, %%xmm13\n\t"
-                     "movq %1, %%xmm14\n\tmovq %1, %%xmm15\n\t"
-                     "subq $0x28, %%rsp\n\tcall *%0\n\taddq $0x28, %%rsp\n\t"
-                     "movaps %%xmm6, (%2)\n\tmovaps %%xmm7, 16(%2)\n\tmovaps %%xmm8, 32(%2)\n\t"
-                     "movaps %%xmm9, 48(%2)\n\tmovaps %%xmm10, 64(%2)\n\tmovaps %%xmm11, 80(%2)\n\t"
-                     "movaps %%xmm12, 96(%2)\n\tmovaps %%xmm13, 112(%2)\n\tmovaps %%xmm14, 128(%2)\n\t"
-                     "movaps %%xmm15, 144(%2)"
-                     :
-                     : "r"(Wait), "r"(Pattern), "b"(Seen)
-                     : "rax", "rcx", "rdx", "r8", "r9", "r10", "r11", "xmm0", "xmm1", "xmm2", "xmm3",
-                       "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12",
-                       "xmm13", "xmm14", "xmm15", "memory");
+    __asm__ volatile(
+        "movq %1, %%xmm6\n\tmovq %1, %%xmm7\n\tmovq %1, %%xmm8\n\tmovq %1, %%xmm9\n\t"
+        "movq %1, %%xmm10\n\tmovq %1, %%xmm11\n\tmovq %1, %%xmm12\n\tmovq %1, %%xmm13\n\t"
+        "movq %1, %%xmm14\n\tmovq %1, %%xmm15\n\t"
+        "subq $0x20, %%rsp\n\tcall *%0\n\taddq $0x20, %%rsp\n\t"
+        "movaps %%xmm6, (%2)\n\tmovaps %%xmm7, 16(%2)\n\tmovaps %%xmm8, 32(%2)\n\t"
+        "movaps %%xmm9, 48(%2)\n\tmovaps %%xmm10, 64(%2)\n\tmovaps %%xmm11, 80(%2)\n\t"
+        "movaps %%xmm12, 96(%2)\n\tmovaps %%xmm13, 112(%2)\n\tmovaps %%xmm14, 128(%2)\n\t"
+        "movaps %%xmm15, 144(%2)"
+        :
+        : "r"(Wait), "r"(Pattern), "b"(Seen)
+        : "rax", "rcx", "rdx", "r8", "r9", "r10", "r11", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4",
+          "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14",
+          "xmm15", "memory");
     for (ULONG i = 0; i < 20; i += 2)
         Wrong += Seen[i] != Pattern;
     return Wrong;
@@ -279,7 +287,8 @@ static VOID SwitchKeepsSavedFloatingPoint(VOID)
 }
 #endif
 
-// ---- priorities ----------------------------------------------------------------------------------
+// ---- priorities
+// ----------------------------------------------------------------------------------
 static volatile LONG Order[8];
 static LONG OrderCount;
 static KEVENT Gate;
@@ -298,11 +307,12 @@ static VOID HigherPrioritiesRunFirst(VOID)
     PVOID Threads[4];
 
     if (KeNumberProcessors != 1)
-        return;  // one after the other only on one processor
+        return; // one after the other only on one processor
     KeInitializeEvent(&Gate, NotificationEvent, FALSE);
     OrderCount = 0;
     for (ULONG i = 0; i < 4; i++)
-        CHECK_EQUAL(Start(RunInOrder, (PVOID)(ULONG_PTR)Priorities[i], &Threads[i]), STATUS_SUCCESS);
+        CHECK_EQUAL(Start(RunInOrder, (PVOID)(ULONG_PTR)Priorities[i], &Threads[i]),
+                    STATUS_SUCCESS);
     Delay(40);
     KeSetPriorityThread(KeGetCurrentThread(), 20);
     KeSetEvent(&Gate, 0, FALSE);
@@ -387,7 +397,8 @@ static VOID StarvedThreadsAreRelieved(VOID)
     KeSetPriorityThread(KeGetCurrentThread(), 8);
 }
 
-// ---- stacks --------------------------------------------------------------------------------------
+// ---- stacks
+// --------------------------------------------------------------------------------------
 static VOID StackLimitsHoldTheStack(VOID)
 {
     ULONG_PTR Low, High, Here = (ULONG_PTR)&Low;

@@ -5,7 +5,7 @@
 
 // What KiSwapContext leaves on the stack.
 typedef struct _KI_SWITCH_FRAME {
-    M128A Xmm[10];  // xmm6 to xmm15
+    M128A Xmm[10]; // xmm6 to xmm15
     ULONG MxCsr, Fill;
     ULONG64 R15, R14, R13, R12, Rdi, Rsi, Rbx, Rbp;
     ULONG64 ReturnAddress;
@@ -15,9 +15,11 @@ extern const UCHAR KiThreadEntry[];
 
 VOID KiInitializeContext(PKTHREAD Thread)
 {
-    // Shadow space for KiStartThread, then the frame, so that the stack is aligned at KiThreadEntry.
+    // Shadow space for KiStartThread, then the frame, so that the stack is aligned at
+    // KiThreadEntry.
     PUCHAR Top = (PUCHAR)Thread->StackBase - 0x20;
-    KI_SWITCH_FRAME *Frame = (KI_SWITCH_FRAME *)(Top - RTL_SIZEOF_THROUGH_FIELD(KI_SWITCH_FRAME, ReturnAddress));
+    KI_SWITCH_FRAME *Frame =
+        (KI_SWITCH_FRAME *)(Top - RTL_SIZEOF_THROUGH_FIELD(KI_SWITCH_FRAME, ReturnAddress));
 
     memset(Frame, 0, RTL_SIZEOF_THROUGH_FIELD(KI_SWITCH_FRAME, ReturnAddress));
     Frame->MxCsr = KiInitialMxCsr;

@@ -12,7 +12,7 @@ typedef struct _KI_SWITCH_FRAME {
 
 extern const UCHAR KiThreadEntry[];
 
-#define FLOAT_STATE_SIZE 512u  // FXSAVE's image, or FNSAVE's
+#define FLOAT_STATE_SIZE 512u // FXSAVE's image, or FNSAVE's
 
 VOID KiInitializeContext(PKTHREAD Thread)
 {
