@@ -28,7 +28,8 @@ VOID KeStartThread(PKTHREAD Thread);
 // Ends the current thread, releasing its waiters. IRQL: PASSIVE_LEVEL.
 DECLSPEC_NORETURN VOID KeTerminateThread(KPRIORITY Increment);
 BOOLEAN KeThreadHasLeft(const KTHREAD *Thread);  // has ended, and its stack is no longer used
-PKAPC KeFlushApc(PKTHREAD Thread, KPROCESSOR_MODE Mode);  // takes one off; NULL: none. No more can be queued
+// Takes an APC off an ending thread's list; NULL: none is left. From then on none can be queued.
+PKAPC KeFlushApc(PKTHREAD Thread, KPROCESSOR_MODE Mode);
 KPRIORITY NTAPI KeSetPriorityThread(PKTHREAD Thread, KPRIORITY Priority);
 KPRIORITY NTAPI KeQueryPriorityThread(PKTHREAD Thread);
 LONG NTAPI KeSetBasePriorityThread(PKTHREAD Thread, LONG Increment);
@@ -46,10 +47,11 @@ VOID KeQueryStack(ULONG_PTR *Limit, ULONG_PTR *Base);
 // The thread's stack is another one from now on. IRQL: any below DISPATCH_LEVEL, in that thread.
 VOID KeSetStack(PVOID StackBase, PVOID StackLimit);
 
-// ---- APCs ------------------------------------------------------------------------------------------
+// ---- APCs ---------------------------------------------------------------------------------------
 VOID NTAPI KeInitializeApc(PRKAPC Apc, PRKTHREAD Thread, KAPC_ENVIRONMENT Environment,
                            PKKERNEL_ROUTINE KernelRoutine, PKRUNDOWN_ROUTINE RundownRoutine,
-                           PKNORMAL_ROUTINE NormalRoutine, KPROCESSOR_MODE ApcMode, PVOID NormalContext);
+                           PKNORMAL_ROUTINE NormalRoutine, KPROCESSOR_MODE ApcMode,
+                           PVOID NormalContext);
 BOOLEAN NTAPI KeInsertQueueApc(PRKAPC Apc, PVOID SystemArgument1, PVOID SystemArgument2,
                                KPRIORITY Increment);
 BOOLEAN NTAPI KeRemoveQueueApc(PRKAPC Apc);
@@ -62,9 +64,10 @@ VOID NTAPI KeLeaveGuardedRegion(VOID);
 BOOLEAN NTAPI KeAreApcsDisabled(VOID);
 BOOLEAN NTAPI KeAreAllApcsDisabled(VOID);
 
-// ---- dispatcher objects ----------------------------------------------------------------------------
-NTSTATUS NTAPI KeWaitForSingleObject(PVOID Object, KWAIT_REASON WaitReason, KPROCESSOR_MODE WaitMode,
-                                     BOOLEAN Alertable, PLARGE_INTEGER Timeout);
+// ---- dispatcher objects -------------------------------------------------------------------------
+NTSTATUS NTAPI KeWaitForSingleObject(PVOID Object, KWAIT_REASON WaitReason,
+                                     KPROCESSOR_MODE WaitMode, BOOLEAN Alertable,
+                                     PLARGE_INTEGER Timeout);
 NTSTATUS NTAPI KeWaitForMultipleObjects(ULONG Count, PVOID Object[], WAIT_TYPE WaitType,
                                         KWAIT_REASON WaitReason, KPROCESSOR_MODE WaitMode,
                                         BOOLEAN Alertable, PLARGE_INTEGER Timeout,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Private to ex. What i386 drivers import by old names, and nothing in the kernel calls, is declared
-// here.
+// Private to ex. What i386 drivers import by old names, and nothing in the kernel calls, is
+// declared here.
 #pragma once
 
 #include "ex.h"

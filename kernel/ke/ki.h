@@ -4,8 +4,8 @@
 // Lock order, outermost first:
 //     KI_VECTOR.Lock (at the vector's IRQL) -> KINTERRUPT.ActualLock (at its SynchronizeIrql)
 //     -> drivers' spin locks -> KiDispatcherLock -> KTHREAD.ApcLock -> KPRCB.ReadyLock (of two
-//     processors: the lower number first) -> KPRCB.DpcLock (interrupts off) -> the bugcheck callback lock
-//     (same)
+//     processors: the lower number first) -> KPRCB.DpcLock (interrupts off) -> the bugcheck
+//     callback lock (same)
 // A KSPIN_LOCK that is held contains the address of its holder's KPRCB; an in-stack queued lock
 // contains the address of the last handle in its queue.
 #pragma once
@@ -121,22 +121,26 @@ VOID KiAdjustDpcRate(PKPRCB Prcb); // once a clock tick, at CLOCK_LEVEL
 extern KSPIN_LOCK KiDispatcherLock;
 
 VOID KiInitializeScheduler(PKPRCB Prcb, PKTHREAD IdleThread);
-VOID KiReadyThread(PKTHREAD Thread);   // locked: dispatcher; the caller ends with KiExitDispatcher
-VOID KiSwapThread(PKTHREAD Thread);    // Thread, which runs here, no longer does. Locked: dispatcher, until here
-VOID KiDispatchSwitch(VOID);           // DISPATCH_LEVEL, interrupts off, on the thread's stack
-VOID KiDrainDispatch(VOID);            // the same: DPCs, then the switch that they or the clock asked for
-VOID KiSetPriority(PKTHREAD Thread, SCHAR Priority);  // locked: dispatcher
-VOID KiBoostPriority(PKTHREAD Thread, KPRIORITY Increment);  // at the end of a wait; locked: dispatcher
-VOID KiChargeQuantum(PKPRCB Prcb);     // once a clock tick, at CLOCK_LEVEL
-VOID KiRequestReschedule(PKPRCB Prcb); // this processor: look at DISPATCH_LEVEL
-VOID KiRequestRemoteDispatch(PKPRCB Prcb);  // another one: look at DPCs, Reschedule and APCs
+// Locked: dispatcher, for these; the caller ends with KiExitDispatcher.
+VOID KiReadyThread(PKTHREAD Thread);
+VOID KiSetPriority(PKTHREAD Thread, SCHAR Priority);
+VOID KiBoostPriority(PKTHREAD Thread, KPRIORITY Increment); // at the end of a wait
+// Thread, which runs here, no longer does. Locked: dispatcher, and released inside.
+VOID KiSwapThread(PKTHREAD Thread);
+// At DISPATCH_LEVEL, interrupts off, on the thread's stack: makes the switch that is due. Drain
+// runs the DPCs before that.
+VOID KiDispatchSwitch(VOID);
+VOID KiDrainDispatch(VOID);
+VOID KiChargeQuantum(PKPRCB Prcb);         // once a clock tick, at CLOCK_LEVEL
+VOID KiRequestReschedule(PKPRCB Prcb);     // this processor: look at DISPATCH_LEVEL
+VOID KiRequestRemoteDispatch(PKPRCB Prcb); // another one: look at DPCs, Reschedule and APCs
 
 #define THREAD_QUANTUM 6  // in thirds of a clock tick
 
 // The architecture's: swap.S, switch.c.
 VOID FASTCALL KiSwapContext(PKTHREAD Old, PKTHREAD New);
-VOID KiInitializeContext(PKTHREAD Thread);                      // to begin in KiStartThread
-VOID KiThreadFrame(PKTHREAD Thread, PKTRAP_FRAME Frame);        // where a thread that does not run stands
+VOID KiInitializeContext(PKTHREAD Thread);               // to begin in KiStartThread
+VOID KiThreadFrame(PKTHREAD Thread, PKTRAP_FRAME Frame); // where a thread that does not run stands
 DECLSPEC_NORETURN VOID KiStartThread(VOID);
 
 // Leaves DISPATCH_LEVEL: switches first if a better thread has been chosen.
@@ -164,17 +168,19 @@ VOID KiSignalWaiters(PDISPATCHER_HEADER Object, KPRIORITY Increment);  // as far
 VOID KiEndWait(PKTHREAD Thread, LONG_PTR WaitStatus, KPRIORITY Increment);
 VOID KiInitializeHeader(PDISPATCHER_HEADER Header, UCHAR Type, SIZE_T Size, LONG SignalState);
 VOID KiAbandonMutants(PKTHREAD Thread);
-LONG_PTR KiWaitForQueue(PKQUEUE Queue, KPROCESSOR_MODE Mode, PLARGE_INTEGER Timeout, ULONG_PTR Caller);
-VOID KiServeQueue(PKTHREAD Thread, PKQUEUE Queue);   // the thread serves it and does not count as running
-PLIST_ENTRY KiTakeEntry(PKQUEUE Queue);              // for a thread that then runs; NULL: none, or too many run
+VOID KiServeQueue(PKTHREAD Thread, PKQUEUE Queue); // serves it, and does not count as running
+PLIST_ENTRY KiTakeEntry(PKQUEUE Queue); // for a thread that then runs; NULL: none may be taken
 VOID KiLeaveQueueForWait(PKQUEUE Queue);
 VOID KiLeaveQueueForEver(PKTHREAD Thread);
-// Not with the lock held: the end of a routine that signalled.
+// Without the lock: waits for an entry, or returns a status.
+LONG_PTR KiWaitForQueue(PKQUEUE Queue, KPROCESSOR_MODE Mode, PLARGE_INTEGER Timeout,
+                        ULONG_PTR Caller);
+// Releases the lock at the end of a routine that signalled.
 VOID KiEndSignal(KIRQL OldIrql, BOOLEAN Wait);
 
 // ---- timers (timer.c) ---------------------------------------------------------------------------
 VOID KiInitializeTimers(PKPRCB Prcb);
-VOID KiInsertTimer(PKTIMER Timer, ULONG64 DueTime);  // locked: dispatcher; DueTime in interrupt time
+VOID KiInsertTimer(PKTIMER Timer, ULONG64 DueTime);  // locked: dispatcher; in interrupt time
 VOID KiRemoveTimer(PKTIMER Timer);                   // the same; it is inserted
 VOID KiCheckTimers(PKPRCB Prcb, ULONG64 Now);        // once a clock tick, at CLOCK_LEVEL
 ULONG64 KiDueTime(LARGE_INTEGER Time);  // a relative (negative) or absolute time as interrupt time

@@ -5,10 +5,10 @@
 // becomes the new IRQL, interrupts are opened so that higher ones nest, and the vector's routine is
 // called.
 //
-// On the way out DPCs that the service routines queued are run at once, and a switch of threads that
-// became due is made, when the interrupted code
-// was below DISPATCH_LEVEL: that saves the self-interrupt, which is then asked for only when the
-// interrupted code was at or above it. See dpc.c.
+// On the way out DPCs that the service routines queued are run at once, and a switch of threads
+// that became due is made, when the interrupted code was below DISPATCH_LEVEL: that saves the
+// self-interrupt, which is then asked for only when the interrupted code was at or above it. See
+// dpc.c.
 #include "../ki.h"
 
 static VOID KiServe(PKPRCB Prcb, ULONG Number, PKTRAP_FRAME Frame)
@@ -39,8 +39,8 @@ static VOID KiLeaveInterrupt(PKPRCB Prcb, KIRQL PreviousIrql)
     KiSetIrql(PreviousIrql);
 }
 
-// The APC_LEVEL self-interrupt. It is the thread's own affair, not interrupt service: the routines may
-// wait, and go on on another processor.
+// The APC_LEVEL self-interrupt. It is the thread's own affair, not interrupt service: the routines
+// may wait, and go on on another processor.
 static VOID KiApcInterrupt(KIRQL PreviousIrql)
 {
     HalEndSystemInterrupt(APC_VECTOR);

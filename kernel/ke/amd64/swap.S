@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: MIT
 // amd64: from one thread to another, and where a new one begins.
 //
-// A switch is a call, so the volatile registers are the caller's business: a preempted thread's lie in
-// the frame of the interrupt that preempted it. What a callee has to keep is kept here: the integer
-// registers, xmm6 to xmm15 and MXCSR. Drivers use XMM, the kernel does not, so nothing else of it changes.
+// A switch is a call, so the volatile registers are the caller's business: a preempted thread's
+// lie in the frame of the interrupt that preempted it. What a callee has to keep is kept here:
+// the integer registers, xmm6 to xmm15 and MXCSR. Drivers use XMM, the kernel does not, so
+// nothing else of it changes.
 //
-// Once InContext of the old thread is cleared another processor may take it up, stack and all. From there
-// until the new thread's stack is loaded this code touches no stack, and interrupts are off. So two
-// processors that take up each other's threads wait for each other only before that point, not behind it.
+// Once InContext of the old thread is cleared another processor may take it up, stack and all.
+// From there until the new thread's stack is loaded this code touches no stack, and interrupts
+// are off. So two processors that take up each other's threads wait for each other only before
+// that point, not behind it.
 #include "offsets.h"
 
     .text
 
-// VOID KiSwapContext(PKTHREAD Old, PKTHREAD New): IRQL: DISPATCH_LEVEL, interrupts off. Returns when Old is
-// switched to again, perhaps on another processor.
+// VOID KiSwapContext(PKTHREAD Old, PKTHREAD New): IRQL: DISPATCH_LEVEL, interrupts off. Returns
+// when Old is switched to again, perhaps on another processor.
     .globl  KiSwapContext
     .p2align 4
 KiSwapContext:
@@ -69,7 +71,8 @@ KiSwapContext:
 2:  pause
     jmp     1b
 
-// Where KiSwapContext returns to in a new thread: rsp is 16-byte aligned with shadow space above, rbp 0.
+// Where KiSwapContext returns to in a new thread: rsp is 16-byte aligned with shadow space
+// above, rbp 0.
     .globl  KiThreadEntry
 KiThreadEntry:
     call    KiStartThread

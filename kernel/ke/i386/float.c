@@ -22,23 +22,24 @@ typedef struct _KFLOATING_SAVE {
 } KFLOATING_SAVE, *PKFLOATING_SAVE;
 
 typedef struct DECLSPEC_ALIGN(16) _KI_FLOAT_AREA {
-    UCHAR State[512];  // FXSAVE's image, or FNSAVE's
+    UCHAR State[512]; // FXSAVE's image, or FNSAVE's
     PKFLOATING_SAVE Owner;
     PKTHREAD Thread;
 } KI_FLOAT_AREA;
 
 static KI_FLOAT_AREA KiFloatAreas[FLOAT_AREAS];
-static volatile ULONG KiFloatAreasUsed;  // one bit each
+static volatile ULONG KiFloatAreasUsed; // one bit each
 
 static BOOLEAN KiHasFxsave(VOID)
 {
-    return (KiReadCr4() & 0x200) != 0;  // OSFXSR
+    return (KiReadCr4() & 0x200) != 0; // OSFXSR
 }
 
 VOID KiStoreFloatState(PVOID State)
 {
     if (KiHasFxsave())
-        __asm__ volatile("fxsave (%0); fninit; ldmxcsr %1" ::"r"(State), "m"(KiInitialMxCsr) : "memory");
+        __asm__ volatile("fxsave (%0); fninit; ldmxcsr %1" ::"r"(State), "m"(KiInitialMxCsr)
+                         : "memory");
     else
         __asm__ volatile("fnsave (%0)" ::"r"(State) : "memory");
 }

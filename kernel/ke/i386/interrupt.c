@@ -17,7 +17,8 @@
 FORCEINLINE KIRQL KiVectorIrql(ULONG Number)
 {
     return Number < CLOCK_VECTOR ? (KIRQL)((Number - 0x18) / 8)
-           : Number < IPI_VECTOR ? CLOCK_LEVEL : IPI_LEVEL;
+           : Number < IPI_VECTOR ? CLOCK_LEVEL
+                                 : IPI_LEVEL;
 }
 
 // The byte of HeldVectors with the eight vectors of an IRQL.
@@ -84,7 +85,7 @@ VOID FASTCALL KiReplayInterrupts(KIRQL NewIrql)
     BOOLEAN Enabled = KiDisableInterrupts();
     PKPCR Pcr;
 
-    while (Pcr = KeGetPcr(), Pcr->IRR >> NewIrql > 1) {  // each round may be on another processor
+    while (Pcr = KeGetPcr(), Pcr->IRR >> NewIrql > 1) { // each round may be on another processor
         KIRQL Irql = (KIRQL)(31 - __builtin_clz(Pcr->IRR));
         if (Irql == DISPATCH_LEVEL)
             KiReplayDispatch(Pcr);

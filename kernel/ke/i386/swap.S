@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: MIT
 // i386: from one thread to another, and where a new one begins.
 //
-// A switch is a call, so the volatile registers are the caller's business: a preempted thread's lie in
-// the frame of the interrupt that preempted it. The chain of exception handlers (fs:[0]) is each thread's
-// own. Floating point is saved by the caller where the thread uses it (i386/float.c).
+// A switch is a call, so the volatile registers are the caller's business: a preempted thread's
+// lie in the frame of the interrupt that preempted it. The chain of exception handlers (fs:[0])
+// is each thread's own. Floating point is saved by the caller where the thread uses it
+// (i386/float.c).
 //
-// Once InContext of the old thread is cleared another processor may take it up, stack and all. From there
-// until the new thread's stack is loaded this code touches no stack, and interrupts are off. So two
-// processors that take up each other's threads wait for each other only before that point, not behind it.
+// Once InContext of the old thread is cleared another processor may take it up, stack and all.
+// From there until the new thread's stack is loaded this code touches no stack, and interrupts
+// are off. So two processors that take up each other's threads wait for each other only before
+// that point, not behind it.
 #include "offsets.h"
 
     .text
 
-// VOID FASTCALL KiSwapContext(PKTHREAD Old, PKTHREAD New): IRQL: DISPATCH_LEVEL, interrupts off. Returns when
-// Old is switched to again, perhaps on another processor.
+// VOID FASTCALL KiSwapContext(PKTHREAD Old, PKTHREAD New): IRQL: DISPATCH_LEVEL, interrupts off.
+// Returns when Old is switched to again, perhaps on another processor.
     .globl  KiSwapContext
     .p2align 4
 KiSwapContext:
@@ -48,8 +50,8 @@ KiSwapContext:
 KiThreadEntry:
     call    KiStartThread
 
-// VOID KeCallOnStack(PKE_STACK_ROUTINE Routine, PVOID Parameter, PVOID StackBase): no handler of the old
-// stack's frames is found from the new one.
+// VOID KeCallOnStack(PKE_STACK_ROUTINE Routine, PVOID Parameter, PVOID StackBase): no handler of
+// the old stack's frames is found from the new one.
     .globl  KeCallOnStack
     .p2align 4
 KeCallOnStack:
