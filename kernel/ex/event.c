@@ -5,7 +5,7 @@
 // STATUS_OBJECT_PATH_NOT_FOUND. Handles are the system's own; access is not checked, since only
 // kernel code calls.
 //
-// Tests: tests/guest/object.c.
+// Tests: tests/guest/threads.c.
 #include "exp.h"
 #include "ob.h"
 #include "rtl.h"
@@ -115,8 +115,7 @@ NTSTATUS NTAPI ZwClearEvent(HANDLE EventHandle)
 }
 EXPORT(ZwClearEvent, PASSIVE_LEVEL, "WDK ntifs.h ZwClearEvent");
 
-// ---- waiting
-// -------------------------------------------------------------------------------------
+// ---- waiting ------------------------------------------------------------------------------------
 
 // The object behind a handle, referenced, and what of it is waited for.
 static NTSTATUS ExpReferenceWaitable(HANDLE Handle, PVOID *Object, PVOID *Waitable)

@@ -10,7 +10,7 @@
 // IRQL, the parameter, the item), one that leaves a critical or guarded region entered
 // APC_INDEX_MISMATCH (the routine, the counts, 0, 0).
 //
-// `!workers` prints the queues. Tests: tests/guest/work.c.
+// `!workers` prints the queues. Tests: tests/guest/threads.c.
 #include "exp.h"
 #include "rtl.h"
 
@@ -114,8 +114,7 @@ VOID NTAPI ExQueueWorkItem(PWORK_QUEUE_ITEM WorkItem, WORK_QUEUE_TYPE QueueType)
 }
 EXPORT(ExQueueWorkItem, DISPATCH_LEVEL, "WDK wdm.h ExQueueWorkItem");
 
-// ---- leaks and monitor
-// ---------------------------------------------------------------------------
+// ---- leaks and monitor --------------------------------------------------------------------------
 static BOOLEAN ExpNextItem(const EX_WORK_QUEUE *Work, PLIST_ENTRY *Entry, WORK_QUEUE_ITEM *Copy)
 {
     if (*Entry == NULL)

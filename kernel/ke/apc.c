@@ -17,7 +17,7 @@
 // alone at DISPATCH_LEVEL. The disable counts are written by the thread itself alone, or by whoever
 // ends its wait.
 //
-// Tests: tests/guest/apc.c.
+// Tests: tests/guest/threads.c.
 #include "ki.h"
 
 // A routine that leaves at another IRQL or with the regions unbalanced has lost track.
@@ -94,8 +94,7 @@ static VOID KiReconsiderApcs(PKTHREAD Thread)
     KiRequestApc();
 }
 
-// ---- queueing
-// ----------------------------------------------------------------------------------------
+// ---- queueing -----------------------------------------------------------------------------------
 
 // KeInitializeApc: makes an APC for Thread.
 //   KernelRoutine   runs first, at APC_LEVEL; it may free the APC, and change what NormalRoutine
@@ -223,8 +222,7 @@ PKAPC KeFlushApc(PKTHREAD Thread, KPROCESSOR_MODE Mode)
     return Apc;
 }
 
-// ---- alerts
-// ------------------------------------------------------------------------------------------
+// ---- alerts -------------------------------------------------------------------------------------
 
 // KeAlertThread: ends an alertable wait of the thread with STATUS_ALERTED, or its next one. Returns
 // whether an alert of this mode was pending already. IRQL: <= DISPATCH_LEVEL. Source: ntifs.h
@@ -261,8 +259,7 @@ BOOLEAN NTAPI KeTestAlertThread(KPROCESSOR_MODE AlertMode)
 }
 EXPORT(KeTestAlertThread, DISPATCH_LEVEL, "ntifs.h KeTestAlertThread");
 
-// ---- regions
-// -----------------------------------------------------------------------------------------
+// ---- regions ------------------------------------------------------------------------------------
 static DECLSPEC_NORETURN DECLSPEC_NOINLINE VOID KiRegionNotEntered(PKTHREAD Thread,
                                                                    ULONG_PTR Caller)
 {

@@ -2,7 +2,7 @@
 // Events, semaphores and gates to objects' states: what drivers signal.
 //
 // The memory of the objects is the driver's and nonpaged. Waiting is in wait.c. Tests:
-// tests/guest/wait.c.
+// tests/guest/threads.c.
 #include "ki.h"
 
 VOID KiInitializeHeader(PDISPATCHER_HEADER Header, UCHAR Type, SIZE_T Size, LONG SignalState)

@@ -7,7 +7,7 @@
 // it returns STATUS_ABANDONED. A system thread that ends so has a bug, and with a mutex stops the
 // system: THREAD_ TERMINATE_HELD_MUTEX (the thread, the mutex, 0, 0).
 //
-// Acquiring is waiting (wait.c). Tests: tests/guest/wait.c.
+// Acquiring is waiting (wait.c). Tests: tests/guest/threads.c.
 #include "ki.h"
 
 static VOID KiInitializeMutant(PKMUTANT Mutant, PKTHREAD Owner, UCHAR ApcDisable)

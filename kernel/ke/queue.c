@@ -12,7 +12,7 @@
 // KTHREAD.QueueListEntry links it to the others on ThreadListHead. Header.SignalState counts the
 // entries on the list. All under the dispatcher lock.
 //
-// The executive's work items are built on it (kernel/ex/worker.c). Tests: tests/guest/queue.c.
+// The executive's work items are built on it (kernel/ex/worker.c). Tests: tests/guest/threads.c.
 #include "ki.h"
 
 // KeInitializeQueue: makes a queue for Count threads to run at a time, 0: as many as there are

@@ -37,8 +37,7 @@
 // A thread that gives its processor up is Waiting or Ready, and may be chosen elsewhere, before its
 // registers are saved. InContext says so, and whoever switches to it waits (swap.S).
 //
-// `!threads`, `!running` and `!ready` print it. Tests: tests/host/test_ke_scheduler.c explores it
-// by random schedules, tests/guest/threads.c.
+// `!threads` prints all threads. Tests: tests/guest/threads.c.
 #include "ki.h"
 
 #define WAIT_QUANTUM  1    // what a wait costs
@@ -450,9 +449,9 @@ VOID KiRequestRemoteDispatch(PKPRCB Prcb)
     VERIFY(Prcb == KeGetCurrentPrcb()); // no other runs yet
 }
 
-// ---- idling
-// -------------------------------------------------------------------------------------- Takes a
-// thread that is ready on another processor and may run here. TRUE: this one has something to do.
+// ---- idling -------------------------------------------------------------------------------------
+// Takes a thread that is ready on another processor and may run here. TRUE: this one has something
+// to do.
 static BOOLEAN KiPull(PKPRCB Prcb, PKPRCB Other)
 {
     PKTHREAD Found = NULL;

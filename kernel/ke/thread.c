@@ -101,8 +101,7 @@ BOOLEAN KeThreadHasLeft(const KTHREAD *Thread)
     return Thread->State == ThreadTerminated && !Thread->InContext;
 }
 
-// ---- stacks
-// --------------------------------------------------------------------------------------
+// ---- stacks -------------------------------------------------------------------------------------
 VOID KeQueryStack(ULONG_PTR *Limit, ULONG_PTR *Base)
 {
     KIRQL OldIrql = KiGetIrql();
@@ -134,8 +133,7 @@ VOID KeSetStack(PVOID StackBase, PVOID StackLimit)
     KiLowerIrql(OldIrql);
 }
 
-// ---- priority
-// ----------------------------------------------------------------------------------------
+// ---- priority -----------------------------------------------------------------------------------
 
 // KeSetPriorityThread: the thread's priority and base priority become Priority, 1 to HIGH_PRIORITY.
 // Returns the priority before. IRQL: <= DISPATCH_LEVEL. Fails: assertion for a priority outside.
@@ -186,3 +184,46 @@ LONG NTAPI KeSetBasePriorityThread(PKTHREAD Thread, LONG Increment)
     return Old;
 }
 EXPORT(KeSetBasePriorityThread, DISPATCH_LEVEL, "WDK ntifs.h KeSetBasePriorityThread");
+
+// ---- what a driver left, and the monitor --------------------------------------------------------
+
+// A thread belongs to the image that its start routine lies in: there it would go on running.
+static ULONG KiReportThreads(ULONG_PTR Start, ULONG_PTR End)
+{
+    char Name[160];
+    ULONG Count = 0;
+
+    for (PLIST_ENTRY Entry = KiThreadList.Flink; Entry != &KiThreadList; Entry = Entry->Flink) {
+        const KTHREAD *Thread = CONTAINING_RECORD(Entry, KTHREAD, ThreadListEntry);
+        ULONG_PTR Routine = (ULONG_PTR)Thread->StartRoutine;
+        if (Routine < Start || Routine >= End || Thread->State == ThreadTerminated)
+            continue;
+        KdSymbolize(Routine, Name, sizeof(Name));
+        KLOG("leak", "thread 0x%p still runs %s", (PVOID)Thread, Name);
+        Count++;
+    }
+    return Count;
+}
+LEAK_SOURCE(threads, "threads", KiReportThreads);
+
+static BOOLEAN KiThreadsCommand(const char *Arguments)
+{
+    static const char *const States[ThreadStates] = {"initialized", "ready",      "running",
+                                                     "standby",     "terminated", "waiting"};
+    char Name[160];
+
+    if (*Arguments != 0)
+        return FALSE;
+    for (PLIST_ENTRY Entry = KiThreadList.Flink; Entry != &KiThreadList; Entry = Entry->Flink) {
+        const KTHREAD *Thread = CONTAINING_RECORD(Entry, KTHREAD, ThreadListEntry);
+        if (Thread->Name == NULL)
+            KdSymbolize((ULONG_PTR)Thread->StartRoutine, Name, sizeof(Name));
+        KdPrintf("%p  %-11s priority %2d (base %2d), processor %u, %u switches, %s\n",
+                 (PVOID)Thread, States[Thread->State], Thread->Priority, Thread->BasePriority,
+                 Thread->Processor, Thread->ContextSwitches,
+                 Thread->Name != NULL ? Thread->Name : Name);
+    }
+    return TRUE;
+}
+KD_COMMAND(threads, "!threads", "!threads: all threads, what they are and where they come from",
+           KiThreadsCommand, KD_SAFE_IN_BUGCHECK);

@@ -18,7 +18,7 @@
 // of processor Processor. TimerDue alone is read by the clock interrupt without the lock, so its
 // processor, which alone writes it, does so with interrupts off.
 //
-// `!timer` prints the wheels. Tests: tests/guest/timer.c, tests/host/test_ke_scheduler.c.
+// `!timer` prints the wheels. Tests: tests/guest/threads.c.
 #include "ki.h"
 
 #define HAND_SHIFT 17

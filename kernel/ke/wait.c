@@ -23,7 +23,7 @@
 // A routine called with Wait = TRUE returns at DISPATCH_LEVEL, so that nothing comes between it and
 // the wait that follows; the thread's WaitIrql remembers the level before.
 //
-// Tests: tests/guest/wait.c, tests/host/test_ke_scheduler.c.
+// Tests: tests/guest/threads.c.
 #include "ki.h"
 
 // One wait, on the waiter's stack.
@@ -472,8 +472,7 @@ NTSTATUS NTAPI KeDelayExecutionThread(KPROCESSOR_MODE WaitMode, BOOLEAN Alertabl
 }
 EXPORT(KeDelayExecutionThread, APC_LEVEL, "WDK wdm.h KeDelayExecutionThread");
 
-// ---- queues (queue.c)
-// ----------------------------------------------------------------------------
+// ---- queues (queue.c) ---------------------------------------------------------------------------
 LONG_PTR KiWaitForQueue(PKQUEUE Queue, KPROCESSOR_MODE Mode, PLARGE_INTEGER Timeout,
                         ULONG_PTR Caller)
 {

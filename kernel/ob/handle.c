@@ -8,7 +8,7 @@
 // a close on another processor cannot take the object away in between.
 //
 // Every entry knows who opened it: what an unloaded driver left open is reported (LEAK_SOURCE).
-// `!handles` prints the table. Tests: tests/guest/object.c.
+// `!handles` prints the table. Tests: tests/guest/threads.c.
 #include "obp.h"
 
 #define FIRST_ENTRIES        64u
@@ -219,8 +219,7 @@ NTSTATUS NTAPI ObOpenObjectByPointer(PVOID Object, ULONG HandleAttributes, PVOID
 }
 EXPORT(ObOpenObjectByPointer, PASSIVE_LEVEL, "WDK ntifs.h ObOpenObjectByPointer");
 
-// ---- leaks and monitor
-// ---------------------------------------------------------------------------
+// ---- leaks and monitor --------------------------------------------------------------------------
 static ULONG ObpHandleLeaks(ULONG_PTR Start, ULONG_PTR End)
 {
     char Name[128];

@@ -9,7 +9,7 @@
 //
 // Giving back what was not held is REFERENCE_BY_POINTER (the type, the object, 3, the count).
 //
-// `!object` prints one. Tests: tests/guest/object.c.
+// `!object` prints one. Tests: tests/guest/threads.c.
 #include "obp.h"
 
 static PVOID ObpInitialize(POBJECT_HEADER Header, POBJECT_TYPE Type)
@@ -142,8 +142,7 @@ POBJECT_TYPE NTAPI ObGetObjectType(PVOID Object)
 }
 EXPORT(ObGetObjectType, EXPORT_ANY_IRQL, "WDK ntifs.h ObGetObjectType");
 
-// ---- monitor
-// -------------------------------------------------------------------------------------
+// ---- monitor ------------------------------------------------------------------------------------
 static BOOLEAN ObObjectCommand(const char *Arguments)
 {
     OBJECT_HEADER Header;

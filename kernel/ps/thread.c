@@ -13,7 +13,7 @@
 // it has not run are run down.
 //
 // An unloaded driver's threads would run in freed memory: they count as left behind, with the place
-// that created them (LEAK_SOURCE). `!threads` prints all threads. Tests: tests/guest/threads.c.
+// that they run (LEAK_SOURCE in ke/thread.c). `!threads` prints all. Tests: tests/guest/threads.c.
 #include "psp.h"
 
 #ifdef _AMD64_
@@ -53,8 +53,7 @@ PVOID PspCurrentThread(VOID)
     return KiCurrentThread();
 }
 
-// ---- beginning
-// -----------------------------------------------------------------------------------
+// ---- beginning ----------------------------------------------------------------------------------
 static VOID PspThreadStartup(PKSTART_ROUTINE StartRoutine, PVOID StartContext)
 {
     StartRoutine(StartContext);
@@ -132,8 +131,7 @@ NTSTATUS NTAPI PsCreateSystemThread(PHANDLE ThreadHandle, ULONG DesiredAccess,
 }
 EXPORT(PsCreateSystemThread, PASSIVE_LEVEL, "WDK wdm.h PsCreateSystemThread");
 
-// ---- ending
-// --------------------------------------------------------------------------------------
+// ---- ending -------------------------------------------------------------------------------------
 static VOID PspDeleteThread(PVOID Object)
 {
     PETHREAD Thread = Object;

@@ -36,8 +36,7 @@ static VOID Delay(LONG Milliseconds)
     KeDelayExecutionThread(KernelMode, FALSE, &Interval);
 }
 
-// ---- life
-// ----------------------------------------------------------------------------------------
+// ---- life ---------------------------------------------------------------------------------------
 static ULONG Ran;
 static KIRQL RanAt;
 static PKTHREAD RanIn;
@@ -126,8 +125,7 @@ static VOID ManyThreadsLiveAtOnce(VOID)
     CHECK_EQUAL(Alive, MANY);
 }
 
-// ---- switching
-// -----------------------------------------------------------------------------------
+// ---- switching ----------------------------------------------------------------------------------
 typedef struct _PING {
     KEVENT Ping, Pong;
     ULONG Rounds, Count;
@@ -287,8 +285,7 @@ static VOID SwitchKeepsSavedFloatingPoint(VOID)
 }
 #endif
 
-// ---- priorities
-// ----------------------------------------------------------------------------------
+// ---- priorities ---------------------------------------------------------------------------------
 static volatile LONG Order[8];
 static LONG OrderCount;
 static KEVENT Gate;
@@ -397,8 +394,7 @@ static VOID StarvedThreadsAreRelieved(VOID)
     KeSetPriorityThread(KeGetCurrentThread(), 8);
 }
 
-// ---- stacks
-// --------------------------------------------------------------------------------------
+// ---- stacks -------------------------------------------------------------------------------------
 static VOID StackLimitsHoldTheStack(VOID)
 {
     ULONG_PTR Low, High, Here = (ULONG_PTR)&Low;
