@@ -13,7 +13,7 @@ ISO = ROOT / "build" / "lookaside.iso"
 ENTRIES = {
     "n": "rtc.sys at 0x",
     "o": "rtc.sys at 0x",
-    "s": "> ",
+    "s": "Type help",
     "v": "rtc.sys at 0x",
 }
 
