@@ -104,7 +104,9 @@ def test_a_reset_is_not_a_success(arch):
 def test_ctrl_c_ends_qemu(arch):
     process = subprocess.Popen([str(ROOT / "lookaside"), "run", "--no-build",
                                 str(driver(arch, "hangs", "broken"))], stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+                               stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
+                               # A shell starts background jobs with the signal ignored.
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     line = b""
     while b"hangs.sys" not in line:
         line = process.stdout.readline()

@@ -14,7 +14,7 @@ ENTRIES = {
     "n": "rtc.sys at 0x",
     "o": "rtc.sys at 0x",
     "s": "Type help",
-    "v": "rtc.sys at 0x",
+    "k": "rtc.sys at 0x",
 }
 
 

@@ -34,7 +34,7 @@ def test_make_run_ends_at_a_prompt_that_answers(terminal):
     assert "usage:" in command(terminal, "!pte")
     assert "no command" in command(terminal, "frobnicate")
     command(terminal, "unload rtc")
-    assert "rtc.sys" not in command(terminal, "!drivers")
+    assert "not loaded: rtc.sys" in command(terminal, "!drivers")
     command(terminal, "run rtc")
     assert "rtc.sys" in command(terminal, "!drivers")
     terminal.send("poweroff\r")
