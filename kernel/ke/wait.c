@@ -77,7 +77,7 @@ static LONG_PTR KiConsume(PDISPATCHER_HEADER Object, PKTHREAD Thread)
 // Its owner has acquired it as often as it can count.
 FORCEINLINE BOOLEAN KiMutantIsFull(const DISPATCHER_HEADER *Object)
 {
-    return Object->Type == MutantObject && Object->SignalState == MINLONG;
+    return Object->Type == MutantObject && Object->SignalState == (LONG)MINLONG;
 }
 
 static DECLSPEC_NORETURN DECLSPEC_NOINLINE VOID KiRaiseMutantLimit(PKTHREAD Thread)
