@@ -61,3 +61,18 @@ PSINGLE_LIST_ENTRY NTAPI ExInterlockedPopEntryList(PSINGLE_LIST_ENTRY ListHead, 
 LARGE_INTEGER NTAPI ExInterlockedAddLargeInteger(PLARGE_INTEGER Addend, LARGE_INTEGER Increment,
                                                  PKSPIN_LOCK Lock);
 ULONG NTAPI ExInterlockedAddUlong(PULONG Addend, ULONG Increment, PKSPIN_LOCK Lock);
+
+// ---- work items --------------------------------------------------------------------------------
+// Makes a system thread; comes from ps.
+typedef NTSTATUS EX_THREAD_MAKER(PKSTART_ROUTINE Routine, PVOID Context, KPRIORITY Priority,
+                                 const char *Name);
+// Work items, and what is done once a second (kernel/ex/balance.c).
+VOID ExInitializeWorkers(EX_THREAD_MAKER *MakeThread);
+VOID NTAPI ExQueueWorkItem(PWORK_QUEUE_ITEM WorkItem, WORK_QUEUE_TYPE QueueType);
+FORCEINLINE VOID ExInitializeWorkItem(PWORK_QUEUE_ITEM Item, PWORKER_THREAD_ROUTINE Routine,
+                                      PVOID Parameter)
+{
+    Item->WorkerRoutine = Routine;
+    Item->Parameter = Parameter;
+    Item->List.Flink = NULL;
+}

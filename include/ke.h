@@ -6,25 +6,111 @@
 #include "export.h"
 #include "kd.h"
 #include "nt/nt.h"
+#include "thread.h"
 
 // ---- threads ------------------------------------------------------------------------------------
-// One thread runs in this slice: the one that started the system. The object exists because drivers
-// and the trap path ask for it; the scheduler's fields come with the scheduler.
-typedef struct _KTHREAD {
-    DISPATCHER_HEADER Header;
-    PVOID StackBase;    // first byte above the stack
-    PVOID StackLimit;   // lowest usable byte; the guard page lies below
-    const char *Name;
-} KTHREAD, *PKTHREAD;
-
 extern PKPRCB KiProcessorBlock[MAXIMUM_PROCESSORS];  // NULL: no such processor
 extern volatile CCHAR KeNumberProcessors;             // exported data
+extern KAFFINITY KeActiveProcessors;                  // a bit for each processor that runs
 FORCEINLINE PKTHREAD KiCurrentThread(VOID) { return KeGetCurrentPrcb()->CurrentThread; }
+
+typedef struct _KE_THREAD {
+    PVOID StackBase, StackLimit;
+    KPRIORITY Priority;
+    KE_SYSTEM_ROUTINE *SystemRoutine;
+    PKSTART_ROUTINE StartRoutine;
+    PVOID StartContext;
+    const char *Name;  // NULL: a driver's
+} KE_THREAD;
+
+VOID KeInitializeThread(PKTHREAD Thread, const KE_THREAD *What);
+VOID KeStartThread(PKTHREAD Thread);
+// Ends the current thread, releasing its waiters. IRQL: PASSIVE_LEVEL.
+DECLSPEC_NORETURN VOID KeTerminateThread(KPRIORITY Increment);
+BOOLEAN KeThreadHasLeft(const KTHREAD *Thread);  // has ended, and its stack is no longer used
+// Takes an APC off an ending thread's list; NULL: none is left. From then on none can be queued.
+PKAPC KeFlushApc(PKTHREAD Thread, KPROCESSOR_MODE Mode);
+KPRIORITY NTAPI KeSetPriorityThread(PKTHREAD Thread, KPRIORITY Priority);
+KPRIORITY NTAPI KeQueryPriorityThread(PKTHREAD Thread);
+LONG NTAPI KeSetBasePriorityThread(PKTHREAD Thread, LONG Increment);
+VOID KeYieldExecution(VOID);
+VOID KeRelieveStarvation(VOID);  // once a second. IRQL: <= DISPATCH_LEVEL
+// Whether, just now, no DPC is queued or running and no thread but the caller is ready or running.
+BOOLEAN KeOthersIdle(VOID);
+PKTHREAD NTAPI KeGetCurrentThread(VOID);
+
+// Calls Routine(Parameter) on another stack. swap.S
+typedef VOID NTAPI KE_STACK_ROUTINE(PVOID Parameter);
+VOID KeCallOnStack(KE_STACK_ROUTINE *Routine, PVOID Parameter, PVOID StackBase);
+// The stack that is used just now, a DPC's included. IRQL: any.
+VOID KeQueryStack(ULONG_PTR *Limit, ULONG_PTR *Base);
+// The thread's stack is another one from now on. IRQL: any below DISPATCH_LEVEL, in that thread.
+VOID KeSetStack(PVOID StackBase, PVOID StackLimit);
+
+// ---- APCs ---------------------------------------------------------------------------------------
+VOID NTAPI KeInitializeApc(PRKAPC Apc, PRKTHREAD Thread, KAPC_ENVIRONMENT Environment,
+                           PKKERNEL_ROUTINE KernelRoutine, PKRUNDOWN_ROUTINE RundownRoutine,
+                           PKNORMAL_ROUTINE NormalRoutine, KPROCESSOR_MODE ApcMode,
+                           PVOID NormalContext);
+BOOLEAN NTAPI KeInsertQueueApc(PRKAPC Apc, PVOID SystemArgument1, PVOID SystemArgument2,
+                               KPRIORITY Increment);
+BOOLEAN NTAPI KeRemoveQueueApc(PRKAPC Apc);
+BOOLEAN NTAPI KeAlertThread(PKTHREAD Thread, KPROCESSOR_MODE AlertMode);
+BOOLEAN NTAPI KeTestAlertThread(KPROCESSOR_MODE AlertMode);
+VOID NTAPI KeEnterCriticalRegion(VOID);
+VOID NTAPI KeLeaveCriticalRegion(VOID);
+VOID NTAPI KeEnterGuardedRegion(VOID);
+VOID NTAPI KeLeaveGuardedRegion(VOID);
+BOOLEAN NTAPI KeAreApcsDisabled(VOID);
+BOOLEAN NTAPI KeAreAllApcsDisabled(VOID);
+
+// ---- dispatcher objects -------------------------------------------------------------------------
+NTSTATUS NTAPI KeWaitForSingleObject(PVOID Object, KWAIT_REASON WaitReason,
+                                     KPROCESSOR_MODE WaitMode, BOOLEAN Alertable,
+                                     PLARGE_INTEGER Timeout);
+NTSTATUS NTAPI KeWaitForMultipleObjects(ULONG Count, PVOID Object[], WAIT_TYPE WaitType,
+                                        KWAIT_REASON WaitReason, KPROCESSOR_MODE WaitMode,
+                                        BOOLEAN Alertable, PLARGE_INTEGER Timeout,
+                                        PKWAIT_BLOCK WaitBlockArray);
+NTSTATUS NTAPI KeDelayExecutionThread(KPROCESSOR_MODE WaitMode, BOOLEAN Alertable,
+                                      PLARGE_INTEGER Interval);
+VOID NTAPI KeInitializeEvent(PRKEVENT Event, EVENT_TYPE Type, BOOLEAN State);
+LONG NTAPI KeSetEvent(PRKEVENT Event, KPRIORITY Increment, BOOLEAN Wait);
+LONG NTAPI KeResetEvent(PRKEVENT Event);
+VOID NTAPI KeClearEvent(PRKEVENT Event);
+LONG NTAPI KePulseEvent(PRKEVENT Event, KPRIORITY Increment, BOOLEAN Wait);
+LONG NTAPI KeReadStateEvent(PRKEVENT Event);
+VOID NTAPI KeInitializeSemaphore(PRKSEMAPHORE Semaphore, LONG Count, LONG Limit);
+LONG NTAPI KeReleaseSemaphore(PRKSEMAPHORE Semaphore, KPRIORITY Increment, LONG Adjustment,
+                              BOOLEAN Wait);
+LONG NTAPI KeReadStateSemaphore(PRKSEMAPHORE Semaphore);
+VOID NTAPI KeInitializeMutex(PRKMUTEX Mutex, ULONG Level);
+VOID NTAPI KeInitializeMutant(PRKMUTANT Mutant, BOOLEAN InitialOwner);
+LONG NTAPI KeReleaseMutex(PRKMUTEX Mutex, BOOLEAN Wait);
+LONG NTAPI KeReleaseMutant(PRKMUTANT Mutant, KPRIORITY Increment, BOOLEAN Abandoned, BOOLEAN Wait);
+LONG NTAPI KeReadStateMutex(PRKMUTEX Mutex);
+VOID NTAPI KeInitializeTimer(PKTIMER Timer);
+VOID NTAPI KeInitializeTimerEx(PKTIMER Timer, TIMER_TYPE Type);
+BOOLEAN NTAPI KeSetTimer(PKTIMER Timer, LARGE_INTEGER DueTime, PKDPC Dpc);
+BOOLEAN NTAPI KeSetTimerEx(PKTIMER Timer, LARGE_INTEGER DueTime, LONG Period, PKDPC Dpc);
+BOOLEAN NTAPI KeSetCoalescableTimer(PKTIMER Timer, LARGE_INTEGER DueTime, ULONG Period,
+                                    ULONG TolerableDelay, PKDPC Dpc);
+BOOLEAN NTAPI KeCancelTimer(PKTIMER Timer);
+BOOLEAN NTAPI KeReadStateTimer(PKTIMER Timer);
+VOID NTAPI KeInitializeQueue(PRKQUEUE Queue, ULONG Count);
+LONG NTAPI KeInsertQueue(PRKQUEUE Queue, PLIST_ENTRY Entry);
+LONG NTAPI KeInsertHeadQueue(PRKQUEUE Queue, PLIST_ENTRY Entry);
+PLIST_ENTRY NTAPI KeRemoveQueue(PRKQUEUE Queue, KPROCESSOR_MODE WaitMode, PLARGE_INTEGER Timeout);
+PLIST_ENTRY NTAPI KeRundownQueue(PRKQUEUE Queue);
+LONG NTAPI KeReadStateQueue(PRKQUEUE Queue);
 
 // ---- start --------------------------------------------------------------------------------------
 // The boot processor's KPCR, descriptor tables and stacks; after it traps are reported. IF stays
 // off.
-VOID KeInitializeProcessor(PVOID BootStackLimit, PVOID BootStackBase);
+// The code that runs is the idle thread's from here on; it ends in KeIdleLoop.
+VOID KeInitializeProcessor(PKTHREAD IdleThread, PVOID BootStackLimit, PVOID BootStackBase);
+// What a processor does while no thread is ready. IRQL: PASSIVE_LEVEL, in the idle thread.
+DECLSPEC_NORETURN VOID KeIdleLoop(VOID);
 // The page below the boot processor's DPC stack, for mm to unmap.
 PVOID KeGuardPage(VOID);
 // Opens interrupts and starts the clock. Needs the HAL. Gives IRQLs that really mask.
@@ -156,10 +242,3 @@ VOID NTAPI KeStallExecutionProcessor(ULONG Microseconds);
 ULONG64 KeSystemUptime(VOID);
 // Where ke writes the page that everyone reads at SHARED_USER_DATA_ADDRESS. MmInitialize sets it.
 extern PKUSER_SHARED_DATA KeSharedUserData;
-
-// ex registers what is to be done once a second. It runs in a DPC on the boot processor.
-typedef VOID KE_SECOND_ROUTINE(VOID);
-extern KE_SECOND_ROUTINE *KeSecondRoutine;
-
-// Sleeps until an interrupt. IRQL: PASSIVE_LEVEL.
-VOID KeIdle(VOID);

@@ -7,6 +7,9 @@
 #pragma once
 
 #include "nt/nt.h"
+#include "thread.h"
+
+#define TIMER_HANDS 256  // of the wheel on which timers wait
 
 struct _KTHREAD;
 struct _KTRAP_FRAME;
@@ -16,6 +19,9 @@ struct _KTRAP_FRAME;
     PVOID DpcStack;                /* top of the stack that DPCs run on */                         \
     volatile BOOLEAN DpcActive;    /* DPC routines are being run, on DpcStack */                   \
     volatile BOOLEAN DpcRequested; /* somebody has asked for the queue to be drained */            \
+    volatile BOOLEAN Reschedule;   /* NextThread or QuantumEnd is set: look at DISPATCH_LEVEL */   \
+    volatile BOOLEAN QuantumEnd;   /* the running thread has used its quantum up */                \
+    PVOID DpcStackLimit;           /* lowest usable byte of DpcStack */                            \
     /* ke: identity */                                                                             \
     ULONG ProcessorNumber;                                                                         \
     ULONG ApicId;                                                                                  \
@@ -28,6 +34,19 @@ struct _KTRAP_FRAME;
     ULONG DpcLastCount;          /* DpcCount at the last clock tick */                             \
     ULONG DpcRequestRate;        /* DPCs per tick, running average */                              \
     PVOID DpcRoutine;            /* the routine that runs now, for reports; NULL: none */          \
+    /* ke: scheduling; under ReadyLock, as are NextThread and Reschedule */                        \
+    KSPIN_LOCK ReadyLock;                                                                          \
+    ULONG ReadySummary;          /* bit n: ReadyListHead[n] is not empty */                        \
+    struct _KTHREAD *RunningThread; /* who runs once a switch under way is done */                 \
+    LIST_ENTRY ReadyListHead[MAXIMUM_PRIORITY];                                                    \
+    ULONG ContextSwitches;                                                                         \
+    /* ke: timers set on this processor; under the dispatcher lock */                              \
+    ULONG64 TimerDue;            /* none is due earlier; written with interrupts off */            \
+    ULONG64 TimerHand;           /* hand up to which all have expired */                           \
+    ULONG TimerSummary[TIMER_HANDS / 32];                                                          \
+    LIST_ENTRY TimerListHead[TIMER_HANDS];                                                         \
+    KDPC TimerDpc;                                                                                 \
+    ULONG TimerCount;                                                                              \
     /* ke: interrupts and time */                                                                  \
     ULONG64 InterruptCount;                                                                        \
     ULONG64 ClockTicks;                                                                            \

@@ -8,12 +8,16 @@
 #include "hal.h"
 #include "ldr.h"
 #include "mm.h"
+#include "ps.h"
 #include "rtl.h"
 
 #define BOOT_STACK_SIZE (6 * PAGE_SIZE) // the lowest page becomes a guard
 
 LOADER_BLOCK KeLoaderBlockStorage; // filled by boot/ at its physical address
 DECLSPEC_ALIGN(PAGE_SIZE) UCHAR KiBootStack[BOOT_STACK_SIZE + PAGE_SIZE];
+
+// The idle thread of the boot processor: what runs here becomes it.
+static DECLSPEC_ALIGN(16) UCHAR KiBootThread[PS_STATIC_THREAD_SIZE];
 
 VOID KiConnectRtl(VOID); // upcalls.c
 DECLSPEC_NORETURN VOID NTAPI KiSystemStartup(PLOADER_BLOCK Block);
@@ -40,25 +44,38 @@ static VOID KiAttachScreen(const LOADER_DISPLAY *Display)
         HalAttachFramebuffer(Display, Mapping, Shadow);
 }
 
-DECLSPEC_NORETURN VOID NTAPI KiSystemStartup(PLOADER_BLOCK Block)
+// clang-format off
+// The rest of the start, where waiting is allowed; then what the system is there for.
+static VOID NTAPI KiSystemThread(PVOID Context)
 {
-    // Phase                                           needs -> gives
-    HalInitializeConsole(Block);                   // ports -> serial and VGA text output
-    KeInitializeProcessor(KiBootStack + PAGE_SIZE, // nothing -> KPCR, traps that are reported
-                          KiBootStack + sizeof(KiBootStack));
-    KdInitialize();                  // loader block -> options, log, bugcheck screen
-    KdBreakAtStart();                // options -> nothing; waits where /BREAK says so
-    MmInitialize(Block);             // memory map -> pages, address space, protections
-    KiAttachScreen(&Block->Display); // mappings -> framebuffer console
-    ExInitializePool();              // pages -> pools
-    ExInitializeLookaside();         // pools -> lookaside lists
-    HalInitializeSystem(Block);      // HAL region -> interrupt controllers, timers
-    KeStartInterrupts();             // HAL -> IRQLs that mask, the clock, DPCs
-    KiConnectRtl();                  // pools, traps -> strings, structured exceptions
-    LdrInitialize(Block);            // pools -> driver modules
-    MmFreeInitialMemory();           // all INIT code done -> its pages
+    PLOADER_BLOCK Block = Context;
+
+    ExInitializeWorkers(PsStartKernelThread);       // threads -> work items, once-a-second chores
+    LdrInitialize(Block);                           // pools -> driver modules
+    MmFreeInitialMemory();                          // all INIT code done -> its pages
     KiReportMachine(Block);
     if (KdQueryOption("RUN", NULL, 0))
         LdrRunBatch();
     KdMonitor();
 }
+
+DECLSPEC_NORETURN VOID NTAPI KiSystemStartup(PLOADER_BLOCK Block)
+{
+    // Phase                                           needs -> gives
+    HalInitializeConsole(Block);                    // ports -> serial and VGA text output
+    KeInitializeProcessor((PKTHREAD)(KiBootThread + OB_HEADER_SIZE), KiBootStack + PAGE_SIZE,
+                          KiBootStack + sizeof(KiBootStack));  // -> KPCR, traps that are reported
+    KdInitialize();                                 // loader block -> options, log, bugcheck screen
+    KdBreakAtStart();                               // options -> nothing; waits where /BREAK says
+    MmInitialize(Block);                            // memory map -> pages, address space
+    KiAttachScreen(&Block->Display);                // mappings -> framebuffer console
+    ExInitializePool();                             // pages -> pools
+    ExInitializeLookaside();                        // pools -> lookaside lists
+    HalInitializeSystem(Block);                     // HAL region -> interrupt controllers, timers
+    KeStartInterrupts();                            // HAL -> IRQLs that mask, the clock, DPCs
+    KiConnectRtl();                                 // pools, traps -> strings, exceptions
+    PsInitialize();                                 // pools -> the system process
+    VERIFY(NT_SUCCESS(PsStartKernelThread(KiSystemThread, Block, PS_SYSTEM_PRIORITY, "system")));
+    KeIdleLoop();
+}
+// clang-format on

@@ -60,3 +60,4 @@ C_ASSERT(FIELD_OFFSET(KPCR, Prcb.CurrentThread) == 0x188);
 // Addressed by ke/amd64/*.S.
 C_ASSERT(FIELD_OFFSET(KPCR, Prcb.DpcStack) == 0x1A0);
 C_ASSERT(FIELD_OFFSET(KPCR, Prcb.DpcActive) == 0x1A8);
+C_ASSERT(FIELD_OFFSET(KPCR, Prcb.Reschedule) == 0x1AA);

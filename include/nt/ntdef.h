@@ -71,6 +71,7 @@ typedef unsigned int ULONG_PTR, SIZE_T, *PULONG_PTR, *PSIZE_T;
 
 #define MAXUCHAR     0xFF
 #define MAXUSHORT    0xFFFF
+#define MINLONG      0x80000000
 #define MAXLONG      0x7FFFFFFF
 #define MAXULONG     0xFFFFFFFF
 #define MAXLONGLONG  0x7FFFFFFFFFFFFFFFLL
@@ -191,6 +192,11 @@ typedef struct _SINGLE_LIST_ENTRY {
     struct _SINGLE_LIST_ENTRY *Next;
 } SINGLE_LIST_ENTRY, *PSINGLE_LIST_ENTRY;
 
+typedef struct _CLIENT_ID {
+    HANDLE UniqueProcess;
+    HANDLE UniqueThread;
+} CLIENT_ID, *PCLIENT_ID;
+
 typedef struct _OBJECT_ATTRIBUTES {
     ULONG Length;
     HANDLE RootDirectory;
@@ -208,6 +214,7 @@ typedef struct _OBJECT_ATTRIBUTES {
 #define OBJ_OPENLINK           0x00000100L
 #define OBJ_KERNEL_HANDLE      0x00000200L
 #define OBJ_FORCE_ACCESS_CHECK 0x00000400L
+#define OBJ_VALID_ATTRIBUTES   0x00001FF2L
 
 typedef struct _OSVERSIONINFOW {
     ULONG dwOSVersionInfoSize;

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: MIT
-// Private to ex: what i386 drivers import by these names and nothing in the kernel calls.
+// Private to ex. What i386 drivers import by old names, and nothing in the kernel calls, is
+// declared here.
 #pragma once
 
 #include "ex.h"
+
+VOID ExpAdjustWorkers(VOID); // worker.c
+KSTART_ROUTINE ExpBalanceThread;
 
 #ifndef __x86_64__
 LONG FASTCALL InterlockedIncrement(volatile LONG *Addend);

@@ -360,17 +360,9 @@ VOID ExAdjustLookasideDepth(VOID)
                    "deleted.");
 }
 
-// ---- once a second -----------------------------------------------------------------------------
-static VOID ExpEverySecond(VOID)
-{
-    ExAdjustLookasideDepth();
-    ExTrimPool();
-}
-
 VOID ExInitializeLookaside(VOID)
 {
     KeInitializeSpinLock(&ExpLookasideLock);
-    KeSecondRoutine = ExpEverySecond;
 }
 
 // ---- what a driver left ------------------------------------------------------------------------

@@ -138,6 +138,8 @@ typedef struct _KD_LINE {
 
 static int KdpWaitCharacter(BOOLEAN InBugCheck)
 {
+    LARGE_INTEGER Tick = {.QuadPart = -(LONGLONG)HAL_CLOCK_INCREMENT};
+
     for (;;) {
         int Character = HalPollInput();
         if (Character >= 0)
@@ -145,7 +147,7 @@ static int KdpWaitCharacter(BOOLEAN InBugCheck)
         if (InBugCheck)
             KiPause();
         else
-            KeIdle();
+            KeDelayExecutionThread(KernelMode, FALSE, &Tick);
     }
 }
 

@@ -100,7 +100,7 @@ static VOID KiStartDpcs(PKPRCB Prcb, BOOLEAN WereEnabled)
         return;
     }
     KiSetIrql(DISPATCH_LEVEL);
-    KiRunOnDpcStack();
+    KiDrainDispatch();
     KiLowerIrql(Irql);
 }
 

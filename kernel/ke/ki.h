@@ -3,7 +3,9 @@
 //
 // Lock order, outermost first:
 //     KI_VECTOR.Lock (at the vector's IRQL) -> KINTERRUPT.ActualLock (at its SynchronizeIrql)
-//     -> drivers' spin locks -> KPRCB.DpcLock (interrupts off) -> the bugcheck callback lock (same)
+//     -> drivers' spin locks -> KiDispatcherLock -> KTHREAD.ApcLock -> KPRCB.ReadyLock (of two
+//     processors: the lower number first) -> KPRCB.DpcLock (interrupts off) -> the bugcheck
+//     callback lock (same)
 // A KSPIN_LOCK that is held contains the address of its holder's KPRCB; an in-stack queued lock
 // contains the address of the last handle in its queue.
 #pragma once
@@ -115,6 +117,77 @@ VOID KiRetireDpcs(VOID); // IRQL: DISPATCH_LEVEL, on the DPC stack; interrupts o
 VOID KiRunOnDpcStack(VOID);        // trap.S: switches to the DPC stack and calls KiRetireDpcs
 VOID KiAdjustDpcRate(PKPRCB Prcb); // once a clock tick, at CLOCK_LEVEL
 
+// ---- scheduling (sched.c) -----------------------------------------------------------------------
+extern KSPIN_LOCK KiDispatcherLock;
+
+VOID KiInitializeScheduler(PKPRCB Prcb, PKTHREAD IdleThread);
+// Locked: dispatcher, for these; the caller ends with KiExitDispatcher.
+VOID KiReadyThread(PKTHREAD Thread);
+VOID KiSetPriority(PKTHREAD Thread, SCHAR Priority);
+VOID KiBoostPriority(PKTHREAD Thread, KPRIORITY Increment); // at the end of a wait
+// Thread, which runs here, no longer does. Locked: dispatcher, and released inside.
+VOID KiSwapThread(PKTHREAD Thread);
+// At DISPATCH_LEVEL, interrupts off, on the thread's stack: makes the switch that is due. Drain
+// runs the DPCs before that.
+VOID KiDispatchSwitch(VOID);
+VOID KiDrainDispatch(VOID);
+VOID KiChargeQuantum(PKPRCB Prcb);         // once a clock tick, at CLOCK_LEVEL
+VOID KiRequestReschedule(PKPRCB Prcb);     // this processor: look at DISPATCH_LEVEL
+VOID KiRequestRemoteDispatch(PKPRCB Prcb); // another one: look at DPCs, Reschedule and APCs
+
+#define THREAD_QUANTUM 6  // in thirds of a clock tick
+
+// The architecture's: swap.S, switch.c.
+VOID FASTCALL KiSwapContext(PKTHREAD Old, PKTHREAD New);
+VOID KiInitializeContext(PKTHREAD Thread);               // to begin in KiStartThread
+VOID KiThreadFrame(PKTHREAD Thread, PKTRAP_FRAME Frame); // where a thread that does not run stands
+DECLSPEC_NORETURN VOID KiStartThread(VOID);
+
+// Leaves DISPATCH_LEVEL: switches first if a better thread has been chosen.
+VOID KiExitDispatcher(KIRQL OldIrql);
+
+FORCEINLINE KIRQL KiLockDispatcher(VOID)
+{
+    KIRQL OldIrql = KiRaiseIrqlChecked(DISPATCH_LEVEL);
+    KiTakeLock(&KiDispatcherLock);
+    return OldIrql;
+}
+
+FORCEINLINE VOID KiUnlockDispatcher(KIRQL OldIrql)
+{
+    KiDropLock(&KiDispatcherLock);
+    KiExitDispatcher(OldIrql);
+}
+
+extern volatile KSYSTEM_TIME KeTickCount;
+FORCEINLINE ULONG KiTickCount(VOID) { return KeTickCount.LowPart; }
+
+// ---- waiting (wait.c) ---------------------------------------------------------------------------
+// All with the dispatcher lock held.
+VOID KiSignalWaiters(PDISPATCHER_HEADER Object, KPRIORITY Increment);  // as far as SignalState goes
+VOID KiEndWait(PKTHREAD Thread, LONG_PTR WaitStatus, KPRIORITY Increment);
+VOID KiInitializeHeader(PDISPATCHER_HEADER Header, UCHAR Type, SIZE_T Size, LONG SignalState);
+VOID KiAbandonMutants(PKTHREAD Thread);
+VOID KiServeQueue(PKTHREAD Thread, PKQUEUE Queue); // serves it, and does not count as running
+PLIST_ENTRY KiTakeEntry(PKQUEUE Queue); // for a thread that then runs; NULL: none may be taken
+VOID KiLeaveQueueForWait(PKQUEUE Queue);
+VOID KiLeaveQueueForEver(PKTHREAD Thread);
+// Without the lock: waits for an entry, or returns a status.
+LONG_PTR KiWaitForQueue(PKQUEUE Queue, KPROCESSOR_MODE Mode, PLARGE_INTEGER Timeout,
+                        ULONG_PTR Caller);
+// Releases the lock at the end of a routine that signalled.
+VOID KiEndSignal(KIRQL OldIrql, BOOLEAN Wait);
+
+// ---- timers (timer.c) ---------------------------------------------------------------------------
+VOID KiInitializeTimers(PKPRCB Prcb);
+VOID KiInsertTimer(PKTIMER Timer, ULONG64 DueTime);  // locked: dispatcher; in interrupt time
+VOID KiRemoveTimer(PKTIMER Timer);                   // the same; it is inserted
+VOID KiCheckTimers(PKPRCB Prcb, ULONG64 Now);        // once a clock tick, at CLOCK_LEVEL
+ULONG64 KiDueTime(LARGE_INTEGER Time);  // a relative (negative) or absolute time as interrupt time
+
+// ---- APCs (apc.c) -------------------------------------------------------------------------------
+VOID KiDeliverApcs(VOID);  // APC_LEVEL, on the thread's stack
+
 // ---- traps --------------------------------------------------------------------------------------
 #define TRAP_DIVIDE         0
 #define TRAP_DEBUG          1
@@ -147,10 +220,10 @@ typedef NMI_CALLBACK *PNMI_CALLBACK;
 BOOLEAN KiCallNmiCallbacks(VOID);  // whether one claimed the NMI
 
 // ---- processors ---------------------------------------------------------------------------------
-extern KTHREAD KiBootThread;
 #define CR0_TS 0x8u  // the next floating point instruction traps
+VOID KiInitializeIdleThread(PKTHREAD Thread, PVOID StackBase, PVOID StackLimit);
 extern const ULONG KiInitialMxCsr;
-VOID KiInitializePrcb(PKPRCB Prcb, ULONG Number, PVOID DpcStack);
+VOID KiInitializePrcb(PKPRCB Prcb, ULONG Number, PKTHREAD IdleThread, PVOID DpcStack);
 VOID KiInitializeControlRegisters(VOID);
 
 // ---- bugchecks ----------------------------------------------------------------------------------
@@ -158,6 +231,8 @@ extern volatile BOOLEAN KiBugCheckActive;  // the KPRCBs' BugCheckIrql are valid
 
 // ---- time ---------------------------------------------------------------------------------------
 extern LOADER_BLOCK KeLoaderBlockStorage;  // kernel/start.c
+extern ULONG64 KiBootTime;      // system time when interrupt time was 0
+ULONG64 KiInterruptTime(VOID);  // as of the last clock tick
 VOID KiInitializeTime(VOID);
 KI_VECTOR_ROUTINE KiClockInterrupt;
 

@@ -7,20 +7,23 @@
 // prints one.
 #include "ki.h"
 
-KTHREAD KiBootThread = {.Name = "boot"};
 PKPRCB KiProcessorBlock[MAXIMUM_PROCESSORS];
 volatile CCHAR KeNumberProcessors;
 EXPORT_VARIABLE(KeNumberProcessors, "WDK wdm.h KeNumberProcessors");
 
 const ULONG KiInitialMxCsr = 0x1F80;  // all SIMD exceptions masked, round to nearest
 
-VOID KiInitializePrcb(PKPRCB Prcb, ULONG Number, PVOID DpcStack)
+KAFFINITY KeActiveProcessors;
+
+VOID KiInitializePrcb(PKPRCB Prcb, ULONG Number, PKTHREAD IdleThread, PVOID DpcStack)
 {
-    Prcb->CurrentThread = Prcb->IdleThread = &KiBootThread;
     Prcb->ProcessorNumber = Number;
     Prcb->ProcessorMask = (KAFFINITY)1 << Number;
+    KiInitializeScheduler(Prcb, IdleThread);
     KiInitializeDpcs(Prcb, DpcStack);
+    KiInitializeTimers(Prcb);
     KiProcessorBlock[Number] = Prcb;
+    KeActiveProcessors |= Prcb->ProcessorMask;
     KeNumberProcessors++;
 }
 
@@ -107,11 +110,7 @@ EXPORT(KeGetCurrentProcessorNumberEx, EXPORT_ANY_IRQL, "WDK wdm.h KeGetCurrentPr
 KAFFINITY NTAPI KeQueryActiveProcessors(VOID);
 KAFFINITY NTAPI KeQueryActiveProcessors(VOID)
 {
-    KAFFINITY Active = 0;
-    for (ULONG i = 0; i < MAXIMUM_PROCESSORS; i++)
-        if (KiProcessorBlock[i] != NULL)
-            Active |= (KAFFINITY)1 << i;
-    return Active;
+    return KeActiveProcessors;
 }
 EXPORT(KeQueryActiveProcessors, EXPORT_ANY_IRQL, "WDK wdm.h KeQueryActiveProcessors");
 
@@ -147,13 +146,6 @@ USHORT NTAPI KeQueryActiveGroupCount(VOID)
     return 1;
 }
 EXPORT(KeQueryActiveGroupCount, EXPORT_ANY_IRQL, "WDK wdm.h KeQueryActiveGroupCount");
-
-VOID KeIdle(VOID)
-{
-    KiCli();
-    KeGetCurrentPrcb()->IdleCount++;
-    KiEnableAndHalt();
-}
 
 // ---- monitor ------------------------------------------------------------------------------------
 static BOOLEAN KiPcrCommand(const char *Arguments)

@@ -16,10 +16,7 @@ PKUSER_SHARED_DATA KeSharedUserData;
 volatile KSYSTEM_TIME KeTickCount;
 EXPORT_VARIABLE(KeTickCount, "WDK wdm.h KeTickCount");
 
-KE_SECOND_ROUTINE *KeSecondRoutine;
-
-static ULONG64 KiBootTime; // system time when interrupt time was 0
-static KDPC KiSecondDpc;
+ULONG64 KiBootTime;
 
 static ULONG64 KiReadTime(const volatile KSYSTEM_TIME *Time)
 {
@@ -28,6 +25,11 @@ static ULONG64 KiReadTime(const volatile KSYSTEM_TIME *Time)
     while ((High = (ULONG)Time->High1Time, Low = Time->LowPart, (ULONG)Time->High2Time != High))
         KiPause();
     return High << 32 | Low;
+}
+
+ULONG64 KiInterruptTime(VOID)
+{
+    return KiReadTime(&KeSharedUserData->InterruptTime);
 }
 
 // The HAL's counter in 100 ns units, without overflow on the way.
@@ -58,34 +60,22 @@ static VOID KiAdvanceTime(VOID)
     KiStoreTime(&KeTickCount, Ticks);
 }
 
-static VOID NTAPI KiSecond(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2)
-{
-    KeSecondRoutine();
-}
-
-static VOID KiCountSecond(ULONG64 Ticks)
-{
-    if (KeSecondRoutine != NULL && Ticks % (10000000 / HAL_CLOCK_INCREMENT) == 0)
-        KeInsertQueueDpc(&KiSecondDpc, NULL, NULL);
-}
-
 VOID KiClockInterrupt(KI_VECTOR *Vector, PKTRAP_FRAME Frame)
 {
     PKPRCB Prcb = KeGetCurrentPrcb();
 
     Prcb->ClockTicks++;
-    if (Prcb->ProcessorNumber == 0) {
+    if (Prcb->ProcessorNumber == 0)
         KiAdvanceTime();
-        KiCountSecond(Prcb->ClockTicks);
-    }
     KiAdjustDpcRate(Prcb);
+    KiCheckTimers(Prcb, KiInterruptTime());
+    KiChargeQuantum(Prcb);
 }
 
 VOID KiInitializeTime(VOID)
 {
     KiBootTime = HalQueryRealTime() - KeSystemUptime();
     KiAdvanceTime();
-    KeInitializeDpc(&KiSecondDpc, KiSecond, NULL);
     KeGetPcr()->StallScaleFactor = (ULONG)(HalCounterFrequency / 1000000);
     KiConnectVector(HalClockVector, KiClockInterrupt);
 }

@@ -2,23 +2,21 @@
 // /RUN: a whole run without anybody watching, ended by a verdict.
 //
 // All modules that are drivers are loaded in order; the first that fails ends the run. The rest is
-// given time: /RUNFOR=SECONDS, or until nothing is left to do, which is when a full clock tick has
-// passed with no DPC queued or running. Then they are unloaded in reverse and asked what they left.
-// The exit statuses are the command line's contract (docs): 0 clean, 1 did not load or start, 4
-// left something behind.
+// given time: /RUNFOR=SECONDS, and until nothing is left to do, which is when at two clock ticks in
+// a row no DPC was queued or running and no other thread was ready. Then they are unloaded in
+// reverse and asked what they left. The exit statuses are the command line's contract (docs): 0
+// clean, 1 did not load or start, 4 left something behind.
 #include "ldrp.h"
 
 static VOID LdrpWait(VOID)
 {
-    ULONG64 End = KeSystemUptime() + KdQueryOptionNumber("RUNFOR", 0) * 10000000ull;
+    LARGE_INTEGER Tick = {.QuadPart = -(LONGLONG)HAL_CLOCK_INCREMENT};
+    LARGE_INTEGER Time = {.QuadPart = -(LONGLONG)KdQueryOptionNumber("RUNFOR", 0) * 10000000};
 
-    while (KeSystemUptime() < End)
-        KeIdle();
-    for (ULONG64 Quiet = KeSystemUptime(); KeSystemUptime() - Quiet <= HAL_CLOCK_INCREMENT;) {
-        if (!KeDpcsIdle())
-            Quiet = KeSystemUptime();
-        KeIdle();
-    }
+    if (Time.QuadPart != 0)
+        KeDelayExecutionThread(KernelMode, FALSE, &Time);
+    for (ULONG Quiet = 0; Quiet < 2; Quiet = KeOthersIdle() ? Quiet + 1 : 0)
+        KeDelayExecutionThread(KernelMode, FALSE, &Tick);
 }
 
 static BOOLEAN LdrpIsDriverName(const char *Name)

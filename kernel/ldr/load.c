@@ -10,7 +10,7 @@
 // what the earlier ones did. At unload every table that keeps its holders' call sites (LEAK_SOURCE)
 // is asked what the driver left.
 //
-// Observability: !drivers; tests/guest/loader.c, tests/system.
+// Observability: !drivers; tests/system/test_drivers.py.
 #include "ldrp.h"
 
 LIST_ENTRY LdrDriverList = {&LdrDriverList, &LdrDriverList};

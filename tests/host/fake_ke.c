@@ -17,7 +17,6 @@ const char *HostOptions = "";
 __thread int HostLocksHeld;
 
 KE_PAGE_FAULT_ROUTINE *KePageFaultRoutine;
-KE_SECOND_ROUTINE *KeSecondRoutine;
 
 DECLSPEC_NORETURN VOID KiBugCheck(ULONG Code, ULONG_PTR P1, ULONG_PTR P2, ULONG_PTR P3,
                                   ULONG_PTR P4, PKTRAP_FRAME Frame, const char *Sentence)

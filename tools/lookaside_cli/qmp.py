@@ -101,5 +101,8 @@ class Qmp:
             place, colon, rest = line.partition(":")
             if not colon or not re.fullmatch(r"[0-9a-f]+", place.strip()):
                 break
-            values += [int(value, 16) for value in rest.split()]
+            words = re.match(r"(\s*0x[0-9a-f]+)*", rest).group()
+            values += [int(value, 16) for value in words.split()]
+            if words.strip() != rest.strip():
+                break  # the rest of the line says that memory ends here
         return values

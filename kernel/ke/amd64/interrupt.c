@@ -5,9 +5,10 @@
 // becomes the new IRQL, interrupts are opened so that higher ones nest, and the vector's routine is
 // called.
 //
-// On the way out DPCs that the service routines queued are run at once when the interrupted code
-// was below DISPATCH_LEVEL: that saves the self-interrupt, which is then asked for only when the
-// interrupted code was at or above it. See dpc.c.
+// On the way out DPCs that the service routines queued are run at once, and a switch of threads
+// that became due is made, when the interrupted code was below DISPATCH_LEVEL: that saves the
+// self-interrupt, which is then asked for only when the interrupted code was at or above it. See
+// dpc.c.
 #include "../ki.h"
 
 static VOID KiServe(PKPRCB Prcb, ULONG Number, PKTRAP_FRAME Frame)
@@ -30,11 +31,23 @@ static VOID KiLeaveInterrupt(PKPRCB Prcb, KIRQL PreviousIrql)
     if (Prcb->DpcRequested && !Prcb->DpcActive && Prcb->InterruptDepth == 0) {
         if (PreviousIrql < DISPATCH_LEVEL) {
             KiSetIrql(DISPATCH_LEVEL);
-            KiRunOnDpcStack();
+            KiDrainDispatch();
         } else {
             HalRequestSoftwareInterrupt(DISPATCH_LEVEL);
         }
     }
+    KiSetIrql(PreviousIrql);
+}
+
+// The APC_LEVEL self-interrupt. It is the thread's own affair, not interrupt service: the routines
+// may wait, and go on on another processor.
+static VOID KiApcInterrupt(KIRQL PreviousIrql)
+{
+    HalEndSystemInterrupt(APC_VECTOR);
+    KiSetIrql(APC_LEVEL);
+    KiSti();
+    KiDeliverApcs();
+    KiCli();
     KiSetIrql(PreviousIrql);
 }
 
@@ -56,6 +69,10 @@ VOID FASTCALL KiInterrupt(PKTRAP_FRAME Frame)
 
     if (Number - LEGACY_VECTOR_BASE < 16) {
         KiForwardLegacy(Number);
+        return;
+    }
+    if (Number == APC_VECTOR) {
+        KiApcInterrupt((KIRQL)Frame->PreviousIrql);
         return;
     }
     if (!HalBeginSystemInterrupt(Number)) {

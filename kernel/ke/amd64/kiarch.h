@@ -20,6 +20,36 @@ FORCEINLINE VOID KiRequestDispatch(PKPRCB Prcb)
         HalRequestSoftwareInterrupt(DISPATCH_LEVEL);
 }
 
+// An APC may be delivered to the running thread: on its way as soon as CR8 is 0.
+FORCEINLINE VOID KiRequestApc(VOID)
+{
+    HalRequestSoftwareInterrupt(APC_LEVEL);
+}
+
+// A switch keeps what drivers have in XMM (swap.S), and they have nothing else.
+FORCEINLINE VOID KiSaveFloat(PKTHREAD Thread)
+{
+}
+
+FORCEINLINE VOID KiRestoreFloat(PKTHREAD Thread)
+{
+}
+
+// The running thread has another stack.
+FORCEINLINE VOID KiStackChanged(PKTHREAD Thread)
+{
+}
+
+FORCEINLINE ULONG KiTimerProcessor(const KTIMER *Timer)
+{
+    return Timer->Processor;
+}
+
+FORCEINLINE VOID KiSetTimerProcessor(PKTIMER Timer, ULONG Number)
+{
+    Timer->Processor = Number;
+}
+
 FORCEINLINE PKPCR KiPcrOfPrcb(PKPRCB Prcb)
 {
     return CONTAINING_RECORD(Prcb, KPCR, Prcb);

@@ -26,6 +26,14 @@
 #define PCR_PRCB       0x20
 #define PCR_DPC_STACK  0x1A0
 #define PCR_DPC_ACTIVE 0x1A8
+#define PCR_RESCHEDULE 0x1AA
+#define PCR_CURRENT_THREAD 0x188
+
+#define TH_KERNEL_STACK 0x18
+#define TH_IN_CONTEXT   0x20
+
+#define SF_XMM6       0x00
+#define SF_MXCSR      0xA0
 
 #define CX_MXCSR      0x34
 #define CX_EFLAGS     0x44

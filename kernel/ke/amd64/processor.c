@@ -137,7 +137,7 @@ static VOID KiLoadDescriptors(KI_PROCESSOR *Processor)
     KiWriteMsr(MSR_KERNEL_GS_BASE, 0);
 }
 
-static VOID KiInitializePcr(KI_PROCESSOR *Processor, ULONG Number)
+static VOID KiInitializePcr(KI_PROCESSOR *Processor, ULONG Number, PKTHREAD IdleThread)
 {
     PKPCR Pcr = &Processor->Pcr;
     Pcr->GdtBase = Processor->Gdt;
@@ -150,17 +150,18 @@ static VOID KiInitializePcr(KI_PROCESSOR *Processor, ULONG Number)
     Pcr->Prcb.MxCsr = KiInitialMxCsr;
     Pcr->Prcb.Number = (UCHAR)Number;
     // 32 bytes of shadow space for the first function called there.
-    KiInitializePrcb(&Pcr->Prcb, Number, Processor->DpcStack + DPC_STACK_SIZE - 0x20);
+    Pcr->Prcb.DpcStackLimit = Processor->DpcStack;
+    KiInitializePrcb(&Pcr->Prcb, Number, IdleThread,
+                     Processor->DpcStack + DPC_STACK_SIZE - 0x20);
 }
 
-VOID KeInitializeProcessor(PVOID BootStackLimit, PVOID BootStackBase)
+VOID KeInitializeProcessor(PKTHREAD IdleThread, PVOID BootStackLimit, PVOID BootStackBase)
 {
-    KiBootThread.StackBase = BootStackBase;
-    KiBootThread.StackLimit = BootStackLimit;
+    KiInitializeIdleThread(IdleThread, BootStackBase, BootStackLimit);
     KiInitializeIdt();
     KiInitializeGdt(&KiBootProcessor);
     KiInitializeTss(&KiBootProcessor);
-    KiInitializePcr(&KiBootProcessor, 0);
+    KiInitializePcr(&KiBootProcessor, 0, IdleThread);
     KiLoadDescriptors(&KiBootProcessor);
     KiInitializeControlRegisters();
     KiInitializeVectors();

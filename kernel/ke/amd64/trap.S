@@ -165,7 +165,9 @@ KiDpcEntry:
     movq    %gs:PCR_DPC_STACK, %rsp
 1:  call    KiDpcInterrupt
     leaq    -DF_SIZE(%rbp), %rsp
-    movl    DF_IRQL(%rsp), %eax
+    cmpb    $0, %gs:PCR_RESCHEDULE
+    jne     3f
+2:  movl    DF_IRQL(%rsp), %eax
     movq    %rax, %cr8
     LOAD_XMM DF_XMM0, DF_MXCSR
     SWAP_GS_IF_USER DF_SIZE+0x10
@@ -178,6 +180,8 @@ KiDpcEntry:
     movq    DF_REGS+0x30(%rsp), %r11
     leave
     iretq
+3:  call    KiDispatchSwitch        // another thread is due; this one goes on here when it is again
+    jmp     2b
 
 // VOID KiRunOnDpcStack(VOID): the same switch for callers that are at DISPATCH_LEVEL already.
     .globl KiRunOnDpcStack

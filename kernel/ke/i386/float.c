@@ -4,7 +4,8 @@
 //
 // The structure that the driver hands over is too small for the state, which goes into an area from
 // a fixed set: callable up to DISPATCH_LEVEL, and nested uses are few. The structure remembers
-// which.
+// which. While a thread has saved a state, the one it works with is its own, and a switch keeps it
+// (FloatSaved).
 #include "../ki.h"
 
 #define FLOAT_AREAS 32
@@ -21,17 +22,34 @@ typedef struct _KFLOATING_SAVE {
 } KFLOATING_SAVE, *PKFLOATING_SAVE;
 
 typedef struct DECLSPEC_ALIGN(16) _KI_FLOAT_AREA {
-    UCHAR State[512];  // FXSAVE's image, or FNSAVE's
+    UCHAR State[512]; // FXSAVE's image, or FNSAVE's
     PKFLOATING_SAVE Owner;
     PKTHREAD Thread;
 } KI_FLOAT_AREA;
 
 static KI_FLOAT_AREA KiFloatAreas[FLOAT_AREAS];
-static volatile ULONG KiFloatAreasUsed;  // one bit each
+static volatile ULONG KiFloatAreasUsed; // one bit each
 
 static BOOLEAN KiHasFxsave(VOID)
 {
-    return (KiReadCr4() & 0x200) != 0;  // OSFXSR
+    return (KiReadCr4() & 0x200) != 0; // OSFXSR
+}
+
+VOID KiStoreFloatState(PVOID State)
+{
+    if (KiHasFxsave())
+        __asm__ volatile("fxsave (%0); fninit; ldmxcsr %1" ::"r"(State), "m"(KiInitialMxCsr)
+                         : "memory");
+    else
+        __asm__ volatile("fnsave (%0)" ::"r"(State) : "memory");
+}
+
+VOID KiLoadFloatState(const VOID *State)
+{
+    if (KiHasFxsave())
+        __asm__ volatile("fxrstor (%0)" ::"r"(State) : "memory");
+    else
+        __asm__ volatile("fnclex; frstor (%0)" ::"r"(State) : "memory");
 }
 
 static KI_FLOAT_AREA *KiTakeFloatArea(VOID)
@@ -65,10 +83,8 @@ NTSTATUS NTAPI KeSaveFloatingPointState(PKFLOATING_SAVE FloatSave)
         return STATUS_INSUFFICIENT_RESOURCES;
     Area->Owner = FloatSave;
     Area->Thread = KeGetCurrentPrcb()->CurrentThread;
-    if (KiHasFxsave())
-        __asm__ volatile("fxsave %0; fninit; ldmxcsr %1" : "=m"(Area->State) : "m"(KiInitialMxCsr));
-    else
-        __asm__ volatile("fnsave %0" : "=m"(Area->State));
+    KiStoreFloatState(Area->State);
+    Area->Thread->FloatSaved++;
     FloatSave->Spare1 = (ULONG)(Area - KiFloatAreas);
     return STATUS_SUCCESS;
 }
@@ -90,10 +106,8 @@ NTSTATUS NTAPI KeRestoreFloatingPointState(PKFLOATING_SAVE FloatSave)
     if (Area->Thread != Thread)
         KiBugCheck(INVALID_FLOATING_POINT_STATE, 2, (ULONG_PTR)FloatSave, (ULONG_PTR)Thread, 0,
                    NULL, "A floating point state was restored by another thread than saved it.");
-    if (KiHasFxsave())
-        __asm__ volatile("fxrstor %0" ::"m"(Area->State));
-    else
-        __asm__ volatile("fnclex; frstor %0" ::"m"(Area->State));
+    Thread->FloatSaved--;
+    KiLoadFloatState(Area->State);
     KiReturnFloatArea(Area);
     return STATUS_SUCCESS;
 }

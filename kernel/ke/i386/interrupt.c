@@ -17,7 +17,8 @@
 FORCEINLINE KIRQL KiVectorIrql(ULONG Number)
 {
     return Number < CLOCK_VECTOR ? (KIRQL)((Number - 0x18) / 8)
-           : Number < IPI_VECTOR ? CLOCK_LEVEL : IPI_LEVEL;
+           : Number < IPI_VECTOR ? CLOCK_LEVEL
+                                 : IPI_LEVEL;
 }
 
 // The byte of HeldVectors with the eight vectors of an IRQL.
@@ -64,7 +65,17 @@ static VOID KiReplayDispatch(PKPCR Pcr)
 {
     Pcr->IRR &= ~(1u << DISPATCH_LEVEL);
     KiSetIrql(DISPATCH_LEVEL);
-    KiRunOnDpcStack();
+    KiDrainDispatch();
+}
+
+// The thread's own affair: the routines may wait, and go on on another processor.
+static VOID KiReplayApc(PKPCR Pcr)
+{
+    Pcr->IRR &= ~(1u << APC_LEVEL);
+    KiSetIrql(APC_LEVEL);
+    KiSti();
+    KiDeliverApcs();
+    KiCli();
 }
 
 // Everything pending above NewIrql, highest first; leaves at NewIrql. Called with the IRQL lowered
@@ -72,12 +83,14 @@ static VOID KiReplayDispatch(PKPCR Pcr)
 VOID FASTCALL KiReplayInterrupts(KIRQL NewIrql)
 {
     BOOLEAN Enabled = KiDisableInterrupts();
-    PKPCR Pcr = KeGetPcr();
+    PKPCR Pcr;
 
-    while (Pcr->IRR >> NewIrql > 1) {
+    while (Pcr = KeGetPcr(), Pcr->IRR >> NewIrql > 1) { // each round may be on another processor
         KIRQL Irql = (KIRQL)(31 - __builtin_clz(Pcr->IRR));
         if (Irql == DISPATCH_LEVEL)
             KiReplayDispatch(Pcr);
+        else if (Irql == APC_LEVEL)
+            KiReplayApc(Pcr);
         else
             KiReplayVector(Pcr, Irql);
         KiSetIrql(NewIrql);

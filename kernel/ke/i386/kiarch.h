@@ -21,6 +21,45 @@ FORCEINLINE VOID KiRequestDispatch(PKPRCB Prcb)
     __asm__ volatile("orl %0, %%fs:0x28" ::"i"(1 << DISPATCH_LEVEL) : "memory");
 }
 
+// An APC may be delivered to the running thread.
+FORCEINLINE VOID KiRequestApc(VOID)
+{
+    __asm__ volatile("orl %0, %%fs:0x28" ::"i"(1 << APC_LEVEL) : "memory");
+}
+
+// float.c: between KeSaveFloatingPointState and its end the state belongs to the thread.
+VOID KiStoreFloatState(PVOID State);
+VOID KiLoadFloatState(const VOID *State);
+
+FORCEINLINE VOID KiSaveFloat(PKTHREAD Thread)
+{
+    if (__builtin_expect(Thread->FloatSaved, 0))
+        KiStoreFloatState(Thread->FloatState);
+}
+
+FORCEINLINE VOID KiRestoreFloat(PKTHREAD Thread)
+{
+    if (__builtin_expect(Thread->FloatSaved, 0))
+        KiLoadFloatState(Thread->FloatState);
+}
+
+// The running thread has another stack: fs:[4] and fs:[8] tell drivers.
+FORCEINLINE VOID KiStackChanged(PKTHREAD Thread)
+{
+    KeGetPcr()->NtTib.StackBase = Thread->StackBase;
+    KeGetPcr()->NtTib.StackLimit = Thread->StackLimit;
+}
+
+FORCEINLINE ULONG KiTimerProcessor(const KTIMER *Timer)
+{
+    return Timer->Header.Processor;
+}
+
+FORCEINLINE VOID KiSetTimerProcessor(PKTIMER Timer, ULONG Number)
+{
+    Timer->Header.Processor = (UCHAR)Number;
+}
+
 FORCEINLINE PKPCR KiPcrOfPrcb(PKPRCB Prcb)
 {
     return CONTAINING_RECORD(Prcb, KPCR, PrcbData);

@@ -15,6 +15,14 @@
 #define PCR_IRR        0x28
 #define PCR_DPC_STACK  0x134
 #define PCR_DPC_ACTIVE 0x138
+#define PCR_STACK_BASE 0x04
+#define PCR_STACK_LIMIT 0x08
+#define PCR_CURRENT_THREAD 0x124
+
+#define TH_KERNEL_STACK 0x10
+#define TH_IN_CONTEXT   0x14
+#define TH_STACK_BASE   0x18
+#define TH_STACK_LIMIT  0x1C
 
 #define CX_EDI        0x9C
 #define CX_ESI        0xA0

@@ -115,11 +115,11 @@ static VOID KiInitializeTask(KTSS *Tss, const VOID *Entry, UCHAR *Stack)
     };
 }
 
-static VOID KiInitializeTasks(KI_PROCESSOR *Processor)
+static VOID KiInitializeTasks(KI_PROCESSOR *Processor, PKTHREAD IdleThread)
 {
     Processor->Tss.Cr3 = KiReadCr3();  // loaded by the return from a task, stored by nobody
     Processor->Tss.Ss0 = KGDT_R0_DATA;
-    Processor->Tss.Esp0 = (ULONG)KiBootThread.StackBase;
+    Processor->Tss.Esp0 = (ULONG)IdleThread->StackBase;
     Processor->Tss.IoMapBase = sizeof(KTSS);
     KiInitializeTask(&Processor->DoubleFaultTss, KiDoubleFaultTask, Processor->DoubleFaultStack);
     KiInitializeTask(&Processor->NmiTss, KiNmiTask, Processor->NmiStack);
@@ -151,12 +151,12 @@ static VOID KiLoadDescriptors(KI_PROCESSOR *Processor)
                      : "eax", "memory");
 }
 
-static VOID KiInitializePcr(KI_PROCESSOR *Processor, ULONG Number)
+static VOID KiInitializePcr(KI_PROCESSOR *Processor, ULONG Number, PKTHREAD IdleThread)
 {
     PKPCR Pcr = &Processor->Pcr;
     Pcr->NtTib.ExceptionList = EXCEPTION_CHAIN_END;
-    Pcr->NtTib.StackBase = KiBootThread.StackBase;
-    Pcr->NtTib.StackLimit = KiBootThread.StackLimit;
+    Pcr->NtTib.StackBase = IdleThread->StackBase;
+    Pcr->NtTib.StackLimit = IdleThread->StackLimit;
     Pcr->TssCopy = &Processor->Tss;
     Pcr->Used_Self = Pcr;
     Pcr->SelfPcr = Pcr;
@@ -169,17 +169,17 @@ static VOID KiInitializePcr(KI_PROCESSOR *Processor, ULONG Number)
     Pcr->Number = (UCHAR)Number;
     Pcr->PrcbData.MajorVersion = Pcr->PrcbData.MinorVersion = 1;
     Pcr->PrcbData.Number = (UCHAR)Number;
-    KiInitializePrcb(&Pcr->PrcbData, Number, Processor->DpcStack + DPC_STACK_SIZE);
+    Pcr->PrcbData.DpcStackLimit = Processor->DpcStack;
+    KiInitializePrcb(&Pcr->PrcbData, Number, IdleThread, Processor->DpcStack + DPC_STACK_SIZE);
 }
 
-VOID KeInitializeProcessor(PVOID BootStackLimit, PVOID BootStackBase)
+VOID KeInitializeProcessor(PKTHREAD IdleThread, PVOID BootStackLimit, PVOID BootStackBase)
 {
-    KiBootThread.StackBase = BootStackBase;
-    KiBootThread.StackLimit = BootStackLimit;
+    KiInitializeIdleThread(IdleThread, BootStackBase, BootStackLimit);
     KiInitializeIdt();
     KiInitializeGdt(&KiBootProcessor);
-    KiInitializeTasks(&KiBootProcessor);
-    KiInitializePcr(&KiBootProcessor, 0);
+    KiInitializeTasks(&KiBootProcessor, IdleThread);
+    KiInitializePcr(&KiBootProcessor, 0, IdleThread);
     KiLoadDescriptors(&KiBootProcessor);
     KiInitializeControlRegisters();
     KiInitializeVectors();

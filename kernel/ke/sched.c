@@ -1,0 +1,503 @@
+// SPDX-License-Identifier: MIT
+// The scheduler: which thread runs on which processor.
+//
+// Every processor has 32 ready queues, one for each priority, and a bitmap of those that are not
+// empty. The highest priority runs; equals take turns by quantum. What is to run next on a
+// processor is decided by whoever causes the change, at once: it is put into the processor's
+// NextThread, and Reschedule is set. The switch itself happens on that processor when it leaves
+// DISPATCH_LEVEL:
+//     by KiExitDispatcher        at the end of a routine that made a thread ready
+//     by the dispatch interrupt  after the DPCs, if it interrupted code below DISPATCH_LEVEL
+//     by a wait                  which gives the processor up (KiSwapThread)
+//
+// A thread's states:
+//
+//     Initialized -> Ready <-> Standby -> Running -> Terminated
+//                     ^  ^----------------   |
+//                     |                      v
+//                     +------------------ Waiting
+//
+// Priorities 1 to 15 vary: the end of a wait may raise a thread above its base (by what the caller
+// of KeSetEvent and its like grants), and each quantum used up takes one level back. 16 to 31 stay.
+// A thread that has been ready for STARVED_TICKS without running is raised to 15 for one quantum
+// (KeRelieveStarvation). A quantum is six units, two clock ticks of three; a wait costs one unit,
+// so that a thread that waits just before each tick pays too.
+//
+// Where a ready thread goes: to an idle processor if its affinity allows one (its ideal one, the
+// one it ran on, this one, any, in that order), else into the queue of its ideal processor. A
+// processor that would be idle looks into the others' queues (KiIdleLoop).
+//
+// Locking. What changes a thread from or to Waiting, Initialized and Terminated holds the
+// dispatcher lock; what goes on between Ready, Standby and Running holds the ReadyLock of the
+// thread's processor. So a thread whose state may be anything is held still by both, the dispatcher
+// lock first. There is one dispatcher lock for all that can be waited for: a wait for all of
+// several objects, a pulse, an abandoned mutex change many objects and threads at one instant, and
+// the sections are some tens of instructions long.
+//
+// A thread that gives its processor up is Waiting or Ready, and may be chosen elsewhere, before its
+// registers are saved. InContext says so, and whoever switches to it waits (swap.S).
+//
+// `!threads` prints all threads. Tests: tests/guest/threads.c.
+#include "ki.h"
+
+#define WAIT_QUANTUM  1    // what a wait costs
+#define TICK_QUANTUM  3    // what a clock tick costs
+#define STARVED_TICKS 256u // four seconds
+#define STARVED_SCAN  16u  // at most so many are raised at a time
+#define TIME_CRITICAL 14   // a base from here up pays nothing for a wait
+
+KSPIN_LOCK KiDispatcherLock;
+volatile KAFFINITY KiIdleProcessors; // that run their idle thread and have nothing chosen
+
+VOID KiInitializeScheduler(PKPRCB Prcb, PKTHREAD IdleThread)
+{
+    for (ULONG i = 0; i < MAXIMUM_PRIORITY; i++)
+        InitializeListHead(&Prcb->ReadyListHead[i]);
+    IdleThread->State = ThreadRunning;
+    IdleThread->Priority = IdleThread->BasePriority = -1; // below all others
+    IdleThread->Processor = Prcb->ProcessorNumber;
+    IdleThread->Affinity = IdleThread->UserAffinity = Prcb->ProcessorMask;
+    IdleThread->InContext = TRUE;
+    Prcb->CurrentThread = Prcb->RunningThread = Prcb->IdleThread = IdleThread;
+}
+
+// ---- ready queues: under ReadyLock --------------------------------------------------------------
+static VOID KiEnqueue(PKPRCB Prcb, PKTHREAD Thread, BOOLEAN AtHead)
+{
+    PLIST_ENTRY Queue = &Prcb->ReadyListHead[Thread->Priority];
+
+    Thread->State = ThreadReady;
+    if (AtHead)
+        InsertHeadList(Queue, &Thread->ReadyEntry);
+    else
+        InsertTailList(Queue, &Thread->ReadyEntry);
+    Prcb->ReadySummary |= 1u << Thread->Priority;
+}
+
+static VOID KiDequeue(PKPRCB Prcb, PKTHREAD Thread)
+{
+    if (RemoveEntryList(&Thread->ReadyEntry))
+        Prcb->ReadySummary &= ~(1u << Thread->Priority);
+}
+
+// The first thread of the highest queue. There is one.
+static PKTHREAD KiBestReady(PKPRCB Prcb)
+{
+    ULONG Priority = 31 - (ULONG)__builtin_clz(Prcb->ReadySummary);
+    return CONTAINING_RECORD(Prcb->ReadyListHead[Priority].Flink, KTHREAD, ReadyEntry);
+}
+
+FORCEINLINE PKTHREAD KiFrontRunner(const KPRCB *Prcb)
+{
+    return Prcb->NextThread != NULL ? Prcb->NextThread : Prcb->RunningThread;
+}
+
+// Thread is to run next; who was to goes back.
+static VOID KiChoose(PKPRCB Prcb, PKTHREAD Thread)
+{
+    PKTHREAD Displaced = Prcb->NextThread;
+
+    Thread->State = ThreadStandby;
+    Prcb->NextThread = Thread;
+    Prcb->Reschedule = TRUE;
+    if (Displaced != NULL)
+        KiEnqueue(Prcb, Displaced, TRUE);
+    else if (Prcb->RunningThread == Prcb->IdleThread)
+        __atomic_fetch_and(&KiIdleProcessors, ~Prcb->ProcessorMask, __ATOMIC_RELAXED);
+}
+
+static VOID KiPlace(PKPRCB Prcb, PKTHREAD Thread, BOOLEAN AtHead)
+{
+    Thread->Processor = Prcb->ProcessorNumber;
+    Thread->ReadyTime = KiTickCount();
+    if (Thread->Priority > KiFrontRunner(Prcb)->Priority)
+        KiChoose(Prcb, Thread);
+    else
+        KiEnqueue(Prcb, Thread, AtHead);
+}
+
+// Priorities have changed: sees to it again that the best is the front runner.
+static VOID KiReconsider(PKPRCB Prcb)
+{
+    PKTHREAD Next = Prcb->NextThread;
+
+    if (Next != NULL && Next->Priority <= Prcb->RunningThread->Priority) {
+        Prcb->NextThread = NULL;
+        KiEnqueue(Prcb, Next, TRUE);
+    }
+    if (Prcb->ReadySummary != 0) {
+        PKTHREAD Best = KiBestReady(Prcb);
+        if (Best->Priority > KiFrontRunner(Prcb)->Priority) {
+            KiDequeue(Prcb, Best);
+            KiChoose(Prcb, Best);
+        }
+    }
+}
+
+// Takes what is to run now.
+static PKTHREAD KiTakeNext(PKPRCB Prcb)
+{
+    PKTHREAD Thread = Prcb->NextThread;
+
+    if (Thread != NULL) {
+        Prcb->NextThread = NULL;
+    } else if (Prcb->ReadySummary != 0) {
+        Thread = KiBestReady(Prcb);
+        KiDequeue(Prcb, Thread);
+    } else {
+        Thread = Prcb->IdleThread;
+        __atomic_fetch_or(&KiIdleProcessors, Prcb->ProcessorMask, __ATOMIC_RELAXED);
+    }
+    Thread->State = ThreadRunning;
+    Prcb->RunningThread = Thread;
+    Prcb->Reschedule = Prcb->QuantumEnd = FALSE;
+    return Thread;
+}
+
+// ---- making ready -------------------------------------------------------------------------------
+static PKPRCB KiChooseProcessor(const KTHREAD *Thread)
+{
+    KAFFINITY Allowed = Thread->Affinity & KeActiveProcessors, Idle = Allowed & KiIdleProcessors;
+    KAFFINITY Candidates = Idle != 0 ? Idle : Allowed;
+
+    if (Candidates >> Thread->IdealProcessor & 1)
+        return KiProcessorBlock[Thread->IdealProcessor];
+    if (Candidates >> Thread->Processor & 1)
+        return KiProcessorBlock[Thread->Processor];
+    if (Candidates & KeGetCurrentPrcb()->ProcessorMask)
+        return KeGetCurrentPrcb();
+    return KiProcessorBlock[__builtin_ctzll(Candidates)];
+}
+
+VOID KiReadyThread(PKTHREAD Thread)
+{
+    PKPRCB Prcb = KeNumberProcessors == 1 ? KeGetCurrentPrcb() : KiChooseProcessor(Thread);
+    BOOLEAN Head = Thread->Preempted, Notify;
+
+    Thread->Preempted = FALSE;
+    KiTakeLock(&Prcb->ReadyLock);
+    KiPlace(Prcb, Thread, Head);
+    Notify = Prcb->Reschedule && Prcb != KeGetCurrentPrcb();
+    KiDropLock(&Prcb->ReadyLock);
+    if (Notify)
+        KiRequestRemoteDispatch(Prcb);
+}
+
+// Locks the processor that a thread is ready on or runs on.
+static PKPRCB KiLockProcessorOf(PKTHREAD Thread)
+{
+    for (;;) {
+        PKPRCB Prcb = KiProcessorBlock[*(volatile ULONG *)&Thread->Processor];
+        KiTakeLock(&Prcb->ReadyLock);
+        if (Prcb->ProcessorNumber == Thread->Processor)
+            return Prcb;
+        KiDropLock(&Prcb->ReadyLock);
+    }
+}
+
+VOID KiSetPriority(PKTHREAD Thread, SCHAR Priority)
+{
+    PKPRCB Prcb = KiLockProcessorOf(Thread);
+    BOOLEAN Notify;
+
+    if (Thread->State == ThreadReady) {
+        KiDequeue(Prcb, Thread);
+        Thread->Priority = Priority;
+        KiPlace(Prcb, Thread, FALSE);
+    } else {
+        Thread->Priority = Priority;
+        if (Thread->State == ThreadRunning || Thread->State == ThreadStandby)
+            KiReconsider(Prcb);
+    }
+    Notify = Prcb->Reschedule && Prcb != KeGetCurrentPrcb();
+    KiDropLock(&Prcb->ReadyLock);
+    if (Notify)
+        KiRequestRemoteDispatch(Prcb);
+}
+
+// ---- quantum and boosts -------------------------------------------------------------------------
+// A quantum has been used: one level of what was granted above the base goes, and all that relief
+// gave.
+static SCHAR KiDecayedPriority(PKTHREAD Thread)
+{
+    LONG Priority = Thread->Priority;
+
+    if (Priority >= LOW_REALTIME_PRIORITY)
+        return (SCHAR)Priority;
+    Priority -= Thread->Starved + 1;
+    Thread->Starved = 0;
+    return (SCHAR)(Priority > Thread->BasePriority ? Priority : Thread->BasePriority);
+}
+
+VOID KiBoostPriority(PKTHREAD Thread, KPRIORITY Increment)
+{
+    LONG Boosted = Thread->BasePriority + Increment;
+
+    if (Thread->Priority >= LOW_REALTIME_PRIORITY) {
+        Thread->Quantum = Thread->QuantumReset;
+        return;
+    }
+    if (Boosted >= LOW_REALTIME_PRIORITY)
+        Boosted = LOW_REALTIME_PRIORITY - 1;
+    if (Increment != 0 && Thread->Starved == 0 && Boosted > Thread->Priority)
+        Thread->Priority = (SCHAR)Boosted;
+    if (Thread->BasePriority >= TIME_CRITICAL) {
+        Thread->Quantum = Thread->QuantumReset;
+    } else {
+        Thread->Quantum -= WAIT_QUANTUM;
+        if (Thread->Quantum <= 0) {
+            Thread->Quantum = Thread->QuantumReset;
+            Thread->Priority = KiDecayedPriority(Thread);
+        }
+    }
+}
+
+VOID KiChargeQuantum(PKPRCB Prcb)
+{
+    PKTHREAD Thread = Prcb->CurrentThread;
+
+    Thread->KernelTime++;
+    if (Thread == Prcb->IdleThread)
+        return;
+    Thread->Quantum -= TICK_QUANTUM;
+    if (Thread->Quantum > 0 || Prcb->QuantumEnd)
+        return;
+    Prcb->QuantumEnd = Prcb->Reschedule = TRUE;
+    KiRequestReschedule(Prcb);
+}
+
+// The running thread's quantum is over: an equal or better one, if there is any, is next. Under
+// ReadyLock.
+static VOID KiEndQuantum(PKPRCB Prcb, PKTHREAD Thread)
+{
+    if (Thread == Prcb->IdleThread || Thread->Quantum > 0)
+        return;
+    Thread->Quantum = Thread->QuantumReset;
+    Thread->Priority = KiDecayedPriority(Thread);
+    if (Prcb->NextThread == NULL && Prcb->ReadySummary >> Thread->Priority != 0) {
+        PKTHREAD Best = KiBestReady(Prcb);
+        KiDequeue(Prcb, Best);
+        KiChoose(Prcb, Best);
+    }
+    Thread->Preempted = FALSE;
+}
+
+// Up to Left threads that have been ready for too long get priority 15 for a quantum. Under
+// ReadyLock.
+static ULONG KiRelieveQueue(PKPRCB Prcb, ULONG Priority, ULONG Left)
+{
+    PLIST_ENTRY Head = &Prcb->ReadyListHead[Priority];
+    ULONG Now = KiTickCount(), Raised = 0;
+
+    while (Raised < Left && !IsListEmpty(Head)) {
+        PKTHREAD Thread = CONTAINING_RECORD(Head->Flink, KTHREAD, ReadyEntry);
+        if (Now - Thread->ReadyTime < STARVED_TICKS)
+            break;
+        KiDequeue(Prcb, Thread);
+        Thread->Starved = (SCHAR)(LOW_REALTIME_PRIORITY - 1 - Thread->Priority);
+        Thread->Priority = LOW_REALTIME_PRIORITY - 1;
+        Thread->Quantum = Thread->QuantumReset;
+        KiPlace(Prcb, Thread, FALSE);
+        Raised++;
+    }
+    return Raised;
+}
+
+VOID KeRelieveStarvation(VOID)
+{
+    KIRQL OldIrql = KiRaiseIrqlChecked(DISPATCH_LEVEL);
+
+    for (ULONG i = 0; i < MAXIMUM_PROCESSORS; i++) {
+        PKPRCB Prcb = KiProcessorBlock[i];
+        ULONG Left = STARVED_SCAN;
+        if (Prcb == NULL || Prcb->ReadySummary == 0)
+            continue;
+        KiTakeLock(&Prcb->ReadyLock);
+        for (ULONG Priority = 1; Priority < LOW_REALTIME_PRIORITY - 1 && Left != 0; Priority++)
+            Left -= KiRelieveQueue(Prcb, Priority, Left);
+        BOOLEAN Notify = Prcb->Reschedule && Prcb != KeGetCurrentPrcb();
+        KiDropLock(&Prcb->ReadyLock);
+        if (Notify)
+            KiRequestRemoteDispatch(Prcb);
+    }
+    KiExitDispatcher(OldIrql);
+}
+
+// ---- switching ----------------------------------------------------------------------------------
+// Interrupts are off.
+static VOID KiSwap(PKPRCB Prcb, PKTHREAD Old, PKTHREAD New)
+{
+    Prcb->ContextSwitches++;
+    New->ContextSwitches++;
+    KiSaveFloat(Old);
+    KiSwapContext(Old, New);
+    KiRestoreFloat(Old);
+    if (Old->KernelApcPending)
+        KiRequestApc();
+}
+
+VOID KiSwapThread(PKTHREAD Thread)
+{
+    PKPRCB Prcb = KeGetCurrentPrcb();
+    PKTHREAD New;
+
+    KiDropLock(&KiDispatcherLock);
+    KiTakeLock(&Prcb->ReadyLock);
+    New = KiTakeNext(Prcb);
+    KiDropLock(&Prcb->ReadyLock);
+    if (New == Thread)
+        return; // made ready again already
+    KiCli();
+    KiSwap(Prcb, Thread, New);
+    KiSti();
+}
+
+// The running thread goes back to a queue: this processor's if it may stay.
+static VOID KiPutBack(PKPRCB Prcb, PKTHREAD Thread, BOOLEAN AtHead)
+{
+    if (Thread == Prcb->IdleThread)
+        return;
+    Thread->ReadyTime = KiTickCount();
+    KiEnqueue(Prcb, Thread, AtHead);
+}
+
+VOID KiDispatchSwitch(VOID)
+{
+    PKPRCB Prcb = KeGetCurrentPrcb();
+    PKTHREAD Old = Prcb->CurrentThread, New = NULL;
+
+    KiTakeLock(&Prcb->ReadyLock);
+    Old->Preempted = TRUE;
+    if (Prcb->QuantumEnd)
+        KiEndQuantum(Prcb, Old);
+    if (Prcb->NextThread != NULL) {
+        New = KiTakeNext(Prcb);
+        KiPutBack(Prcb, Old, Old->Preempted);
+    }
+    Old->Preempted = FALSE;
+    Prcb->Reschedule = Prcb->QuantumEnd = FALSE;
+    KiDropLock(&Prcb->ReadyLock);
+    if (New != NULL)
+        KiSwap(Prcb, Old, New);
+}
+
+VOID KiDrainDispatch(VOID)
+{
+    KiRunOnDpcStack();
+    if (KeGetCurrentPrcb()->Reschedule)
+        KiDispatchSwitch();
+}
+
+VOID KiRequestReschedule(PKPRCB Prcb)
+{
+    if (Prcb->DpcActive || Prcb->DpcRequested)
+        return;
+    Prcb->DpcRequested = TRUE;
+    KiRequestDispatch(Prcb);
+}
+
+VOID KiExitDispatcher(KIRQL OldIrql)
+{
+    PKPRCB Prcb = KeGetCurrentPrcb();
+
+    if (__builtin_expect(Prcb->Reschedule, 0)) {
+        if (OldIrql >= DISPATCH_LEVEL) {
+            KiRequestReschedule(Prcb);
+        } else {
+            BOOLEAN Enabled = KiDisableInterrupts();
+            KiDispatchSwitch();
+            KiRestoreInterrupts(Enabled);
+        }
+    }
+    KiLowerIrql(OldIrql);
+}
+
+VOID KeYieldExecution(VOID)
+{
+    KIRQL OldIrql = KiRaiseIrqlChecked(DISPATCH_LEVEL);
+    PKPRCB Prcb = KeGetCurrentPrcb();
+    PKTHREAD Thread = Prcb->CurrentThread;
+
+    if (Prcb->ReadySummary != 0) {
+        KiTakeLock(&Prcb->ReadyLock);
+        Thread->Quantum = 0;
+        Prcb->QuantumEnd = Prcb->Reschedule = TRUE;
+        KiDropLock(&Prcb->ReadyLock);
+    }
+    KiExitDispatcher(OldIrql);
+}
+
+BOOLEAN KeOthersIdle(VOID)
+{
+    if (!KeDpcsIdle())
+        return FALSE;
+    for (ULONG i = 0; i < MAXIMUM_PROCESSORS; i++) {
+        PKPRCB Prcb = KiProcessorBlock[i];
+        if (Prcb == NULL)
+            continue;
+        if (Prcb->ReadySummary != 0 || Prcb->NextThread != NULL)
+            return FALSE;
+        if (Prcb->RunningThread != Prcb->IdleThread && Prcb->RunningThread != KiCurrentThread())
+            return FALSE;
+    }
+    return TRUE;
+}
+
+// Asks another processor to look at its DPCs, its NextThread and its thread's APCs.
+VOID KiRequestRemoteDispatch(PKPRCB Prcb)
+{
+    VERIFY(Prcb == KeGetCurrentPrcb()); // no other runs yet
+}
+
+// ---- idling -------------------------------------------------------------------------------------
+// Takes a thread that is ready on another processor and may run here. TRUE: this one has something
+// to do.
+static BOOLEAN KiPull(PKPRCB Prcb, PKPRCB Other)
+{
+    PKTHREAD Found = NULL;
+
+    KiTakeLock(Prcb->ProcessorNumber < Other->ProcessorNumber ? &Prcb->ReadyLock
+                                                              : &Other->ReadyLock);
+    KiTakeLock(Prcb->ProcessorNumber < Other->ProcessorNumber ? &Other->ReadyLock
+                                                              : &Prcb->ReadyLock);
+    for (LONG Priority = HIGH_PRIORITY; Priority > 0 && Found == NULL; Priority--) {
+        PLIST_ENTRY Head = &Other->ReadyListHead[Priority], Entry = Head->Flink;
+        while (Entry != Head &&
+               !(CONTAINING_RECORD(Entry, KTHREAD, ReadyEntry)->Affinity & Prcb->ProcessorMask))
+            Entry = Entry->Flink;
+        if (Entry != Head)
+            Found = CONTAINING_RECORD(Entry, KTHREAD, ReadyEntry);
+    }
+    if (Found != NULL) {
+        KiDequeue(Other, Found);
+        KiPlace(Prcb, Found, FALSE);
+    }
+    KiDropLock(&Other->ReadyLock);
+    KiDropLock(&Prcb->ReadyLock);
+    return Found != NULL;
+}
+
+// Other processors may have more than they can run.
+static VOID KiBalance(VOID)
+{
+    KIRQL OldIrql = KiRaiseIrqlChecked(DISPATCH_LEVEL);
+    PKPRCB Prcb = KeGetCurrentPrcb();
+
+    for (ULONG i = 0; i < MAXIMUM_PROCESSORS && Prcb->NextThread == NULL; i++) {
+        PKPRCB Other = KiProcessorBlock[i];
+        if (Other != NULL && Other != Prcb && Other->ReadySummary != 0 && KiPull(Prcb, Other))
+            break;
+    }
+    KiExitDispatcher(OldIrql);
+}
+
+DECLSPEC_NORETURN VOID KeIdleLoop(VOID)
+{
+    for (;;) {
+        if (KeNumberProcessors > 1)
+            KiBalance();
+        KiCli();
+        KeGetCurrentPrcb()->IdleCount++;
+        KiEnableAndHalt();
+    }
+}

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: MIT
+// Private to ps.
+#pragma once
+
+#include "ex.h"
+#include "mm.h"
+#include "ps.h"
+#include "rtl.h"
+
+PVOID PspCurrentThread(VOID);
+BOOLEAN PspIsSystemProcess(HANDLE ProcessHandle);
+VOID PspAdoptThread(PETHREAD Thread, ULONG_PTR Caller); // process, ids
