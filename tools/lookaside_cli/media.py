@@ -14,7 +14,7 @@ from .status import ToolError
 
 # What grub.cfg uses, what finding the medium needs, and every way to get a framebuffer.
 GRUB_MODULES = ("multiboot2 normal configfile echo test cpuid serial terminal all_video gfxterm "
-                "font gfxmenu iso9660 fat part_msdos part_gpt search reboot halt")
+                "font gfxmenu tga iso9660 fat part_msdos part_gpt search reboot halt")
 GRUB_PLATFORMS = ("i386-pc", "x86_64-efi", "i386-efi")
 
 
@@ -29,14 +29,15 @@ def check_platforms(platforms=GRUB_PLATFORMS) -> None:
 
 
 def write_iso(target: Path, files: Dict[str, Path], grub_cfg: str,
-              texts: Optional[Dict[str, str]] = None) -> None:
-    """Writes a bootable image: `files` and `texts` by their place on the medium, and grub.cfg."""
+              contents: Optional[Dict[str, bytes]] = None) -> None:
+    """Writes a bootable image: `files` and `contents` by place on the medium, and grub.cfg."""
     check_platforms()
     with tempfile.TemporaryDirectory(prefix="lookaside-iso-") as folder:
         root = Path(folder)
-        for name, text in dict(texts or {}, **{"boot/grub/grub.cfg": grub_cfg}).items():
+        made = dict(contents or {}, **{"boot/grub/grub.cfg": grub_cfg.encode()})
+        for name, content in made.items():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
-            (root / name).write_text(text)
+            (root / name).write_bytes(content)
         for name, source in files.items():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, root / name)
