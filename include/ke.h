@@ -12,7 +12,6 @@
 extern PKPRCB KiProcessorBlock[MAXIMUM_PROCESSORS];  // NULL: no such processor
 extern volatile CCHAR KeNumberProcessors;             // exported data
 extern KAFFINITY KeActiveProcessors;                  // a bit for each processor that runs
-FORCEINLINE PKTHREAD KiCurrentThread(VOID) { return KeGetCurrentPrcb()->CurrentThread; }
 
 typedef struct _KE_THREAD {
     PVOID StackBase, StackLimit;

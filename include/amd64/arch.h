@@ -67,6 +67,17 @@ FORCEINLINE PKPRCB KeGetCurrentPrcb(VOID)
     return Prcb;
 }
 
+// The thread that runs this. One instruction: between two, the thread could be moved to another
+// processor, and would then read who runs on the one that it left.
+FORCEINLINE struct _KTHREAD *KiCurrentThread(VOID)
+{
+    struct _KTHREAD *Thread;
+    __asm__ volatile("movq %%gs:%c1, %0"
+                     : "=r"(Thread)
+                     : "i"(FIELD_OFFSET(KPCR, Prcb.CurrentThread)));
+    return Thread;
+}
+
 // The running processor's PoolProcessor; volatile because only a raised IRQL keeps the processor.
 FORCEINLINE PVOID KiReadPoolProcessor(VOID)
 {

@@ -152,6 +152,8 @@ static VOID KiNotifyApc(PKTHREAD Thread, PKAPC Apc, KPRIORITY Increment)
 
     if (Apc->ApcMode == KernelMode) {
         Thread->KernelApcPending = TRUE;
+        // Either this sees it run, or the switch to it (KiSwap) sees that there is an APC.
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
         if (Thread == KiCurrentThread())
             KiRequestApc();
         else if (Thread->State == ThreadRunning)

@@ -74,7 +74,7 @@ VOID KiInitializeControlRegisters(VOID)
 PKTHREAD NTAPI KeGetCurrentThread(VOID);
 PKTHREAD NTAPI KeGetCurrentThread(VOID)
 {
-    return KeGetCurrentPrcb()->CurrentThread;
+    return KiCurrentThread();
 }
 EXPORT(KeGetCurrentThread, EXPORT_ANY_IRQL, "WDK wdm.h KeGetCurrentThread");
 

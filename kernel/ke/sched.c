@@ -345,8 +345,11 @@ VOID KiSwapThread(PKTHREAD Thread)
     KiTakeLock(&Prcb->ReadyLock);
     New = KiTakeNext(Prcb);
     KiDropLock(&Prcb->ReadyLock);
-    if (New == Thread)
-        return; // made ready again already
+    if (New == Thread) { // made ready again already
+        if (Thread->KernelApcPending)
+            KiRequestApc();
+        return;
+    }
     KiCli();
     KiSwap(Prcb, Thread, New);
     KiSti();

@@ -82,7 +82,7 @@ NTSTATUS NTAPI KeSaveFloatingPointState(PKFLOATING_SAVE FloatSave)
     if (Area == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;
     Area->Owner = FloatSave;
-    Area->Thread = KeGetCurrentPrcb()->CurrentThread;
+    Area->Thread = KiCurrentThread();
     KiStoreFloatState(Area->State);
     Area->Thread->FloatSaved++;
     FloatSave->Spare1 = (ULONG)(Area - KiFloatAreas);
@@ -97,7 +97,7 @@ EXPORT(KeSaveFloatingPointState, DISPATCH_LEVEL, "WDK wdm.h KeSaveFloatingPointS
 NTSTATUS NTAPI KeRestoreFloatingPointState(PKFLOATING_SAVE FloatSave);
 NTSTATUS NTAPI KeRestoreFloatingPointState(PKFLOATING_SAVE FloatSave)
 {
-    PKTHREAD Thread = KeGetCurrentPrcb()->CurrentThread;
+    PKTHREAD Thread = KiCurrentThread();
     KI_FLOAT_AREA *Area = &KiFloatAreas[FloatSave->Spare1 % FLOAT_AREAS];
 
     if (Area->Owner != FloatSave)

@@ -44,6 +44,11 @@ FORCEINLINE PKPRCB KeGetCurrentPrcb(VOID)
     return &HostPrcb;
 }
 
+FORCEINLINE struct _KTHREAD *KiCurrentThread(VOID)
+{
+    return HostPrcb.CurrentThread;
+}
+
 FORCEINLINE PVOID KiReadPoolProcessor(VOID)
 {
     return HostPrcb.PoolProcessor;
