@@ -102,7 +102,7 @@ $(OUT)/boot/%.o: boot/%.c $(OUT)/flags
 # Boot code may reach into the kernel only by the names that linker.ld makes for it, the block it fills
 # and the routine it ends in: any other reference, a helper of GCC's included, would be a call to high
 # addresses before paging is on. Its own memcpy and the like stay its own.
-boot_may_use := Physical|BootImageStart|KeLoaderBlockStorage|KiBootStack|KiSystemStartup
+boot_may_use := Physical|BootImageStart|KeLoaderBlockStorage|KiBootStack|KiBootEntry
 $(OUT)/boot/boot.o: $(boot_o)
 	$(LD) -r $(boot_o) -o $@.all
 	$(OBJCOPY) $(foreach s,memcpy memmove memset memcmp,--localize-symbol=$s) $@.all $@

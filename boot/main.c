@@ -3,7 +3,7 @@
 //
 // entry.S calls BootMain in 32-bit mode, paging off, with what the loader left in two registers.
 // BootMain fills the loader block, which lies in the kernel's own memory, and the first page
-// tables, and returns; entry.S then switches paging on and jumps to KiSystemStartup. Everything
+// tables, and returns; entry.S then switches paging on and jumps to KiBootEntry. Everything
 // that can be wrong with a machine is found before that, where it can still be told in plain words.
 
 #include "boot.h"

@@ -28,6 +28,18 @@ BOOLEAN HalHasConsole(VOID);
 // Paints the screen anew for the bugcheck text (background colour) where there is a screen.
 VOID HalBeginBugCheckScreen(VOID);
 
+// ---- the debugger's port ------------------------------------------------------------------------
+// The serial port that /DEBUG claims. Any IRQL; the caller sees to it that one processor uses it.
+const char *HalDescribeDebugPort(VOID);  // "COM2 at 115200 baud", NULL: there is none
+BOOLEAN HalDebugPortIsConsole(VOID);     // it is the port the console would have had
+int HalReadDebugPort(VOID);              // a byte, -1: none
+VOID HalWriteDebugPort(const UCHAR *Bytes, SIZE_T Length);
+// Wires the port to interrupt as an NMI. FALSE: this machine cannot, the port has to be polled.
+BOOLEAN HalConnectDebugPort(VOID);
+// A byte that comes, or is there, interrupts. Does nothing while the port is not wired.
+VOID HalEnableDebugPortInterrupt(BOOLEAN Enable);
+BOOLEAN HalNmiIsFailure(VOID);  // the chipset reports a memory or bus error, which raises NMIs too
+
 // ---- interrupts ---------------------------------------------------------------------------------
 // Vectors: on amd64 vector >> 4 is the IRQL. On i386 HalVectorToIrql tells.
 #define HAL_VECTOR_COUNT 256

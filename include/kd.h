@@ -89,7 +89,13 @@ VOID KdRunOptionCommands(VOID);
 DECLSPEC_NORETURN VOID KdMonitor(VOID);
 
 VOID KdInitialize(VOID);
-VOID KdBreakAtStart(VOID); // /BREAK: waits for gdb or a key. IRQL: start-up
+// /BREAK: the debugger stops at Start, or waits here for a key. IRQL: start-up
+VOID KdBreakAtStart(ULONG_PTR Start);
+
+// ---- debugger (/DEBUG) --------------------------------------------------------------------------
+VOID KdEnableBreakIn(VOID); // from now on gdb's Ctrl-C stops the running system. Needs interrupts
+VOID KdNotifyModules(VOID); // a driver has come or gone: gdb reads the list anew. IRQL: any
+VOID KdRunDeferred(VOID);   // what gdb's monitor asked for that needs a running system. PASSIVE_LEVEL
 
 // ---- options of the command line ----------------------------------------------------------------
 // "/NAME=value": TRUE when the option is there; Value (may be NULL) receives its text, unquoted.

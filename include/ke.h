@@ -144,6 +144,24 @@ VOID KeContextFromTrapFrame(const KTRAP_FRAME *Frame, PCONTEXT Context);
 VOID KeContextToTrapFrame(const CONTEXT *Context, PKTRAP_FRAME Frame);  // general registers
 DECLSPEC_NORETURN VOID KeContinue(const CONTEXT *Context);  // resumes there, at the current IRQL
 
+// A debugger chosen at boot registers itself here; without one each of these costs a test of the
+// pointer, off the fast paths. TRUE: the frame is to be resumed as it now is, as if nothing had
+// happened. FALSE: what happened takes its course.
+typedef enum _KE_DEBUG_EVENT {
+    KeDebugTrap,       // debug trap or breakpoint; interrupts are still off, nobody has looked at it
+    KeDebugException,  // Detail: the EXCEPTION_RECORD, before any handler is looked for
+    KeDebugBugCheck,   // Detail: the KE_BUGCHECK; nothing has changed yet. Frame may be NULL
+    KeDebugNmi,
+    KeDebugClock,      // every clock tick; Frame may be NULL
+} KE_DEBUG_EVENT;
+typedef BOOLEAN KE_DEBUG_ROUTINE(KE_DEBUG_EVENT Event, PKTRAP_FRAME Frame, const VOID *Detail);
+extern KE_DEBUG_ROUTINE *KeDebugRoutine;
+
+FORCEINLINE BOOLEAN KiDebugEvent(KE_DEBUG_EVENT Event, PKTRAP_FRAME Frame, const VOID *Detail)
+{
+    return __builtin_expect(KeDebugRoutine != NULL, 0) && KeDebugRoutine(Event, Frame, Detail);
+}
+
 // Kernel code that may fault on a driver's or user's memory lists itself in the fix-up table: when
 // the instruction at Fault faults, execution goes on at Fixup.
 typedef struct _KE_FIXUP { ULONG_PTR Fault; ULONG_PTR Fixup; } KE_FIXUP;
@@ -172,9 +190,11 @@ typedef struct _KE_BUGCHECK {
     const char *Sentence;    // may be NULL
     KIRQL Irql;              // before the bugcheck raised it
     ULONG_PTR Caller;        // return address into the code that called KeBugCheckEx
+    const char *Name;        // of the code
 } KE_BUGCHECK;
 typedef VOID KE_BUGCHECK_ROUTINE(const KE_BUGCHECK *BugCheck);
 extern KE_BUGCHECK_ROUTINE *KeBugCheckRoutine;
+extern const KE_BUGCHECK *KeLastBugCheck;  // for debuggers: the one that goes on; NULL: none
 
 // ---- IRQL ---------------------------------------------------------------------------------------
 const char *KeIrqlName(KIRQL Irql);

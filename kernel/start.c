@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 // KiSystemStartup: the whole start of the system, one phase a line.
 //
-// boot/ jumps here in the kernel's own address space, with interrupts off, on the boot stack, with
-// the loader block as only argument. This file stands above all components: it is the one place
-// that may call each of them, and the order below is the order in which things come to exist.
+// boot/ jumps to KiBootEntry in the kernel's own address space, with interrupts off, on the boot
+// stack, with the loader block as only argument. This file stands above all components: it is the
+// one place that may call each of them, and the order below is the order in which things come to
+// exist.
 #include "ex.h"
 #include "hal.h"
 #include "ldr.h"
@@ -20,6 +21,7 @@ DECLSPEC_ALIGN(PAGE_SIZE) UCHAR KiBootStack[BOOT_STACK_SIZE + PAGE_SIZE];
 static DECLSPEC_ALIGN(16) UCHAR KiBootThread[PS_STATIC_THREAD_SIZE];
 
 VOID KiConnectRtl(VOID); // upcalls.c
+DECLSPEC_NORETURN VOID NTAPI KiBootEntry(PLOADER_BLOCK Block);
 DECLSPEC_NORETURN VOID NTAPI KiSystemStartup(PLOADER_BLOCK Block);
 
 static VOID KiReportMachine(PLOADER_BLOCK Block)
@@ -59,20 +61,28 @@ static VOID NTAPI KiSystemThread(PVOID Context)
     KdMonitor();
 }
 
-DECLSPEC_NORETURN VOID NTAPI KiSystemStartup(PLOADER_BLOCK Block)
+// What a debugger needs to stop at KiSystemStartup.
+DECLSPEC_NORETURN VOID NTAPI KiBootEntry(PLOADER_BLOCK Block)
 {
     // Phase                                           needs -> gives
     HalInitializeConsole(Block);                    // ports -> serial and VGA text output
     KeInitializeProcessor((PKTHREAD)(KiBootThread + OB_HEADER_SIZE), KiBootStack + PAGE_SIZE,
                           KiBootStack + sizeof(KiBootStack));  // -> KPCR, traps that are reported
-    KdInitialize();                                 // loader block -> options, log, bugcheck screen
-    KdBreakAtStart();                               // options -> nothing; waits where /BREAK says
+    KdInitialize();                                 // loader block -> log, bugcheck screen, debugger
+    KdBreakAtStart((ULONG_PTR)KiSystemStartup);     // options -> nothing; stops where /BREAK says so
+    KiSystemStartup(Block);
+}
+
+DECLSPEC_NORETURN VOID NTAPI KiSystemStartup(PLOADER_BLOCK Block)
+{
+    // Phase                                           needs -> gives
     MmInitialize(Block);                            // memory map -> pages, address space
     KiAttachScreen(&Block->Display);                // mappings -> framebuffer console
     ExInitializePool();                             // pages -> pools
     ExInitializeLookaside();                        // pools -> lookaside lists
     HalInitializeSystem(Block);                     // HAL region -> interrupt controllers, timers
     KeStartInterrupts();                            // HAL -> IRQLs that mask, the clock, DPCs
+    KdEnableBreakIn();                              // interrupt controllers -> Ctrl-C in gdb
     KiConnectRtl();                                 // pools, traps -> strings, exceptions
     PsInitialize();                                 // pools -> the system process
     VERIFY(NT_SUCCESS(PsStartKernelThread(KiSystemThread, Block, PS_SYSTEM_PRIORITY, "system")));

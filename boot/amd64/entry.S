@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Entry of the 64-bit image: 32-bit start, then long mode and the jump to KiSystemStartup.
+ * Entry of the 64-bit image: 32-bit start, then long mode and the jump to KiBootEntry.
  */
 #include "../entry.inc"
 
@@ -25,5 +25,5 @@ BootLongMode:
     pushq $0 /* no return address */
     xorl %ebp, %ebp
     movabsq $KeLoaderBlockStorage, %rcx
-    movabsq $KiSystemStartup, %rax
+    movabsq $KiBootEntry, %rax
     jmp *%rax

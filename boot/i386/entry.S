@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Entry of the 32-bit image: start, then PAE paging and the jump to KiSystemStartup.
+ * Entry of the 32-bit image: start, then PAE paging and the jump to KiBootEntry.
  */
 #include "../entry.inc"
 
@@ -47,5 +47,5 @@ BootEnterKernel:
     xorl %ebp, %ebp
     pushl $KeLoaderBlockStorage
     pushl $0 /* no return address */
-    movl $KiSystemStartup, %eax
+    movl $KiBootEntry, %eax
     jmp *%eax

@@ -37,6 +37,7 @@ static VOID HalpConsoleLeave(BOOLEAN Enabled)
 VOID INIT_CODE HalInitializeConsole(PLOADER_BLOCK Block)
 {
     HalpEarlyCounter();
+    HalpDebugPortInitialize(Block);
     HalpSerialInitialize(Block);
     if (Block->Display.Type != LoaderDisplayFramebuffer)
         HalpVgaTextInitialize();

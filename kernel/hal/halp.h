@@ -51,6 +51,25 @@ typedef USHORT HALP_CELL;  // character in the low byte, VGA attribute in the hi
 // Puts Count cells onto the display. Called with the console lock held.
 typedef VOID HALP_DRAW_ROUTINE(ULONG Row, ULONG Column, const HALP_CELL *Cells, ULONG Count);
 
+// A 16550 (uart.c). Port 0: there is none, or it was given up; its routines then do nothing.
+typedef struct _HALP_UART {
+    USHORT Port;
+    const char *Name;  // "COM1"
+    ULONG BaudRate;
+    ULONG Depth;  // bytes the transmitter takes at once
+    ULONG Space;  // of these, how many it takes now without asking
+} HALP_UART;
+
+BOOLEAN HalpUartInitialize(HALP_UART *Uart, USHORT Port, ULONG BaudRate);  // 0: 115200
+USHORT HalpUartPortOf(const char *Text);  // "COM2", "2", "0x2F8"; 0: none of these
+const char *HalpUartNameOf(USHORT Port);
+VOID HalpUartPut(HALP_UART *Uart, UCHAR Byte);
+int HalpUartGet(const HALP_UART *Uart);                         // -1: nothing there
+VOID HalpUartInterrupt(const HALP_UART *Uart, BOOLEAN Enable);  // when a byte has come
+
+VOID HalpDebugPortInitialize(const LOADER_BLOCK *Block);
+USHORT HalpDebugPort(VOID);  // 0: no debugger has one
+
 BOOLEAN HalpSerialInitialize(const LOADER_BLOCK *Block);
 VOID HalpSerialWrite(const char *Text, SIZE_T Length);
 int HalpSerialRead(VOID);          // -1: nothing there
@@ -135,6 +154,7 @@ typedef struct _HALP_CONTROLLER {
 extern const HALP_CONTROLLER HalpIoApicController, HalpPicController;
 
 ULONG HalpIoApicInitialize(VOID);  // number of I/O APICs in use; all inputs masked
+BOOLEAN HalpIoApicWireNmi(ULONG IsaLine);  // FALSE: its wiring does not allow it
 VOID HalpIoApicReport(VOID);
 
 #define PIC_LINES 16u

@@ -160,6 +160,24 @@ static VOID INIT_CODE HalpIoApicWireNmis(VOID)
     }
 }
 
+// An ISA interrupt as an NMI to this processor, for good. It has to be an edge: an NMI has no end
+// that a level could wait for.
+BOOLEAN INIT_CODE HalpIoApicWireNmi(ULONG IsaLine)
+{
+    ULONG Gsi;
+    if (!IoApicResolve(IsaLine, &Gsi))
+        return FALSE;
+    const HALP_IO_APIC *IoApic = HalpIoApicOf(Gsi);
+    ULONG Wiring = IoApicWiring(Gsi, Latched);
+    if (Wiring & ENTRY_LEVEL)
+        return FALSE;
+    BOOLEAN Enabled = HalpAcquireLock(&HalpIoApicLock);
+    IoApicWrite(IoApic, IoApicEntry(IoApic, Gsi) + 1, HalpApicId() << 24);
+    IoApicWrite(IoApic, IoApicEntry(IoApic, Gsi), ENTRY_MODE_NMI | Wiring);
+    HalpReleaseLock(&HalpIoApicLock, Enabled);
+    return TRUE;
+}
+
 ULONG INIT_CODE HalpIoApicInitialize(VOID)
 {
     for (ULONG i = 0; i < HalpAcpi.IoApicCount; i++)

@@ -2,18 +2,14 @@
 // What drivers ask of a debugger: whether there is one, and to stop in it.
 #include "kdp.h"
 
-BOOLEAN KdDebuggerEnabled; // TRUE when a debugger may attach; none is built in yet
-BOOLEAN KdDebuggerNotPresent = TRUE;
-EXPORT_VARIABLE(KdDebuggerEnabled, "WDK ntddk.h KdDebuggerEnabled");
-EXPORT_VARIABLE(KdDebuggerNotPresent, "WDK ntddk.h KdDebuggerNotPresent");
-
 static volatile BOOLEAN KdGo; // set by gdb: set var KdGo = 1
 
-// /BREAK: stands still as soon as options and log work, so that a debugger can attach to a machine
-// whose start cannot be timed (QEMU's gdb stub behind a boot medium, a JTAG probe).
-VOID KdBreakAtStart(VOID)
+// /BREAK: with the kernel's own debugger, stops at the first instruction of KiSystemStartup.
+// Without it, stands still as soon as options and log work, so that another debugger can attach to
+// a machine whose start cannot be timed (QEMU's gdb stub behind a boot medium, a JTAG probe).
+VOID KdBreakAtStart(ULONG_PTR Start)
 {
-    if (!KdQueryOption("BREAK", NULL, 0))
+    if (!KdQueryOption("BREAK", NULL, 0) || KdpBreakAt(Start))
         return;
     KLOG("kd", "stopped by /BREAK: in gdb `set var KdGo = 1` and continue, or press a key");
     while (!KdGo && HalPollInput() < 0)

@@ -39,7 +39,7 @@ static const KD_MEANING KdMeanings[] = {
     {0x139, "A list or another structure that guards itself was found damaged."},
 };
 
-static const char *KdpMeaning(const KE_BUGCHECK *BugCheck)
+const char *KdpMeaning(const KE_BUGCHECK *BugCheck)
 {
     if (BugCheck->Sentence != NULL)
         return BugCheck->Sentence;
@@ -143,4 +143,5 @@ VOID KdInitialize(VOID)
          DBG ? "checked" : "free",
          KeLoaderBlockStorage.CommandLine[0] ? KeLoaderBlockStorage.CommandLine : "none");
     KdpReportUnknownOptions();
+    KdpInitializeDebugger();
 }

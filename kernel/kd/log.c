@@ -21,10 +21,13 @@ static KSPIN_LOCK KdLogLock;
 static char KdLastCharacter = '\n';
 volatile BOOLEAN KdInBugCheck;
 
+VOID (*KdpCapture)(const char *Text, SIZE_T Length);
+VOID (*KdpEcho)(const char *Text, SIZE_T Length);
+
 static BOOLEAN KdpLock(VOID)
 {
     BOOLEAN Enabled = KiDisableInterrupts();
-    while (!KdInBugCheck && __atomic_exchange_n(&KdLogLock, 1, __ATOMIC_ACQUIRE) != 0)
+    while (!KdInBugCheck && !KdpStanding && __atomic_exchange_n(&KdLogLock, 1, __ATOMIC_ACQUIRE) != 0)
         KiPause();
     return Enabled;
 }
@@ -42,10 +45,16 @@ static VOID KdpPutLocked(const char *Text, SIZE_T Length)
     if (Length != 0)
         KdLastCharacter = Text[Length - 1];
     HalDisplayString(Text, Length);
+    if (KdpEcho != NULL)
+        KdpEcho(Text, Length);
 }
 
 VOID KdPutString(const char *Text, SIZE_T Length)
 {
+    if (KdpCapture != NULL) {
+        KdpCapture(Text, Length);
+        return;
+    }
     BOOLEAN Enabled = KdpLock();
     KdpPutLocked(Text, Length);
     KdpUnlock(Enabled);
@@ -183,7 +192,7 @@ EXPORT(DbgPrintEx, EXPORT_ANY_IRQL, "WDK wdm.h DbgPrintEx");
 // A copy of what the ring held when the command started: printing goes into the ring as well.
 static BOOLEAN KdLogCommand(const char *Arguments)
 {
-    KdpWalkLog(HalDisplayString);
+    KdpWalkLog(KdpCapture != NULL ? KdpCapture : HalDisplayString);
     return TRUE;
 }
 KD_COMMAND(log, "log", "log: what has been printed since the start, as far as the ring reaches",

@@ -101,6 +101,38 @@ VOID KdRunCommandLine(const char *Line, BOOLEAN InBugCheck)
         KdPrintf("usage: %s\n", Entry->Usage);
 }
 
+// ---- commands from gdb -------------------------------------------------------------------------------
+
+static char KdDeferredLine[256];
+
+// What may run in a bugcheck may run in a stopped system too. The rest waits until it goes on.
+VOID KdpRunDebuggerCommand(const char *Line)
+{
+    const char *Name = KdpSkipBlanks(Line), *End = Name;
+
+    while (*End != 0 && *End != ' ' && *End != '\t')
+        End++;
+    const KD_COMMAND_ENTRY *Entry = KdpFindCommand(Name, (SIZE_T)(End - Name));
+    if (Entry == NULL || (Entry->Flags & KD_SAFE_IN_BUGCHECK)) {
+        KdRunCommandLine(Line, TRUE);
+        return;
+    }
+    RtlFormat(KdDeferredLine, sizeof(KdDeferredLine), "%s", Name);
+    KdPrintf("%s needs a running system: it runs when you continue.\n", Entry->Name);
+}
+
+VOID KdRunDeferred(VOID)
+{
+    char Line[sizeof(KdDeferredLine)];
+
+    if (KdDeferredLine[0] == 0)
+        return;
+    memcpy(Line, KdDeferredLine, sizeof(Line));
+    KdDeferredLine[0] = 0;
+    KdPrintf("\n> %s\n", Line);
+    KdRunCommandLine(Line, FALSE);
+}
+
 VOID KdRunOptionCommands(VOID)
 {
     char Line[512];
@@ -144,10 +176,12 @@ static int KdpWaitCharacter(BOOLEAN InBugCheck)
         int Character = HalPollInput();
         if (Character >= 0)
             return Character;
-        if (InBugCheck)
+        if (InBugCheck) {
             KiPause();
-        else
+        } else {
             KeDelayExecutionThread(KernelMode, FALSE, &Tick);
+            KdRunDeferred();
+        }
     }
 }
 

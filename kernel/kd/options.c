@@ -14,11 +14,12 @@ typedef struct _KD_OPTION {
 
 static const KD_OPTION KdOptions[] = {
     {"3GB", "i386: 3 GiB of user space, 1 GiB of system space"},
-    {"BAUDRATE", "=N: speed of the debug port, 115200"},
-    {"BREAK", "stop before anything else runs, until gdb or a key says go"},
+    {"BAUDRATE", "=N: speed of that port, 115200"},
+    {"BREAK", "with /DEBUG stop at KiSystemStartup; else wait for a key"},
     {"BURNMEMORY", "=MIB: leave that much RAM unused"},
     {"CRASHDEBUG", "stay in the monitor after a bugcheck"},
-    {"DEBUGPORT", "=COM1 to COM4 or =0x2F8: the serial port of log and prompt"},
+    {"DEBUG", "gdb may connect on a serial port: COM2, or COM1 where there is no COM2"},
+    {"DEBUGPORT", "=COM1 to COM4 or =0x2F8: gdb's port with /DEBUG, else that of log and prompt"},
     {"EXITPORT", "=PORT: QEMU's isa-debug-exit device; ends the run with a status"},
     {"IMPORTS", "=TRAP: load drivers with unresolved imports; calling one stops the run"},
     {"MAXMEM", "=MIB: use no RAM above that address"},

@@ -35,40 +35,38 @@ static BOOLEAN KdpSymbolizeKernel(ULONG_PTR Address, char *Buffer, SIZE_T Size)
     return TRUE;
 }
 
-// The COFF symbol table of a driver's file. Every offset was checked against the file's length
-// here, whatever the loader did: the bytes are a stranger's.
-typedef struct _KD_COFF {
-    const UCHAR *File;
-    const IMAGE_SECTION_HEADER *Section;
-    ULONG SectionCount;
-    const IMAGE_SYMBOL *Symbol;
-    ULONG SymbolCount;
-    const char *Strings;
-    ULONG StringsLength;
-} KD_COFF;
+// The symbol table lies behind the sections, its strings behind it. FALSE: there is none, or it is
+// damaged.
+static BOOLEAN KdpOpenSymbols(const IMAGE_FILE_HEADER *Header, SIZE_T Length, KD_COFF *Coff)
+{
+    ULONG64 Strings =
+        Header->PointerToSymbolTable + (ULONG64)Header->NumberOfSymbols * sizeof(IMAGE_SYMBOL);
+    if (Header->PointerToSymbolTable == 0 || Strings + 4 > Length)
+        return FALSE;
+    Coff->Symbol = (const IMAGE_SYMBOL *)(Coff->File + Header->PointerToSymbolTable);
+    Coff->SymbolCount = Header->NumberOfSymbols;
+    Coff->Strings = (const char *)Coff->File + Strings;
+    Coff->StringsLength = (ULONG)(Length - Strings);
+    return TRUE;
+}
 
-static BOOLEAN KdpOpenCoff(const LDR_DRIVER *Driver, KD_COFF *Coff)
+BOOLEAN KdpOpenCoff(const LDR_DRIVER *Driver, KD_COFF *Coff)
 {
     SIZE_T Length = Driver->FileLength;
     const IMAGE_DOS_HEADER *Dos = (const IMAGE_DOS_HEADER *)Driver->File;
 
+    memset(Coff, 0, sizeof(*Coff));
     if (Driver->File == NULL || Length < sizeof(*Dos) ||
         (ULONG)Dos->e_lfanew > Length - 4 - sizeof(IMAGE_FILE_HEADER))
         return FALSE;
     const IMAGE_FILE_HEADER *Header = (const IMAGE_FILE_HEADER *)(Driver->File + Dos->e_lfanew + 4);
     SIZE_T Sections = (SIZE_T)Dos->e_lfanew + 4 + sizeof(*Header) + Header->SizeOfOptionalHeader;
-    ULONG64 Strings =
-        Header->PointerToSymbolTable + (ULONG64)Header->NumberOfSymbols * sizeof(IMAGE_SYMBOL);
-    if (Header->PointerToSymbolTable == 0 || Strings + 4 > Length ||
-        Sections + Header->NumberOfSections * sizeof(IMAGE_SECTION_HEADER) > Length)
+    if (Sections + Header->NumberOfSections * sizeof(IMAGE_SECTION_HEADER) > Length)
         return FALSE;
     Coff->File = Driver->File;
     Coff->Section = (const IMAGE_SECTION_HEADER *)(Driver->File + Sections);
     Coff->SectionCount = Header->NumberOfSections;
-    Coff->Symbol = (const IMAGE_SYMBOL *)(Driver->File + Header->PointerToSymbolTable);
-    Coff->SymbolCount = Header->NumberOfSymbols;
-    Coff->Strings = (const char *)Driver->File + Strings;
-    Coff->StringsLength = (ULONG)(Length - Strings);
+    KdpOpenSymbols(Header, Length, Coff);
     return TRUE;
 }
 

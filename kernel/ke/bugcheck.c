@@ -9,6 +9,7 @@
 #include "ki.h"
 
 KE_BUGCHECK_ROUTINE *KeBugCheckRoutine;
+const KE_BUGCHECK *KeLastBugCheck;
 volatile BOOLEAN KiBugCheckActive;
 
 const char *KeBugCheckName(ULONG Code)
@@ -40,6 +41,9 @@ static DECLSPEC_NORETURN VOID KiStop(KE_BUGCHECK *BugCheck)
 
     KiCli();
     BugCheck->Irql = KiGetIrql();
+    BugCheck->Name = KeBugCheckName(BugCheck->Code);
+    KeLastBugCheck = BugCheck;
+    KiDebugEvent(KeDebugBugCheck, BugCheck->Frame, BugCheck);
     if (!KiBugCheckActive) {
         Prcb->BugCheckIrql = BugCheck->Irql;
         Prcb->BugCheckFrame = BugCheck->Frame;

@@ -93,7 +93,7 @@ VOID FASTCALL KiDispatchFatal(PKTRAP_FRAME Frame)
 {
     switch (Frame->Vector) {
     case TRAP_NMI:
-        if (KiCallNmiCallbacks())
+        if (KiCallNmiCallbacks() || KiDebugEvent(KeDebugNmi, Frame, NULL))
             return;
         KiBugCheck(NMI_HARDWARE_FAILURE, NMI_REASON_UNKNOWN, 0, 0, 0, Frame, NULL);
     case TRAP_MACHINE_CHECK:

@@ -70,6 +70,7 @@ VOID KiClockInterrupt(KI_VECTOR *Vector, PKTRAP_FRAME Frame)
     KiAdjustDpcRate(Prcb);
     KiCheckTimers(Prcb, KiInterruptTime());
     KiChargeQuantum(Prcb);
+    KiDebugEvent(KeDebugClock, Frame, NULL);
 }
 
 VOID KiInitializeTime(VOID)

@@ -3,6 +3,8 @@
 // bugcheck.
 //
 // In order:
+//   0. A debugger, where there is one, sees breakpoints first of all, and every exception before
+//      its handlers do.
 //   1. The fix-up table: kernel code that expects its instruction to fault goes on where it said.
 //   2. A page fault is asked of the memory manager, which may make the page present.
 //   3. What NT knows as an exception goes to the dispatcher, which finds a handler in the
@@ -19,6 +21,7 @@
 KE_PAGE_FAULT_ROUTINE *KePageFaultRoutine;
 KE_NON_CANONICAL_ROUTINE *KeNonCanonicalRoutine;
 KE_EXCEPTION_ROUTINE *KeExceptionRoutine;
+KE_DEBUG_ROUTINE *KeDebugRoutine;
 
 typedef struct _KI_EXCEPTION {
     NTSTATUS Status;
@@ -74,6 +77,8 @@ DECLSPEC_NORETURN VOID KeExceptionNotHandled(PEXCEPTION_RECORD Exception, PKTRAP
 // Returns when the frame is to be resumed.
 static VOID KiRaiseException(PEXCEPTION_RECORD Exception, PKTRAP_FRAME Frame)
 {
+    if (KiDebugEvent(KeDebugException, Frame, Exception))
+        return;
     if (KiGetIrql() < DISPATCH_LEVEL && KeExceptionRoutine != NULL) {
         KiOpenExceptionChain(Frame);
         KeExceptionRoutine(Exception, Frame);
@@ -188,6 +193,9 @@ static VOID KiHandleTrap(PKTRAP_FRAME Frame)
 VOID FASTCALL KiDispatchTrap(PKTRAP_FRAME Frame)
 {
     if (KiTryFixup(Frame))
+        return;
+    if (Frame->Vector <= TRAP_BREAKPOINT && Frame->Vector != TRAP_DIVIDE &&
+        KiDebugEvent(KeDebugTrap, Frame, NULL))
         return;
     KiRestoreInterrupts((TRAP_FLAGS(Frame) & EFLAGS_IF) != 0);
     KiHandleTrap(Frame);

@@ -15,8 +15,10 @@ static VOID LdrpWait(VOID)
 
     if (Time.QuadPart != 0)
         KeDelayExecutionThread(KernelMode, FALSE, &Time);
-    for (ULONG Quiet = 0; Quiet < 2; Quiet = KeOthersIdle() ? Quiet + 1 : 0)
+    for (ULONG Quiet = 0; Quiet < 2; Quiet = KeOthersIdle() ? Quiet + 1 : 0) {
         KeDelayExecutionThread(KernelMode, FALSE, &Tick);
+        KdRunDeferred();
+    }
 }
 
 static BOOLEAN LdrpIsDriverName(const char *Name)

@@ -248,8 +248,10 @@ static BOOLEAN LdrpStart(LDR_LOAD *Load)
 
 static VOID LdrpDiscard(PLDR_DRIVER Driver)
 {
-    if (Driver->ListEntry.Flink != NULL)
+    if (Driver->ListEntry.Flink != NULL) {
         RemoveEntryList(&Driver->ListEntry);
+        KdNotifyModules();
+    }
     LdrpReleaseTraps(Driver);
     if (Driver->DriverObject != NULL)
         ExFreePoolWithTag(CONTAINING_RECORD(Driver->DriverObject, LDR_OBJECT, Object), LDR_TAG);
@@ -315,6 +317,7 @@ NTSTATUS LdrLoadDriver(const char *Name, PLDR_DRIVER *Driver)
         InsertTailList(&LdrDriverList, &Load.Driver->ListEntry);
         KLOG("ldr", "%s at 0x%p, %llu KiB", Load.Driver->Name, (PVOID)Load.Driver->Base,
              (ULONG64)Load.Driver->Size >> 10);
+        KdNotifyModules();
         if (LdrpStart(&Load)) {
             Load.Driver->Initialized = TRUE;
             Load.Driver->DriverObject->Flags |= DRVO_INITIALIZED;

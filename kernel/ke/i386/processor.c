@@ -194,10 +194,25 @@ PVOID KeGuardPage(VOID)
 
 VOID FASTCALL KiFatalTask(ULONG Vector);
 
+// What a debugger may have changed.
+static VOID KiReturnToTask(const KTRAP_FRAME *Frame, KTSS *Tss)
+{
+    Tss->Edi = Frame->Edi;
+    Tss->Esi = Frame->Esi;
+    Tss->Ebx = Frame->Ebx;
+    Tss->Edx = Frame->Edx;
+    Tss->Ecx = Frame->Ecx;
+    Tss->Eax = Frame->Eax;
+    Tss->Ebp = Frame->Ebp;
+    Tss->Eip = Frame->Eip;
+    Tss->Esp = Frame->HardwareEsp;
+    Tss->EFlags = Frame->EFlags;
+}
+
 // Runs as the task: what the processor left in the interrupted TSS becomes a trap frame.
 VOID FASTCALL KiFatalTask(ULONG Vector)
 {
-    const KTSS *Tss = KeGetPcr()->TSS;
+    KTSS *Tss = KeGetPcr()->TSS;
     KTRAP_FRAME Frame = {
         .PreviousIrql = KiGetIrql(),
         .Cr2 = KiReadCr2(),
@@ -224,6 +239,7 @@ VOID FASTCALL KiFatalTask(ULONG Vector)
     };
     __asm__ volatile("clts");  // set by every task switch
     KiDispatchFatal(&Frame);
+    KiReturnToTask(&Frame, Tss);
 }
 
 // NT has no exception for it on i386.

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: MIT
+// A processor in the debugger: what it holds that the trap frame does not, and its registers.
+//
+// The kernel itself uses neither x87 nor SSE, so at a stop these registers are still the
+// interrupted code's (but for those that amd64's frame has); FXSAVE puts them where gdb can read
+// and change them. Breakpoint registers are off while the processor stands. So is SMAP: gdb may
+// look at user memory.
+//
+// Control and debug registers are read from the processor itself. The x87's are written only by way
+// of its data registers: the rest of its environment is the processor's own record.
+#include "gdbcpu.h"
+
+#define CPUID_FXSR (1u << 24)
+#define CR4_SMAP   0x200000u
+#define MSR_EFER   0xC0000080u
+#define CPUID_NX   (1u << 20)
+#define DR6_CLEAR  0xFFFF0FF0u  // no condition; the bits that are always set
+#define DR7_CLEAR  0x400u
+#define TRAP_PAGE_FAULT 14u
+
+KD_STOPPED *KdpStoppedProcessor[MAXIMUM_PROCESSORS];
+
+#define READ_DR(Number)                                                                            \
+    ({                                                                                             \
+        ULONG_PTR Value;                                                                           \
+        __asm__ volatile("mov %%dr" #Number ", %0" : "=r"(Value));                                 \
+        Value;                                                                                     \
+    })
+#define WRITE_DR(Number, Value) __asm__ volatile("mov %0, %%dr" #Number ::"r"((ULONG_PTR)(Value)))
+
+static BOOLEAN KdpHasExtended(VOID)
+{
+    ULONG Leaf[4];
+    KiCpuid(1, 0, Leaf);
+    return (Leaf[3] & CPUID_FXSR) != 0;
+}
+
+// EFER exists where long mode or no-execute do.
+static BOOLEAN KdpHasEfer(VOID)
+{
+    ULONG Leaf[4];
+    KiCpuid(0x80000000, 0, Leaf);
+    if (Leaf[0] < 0x80000001)
+        return FALSE;
+    KiCpuid(0x80000001, 0, Leaf);
+    return (Leaf[3] & CPUID_NX) != 0;
+}
+
+// ---- stopping and going on ----------------------------------------------------------------------
+VOID KdpSaveProcessor(KD_STOPPED *Stopped, PKTRAP_FRAME Frame)
+{
+    Stopped->Frame = Frame;
+    Stopped->Pc = TRAP_PC(Frame);
+    Stopped->Sp = TRAP_SP(Frame);
+    Stopped->DebugStatus = READ_DR(6);
+    WRITE_DR(7, DR7_CLEAR);
+    WRITE_DR(6, DR6_CLEAR);
+    Stopped->Cr2 = Frame->Vector == TRAP_PAGE_FAULT ? (ULONG_PTR)Frame->Cr2 : KiReadCr2();
+    Stopped->Cr4 = KiReadCr4();
+    if (Stopped->Cr4 & CR4_SMAP)
+        KiWriteCr4(Stopped->Cr4 & ~(ULONG_PTR)CR4_SMAP);
+    Stopped->ExtendedValid = KdpHasExtended();
+    Stopped->ExtendedChanged = FALSE;
+    if (Stopped->ExtendedValid)
+        __asm__ volatile("fxsave %0" : "=m"(Stopped->Extended));
+    KdpStoppedProcessor[KeGetCurrentPrcb()->ProcessorNumber] = Stopped;
+}
+
+// RF: a breakpoint register at the instruction that stopped us is not to stop us again.
+VOID KdpRestoreProcessor(const KD_STOPPED *Stopped)
+{
+    KdpStoppedProcessor[KeGetCurrentPrcb()->ProcessorNumber] = NULL;
+    if (Stopped->ExtendedChanged)
+        __asm__ volatile("fxrstor %0" ::"m"(Stopped->Extended));
+    if (KiReadCr4() != Stopped->Cr4)
+        KiWriteCr4(Stopped->Cr4);
+    __asm__ volatile("mov %0, %%cr2" ::"r"(Stopped->Cr2));
+    if (TRAP_PC(Stopped->Frame) == Stopped->Pc)
+        TRAP_FLAGS(Stopped->Frame) |= EFLAGS_RF;
+    WRITE_DR(0, GdbDebugRegisters.Address[0]);
+    WRITE_DR(1, GdbDebugRegisters.Address[1]);
+    WRITE_DR(2, GdbDebugRegisters.Address[2]);
+    WRITE_DR(3, GdbDebugRegisters.Address[3]);
+    WRITE_DR(7, GdbDebugRegisters.Control | DR7_CLEAR);
+}
+
+// ---- the x87's environment ----------------------------------------------------------------------
+// FXSAVE keeps one bit a register: empty or not. gdb wants the processor's two: 3 is empty.
+static ULONG KdpFullTags(UCHAR Abridged)
+{
+    ULONG Tags = 0;
+    for (ULONG i = 0; i < 8; i++)
+        Tags |= (Abridged >> i & 1 ? 0u : 3u) << 2 * i;
+    return Tags;
+}
+
+static ULONG KdpX87(const KD_STOPPED *Stopped, ULONG Index)
+{
+    const USHORT *Word = (const USHORT *)Stopped->Extended;
+    const ULONG *Long = (const ULONG *)Stopped->Extended;
+    switch (Index) {
+    case 0: return Word[0];               // control
+    case 1: return Word[1];               // status
+    case 2: return KdpFullTags((UCHAR)Word[2]);
+    case 3: return Word[6];               // instruction: segment, offset
+    case 4: return Long[2];
+    case 5: return Word[10];              // operand: segment, offset
+    case 6: return Long[4];
+    default: return Word[3];              // opcode
+    }
+}
+
+// ---- special registers --------------------------------------------------------------------------
+static ULONG64 KdpReadCommon(const KD_STOPPED *Stopped, ULONG Special)
+{
+    if (Special < SpecialCr0)
+        return KdpX87(Stopped, Special - SpecialX87);
+    if (Special >= SpecialDr0 && Special <= SpecialDr3)
+        return GdbDebugRegisters.Address[Special - SpecialDr0];
+    switch (Special) {
+    case SpecialCr0: return KiReadCr0();
+    case SpecialCr2: return Stopped->Cr2;
+    case SpecialCr3: return KiReadCr3();
+    case SpecialCr4: return Stopped->Cr4;
+    case SpecialEfer: return KdpHasEfer() ? KiReadMsr(MSR_EFER) : 0;
+    case SpecialDr6: return Stopped->DebugStatus;
+    case SpecialDr7: return GdbDebugRegisters.Control | DR7_CLEAR;
+    default: return KdpReadSpecial(Stopped, Special);
+    }
+}
+
+static BOOLEAN KdpWriteCommon(KD_STOPPED *Stopped, ULONG Special, ULONG64 Value)
+{
+    if (Special >= SpecialDr0 && Special <= SpecialDr3) {
+        GdbDebugRegisters.Address[Special - SpecialDr0] = Value;
+        return TRUE;
+    }
+    switch (Special) {
+    case SpecialCr0: KiWriteCr0((ULONG_PTR)Value); return TRUE;
+    case SpecialCr2: Stopped->Cr2 = (ULONG_PTR)Value; return TRUE;
+    case SpecialCr3: KiWriteCr3((ULONG_PTR)Value); return TRUE;
+    case SpecialCr4: Stopped->Cr4 = (ULONG_PTR)Value; return TRUE;
+    case SpecialDr7: GdbDebugRegisters.Control = Value & ~(ULONG64)DR7_CLEAR; return TRUE;
+    default: return Special >= SpecialArchitecture && KdpWriteSpecial(Stopped, Special, Value);
+    }
+}
+
+// ---- registers by number ------------------------------------------------------------------------
+static UCHAR *KdpPlace(KD_STOPPED *Stopped, const GDB_REGISTER *Register)
+{
+    ULONG Offset = Register->Place & ~PLACE_MASK;
+    if ((Register->Place & PLACE_MASK) == PLACE_FRAME)
+        return (UCHAR *)Stopped->Frame + Offset;
+    return Stopped->ExtendedValid ? Stopped->Extended + Offset : NULL;
+}
+
+BOOLEAN KdpReadRegister(ULONG Thread, ULONG Number, UCHAR *Value)
+{
+    const GDB_REGISTER *Register = &KdpRegisters[Number];
+    KD_STOPPED *Stopped = KdpStoppedThread(Thread);
+    if (Stopped == NULL)
+        return FALSE;
+    if ((Register->Place & PLACE_MASK) == PLACE_SPECIAL) {
+        ULONG64 Special = KdpReadCommon(Stopped, Register->Place & ~PLACE_MASK);
+        memcpy(Value, &Special, Register->Bytes);
+        return TRUE;
+    }
+    const UCHAR *Place = KdpPlace(Stopped, Register);
+    if (Place != NULL)
+        memcpy(Value, Place, Register->Bytes);
+    return Place != NULL;
+}
+
+BOOLEAN KdpWriteRegister(ULONG Thread, ULONG Number, const UCHAR *Value)
+{
+    const GDB_REGISTER *Register = &KdpRegisters[Number];
+    KD_STOPPED *Stopped = KdpStoppedThread(Thread);
+    if (Stopped == NULL)
+        return FALSE;
+    if ((Register->Place & PLACE_MASK) == PLACE_SPECIAL) {
+        ULONG64 Special = 0;
+        memcpy(&Special, Value, Register->Bytes);
+        return KdpWriteCommon(Stopped, Register->Place & ~PLACE_MASK, Special);
+    }
+    UCHAR *Place = KdpPlace(Stopped, Register);
+    if (Place == NULL)
+        return FALSE;
+    memcpy(Place, Value, Register->Bytes);
+    if ((Register->Place & PLACE_MASK) == PLACE_EXTENDED)
+        Stopped->ExtendedChanged = TRUE;
+    return TRUE;
+}
+
+VOID KdpSetProgramCounter(ULONG Thread, ULONG64 Address)
+{
+    KD_STOPPED *Stopped = KdpStoppedThread(Thread);
+    if (Stopped != NULL)
+        TRAP_PC(Stopped->Frame) = (ULONG_PTR)Address;
+}

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: MIT
+// gdb's packets answered: stop reports, resuming, threads.
+//
+// The machine stands still while GdbServe runs, and runs while it does not: all-stop mode. gdb
+// asks, we answer, until a packet resumes the machine; then gdb waits for a stop report, which the
+// next GdbServe sends. A gdb that begins a session (qSupported) waits for none, whatever an
+// earlier one was waiting for when it went away.
+//
+// A packet that nobody knows gets the empty reply, which is how the protocol says "do without".
+#include "gdb.h"
+#include "rtl.h"
+
+VOID GdbInitializeSession(GDB_SESSION *Session)
+{
+    memset(Session, 0, sizeof(*Session));
+}
+
+VOID GdbPutError(GDB_LINK *Link, ULONG Number)
+{
+    UCHAR Byte = (UCHAR)Number;
+    GdbBeginReply(Link);
+    GdbPutByte(Link, 'E');
+    GdbPutHex(Link, &Byte, 1);
+}
+
+VOID GdbOutput(GDB_SESSION *Session, const char *Text, SIZE_T Length)
+{
+    UCHAR Packet[1 + 2 * 256];
+    while (Length != 0) {
+        SIZE_T Part = Length < 256 ? Length : 256;
+        Packet[0] = 'O';
+        for (SIZE_T i = 0; i < Part; i++) {
+            Packet[1 + 2 * i] = (UCHAR) "0123456789abcdef"[(UCHAR)Text[i] >> 4];
+            Packet[2 + 2 * i] = (UCHAR) "0123456789abcdef"[Text[i] & 15];
+        }
+        GdbSend(&Session->Link, Packet, (ULONG)(1 + 2 * Part));
+        Text += Part;
+        Length -= Part;
+    }
+}
+
+// ---- stop reports -------------------------------------------------------------------------------
+static VOID GdbPutReason(GDB_SESSION *Session)
+{
+    GDB_LINK *Link = &Session->Link;
+    switch (Session->Stop.Reason) {
+    case GdbReasonBreakpoint:
+        GdbPutText(Link, Session->KnowsSwBreak ? "swbreak:;" : "");
+        break;
+    case GdbReasonHardware:
+        GdbPutText(Link, Session->KnowsHwBreak ? "hwbreak:;" : "");
+        break;
+    case GdbReasonWatch:
+    case GdbReasonAccess:
+        GdbPutText(Link, Session->Stop.Reason == GdbReasonWatch ? "watch:" : "awatch:");
+        GdbPutNumber(Link, Session->Stop.Address);
+        GdbPutByte(Link, ';');
+        break;
+    case GdbReasonLibrary:
+        GdbPutText(Link, "library:;");
+        break;
+    case GdbReasonNone:
+        break;
+    }
+}
+
+static VOID GdbPutStop(GDB_SESSION *Session)
+{
+    GDB_LINK *Link = &Session->Link;
+    UCHAR Signal = (UCHAR)Session->Stop.Signal;
+    GdbBeginReply(Link);
+    GdbPutByte(Link, 'T');
+    GdbPutHex(Link, &Signal, 1);
+    GdbPutExpedited(Session, Session->Stop.Thread);
+    GdbPutText(Link, "thread:");
+    GdbPutNumber(Link, Session->Stop.Thread);
+    GdbPutByte(Link, ';');
+    GdbPutReason(Session);
+}
+
+// ---- threads ------------------------------------------------------------------------------------
+static BOOLEAN GdbThreadExists(ULONG64 Thread)
+{
+    ULONG Id = 0;
+    while ((Id = KdpNextThread(Id)) != 0)
+        if (Id == Thread)
+            return TRUE;
+    return FALSE;
+}
+
+// A thread as packets name one: a number, 0 for any, -1 for all.
+static BOOLEAN GdbTakeThread(GDB_TEXT *Packet, ULONG64 *Thread)
+{
+    if (GdbTake(Packet, "-1")) {
+        *Thread = 0;
+        return TRUE;
+    }
+    return GdbTakeNumber(Packet, Thread);
+}
+
+static VOID GdbSelectThread(GDB_SESSION *Session, GDB_TEXT *Packet)
+{
+    ULONG64 Thread;
+    BOOLEAN General = GdbTake(Packet, "g");
+    if ((!General && !GdbTake(Packet, "c")) || !GdbTakeThread(Packet, &Thread) ||
+        (Thread != 0 && !GdbThreadExists(Thread))) {
+        GdbPutError(&Session->Link, GDB_ERROR_ARGUMENT);
+        return;
+    }
+    if (General)
+        Session->Thread = Thread != 0 ? (ULONG)Thread : Session->Stop.Thread;
+    GdbPutText(&Session->Link, "OK");
+}
+
+static VOID GdbIsThreadAlive(GDB_SESSION *Session, GDB_TEXT *Packet)
+{
+    ULONG64 Thread;
+    if (GdbTakeNumber(Packet, &Thread) && GdbThreadExists(Thread))
+        GdbPutText(&Session->Link, "OK");
+    else
+        GdbPutError(&Session->Link, GDB_ERROR_ARGUMENT);
+}
+
+// ---- resuming -----------------------------------------------------------------------------------
+// c [address], C signal[;address], s and S alike.
+static BOOLEAN GdbTakeResume(GDB_SESSION *Session, GDB_TEXT *Packet, GDB_RESUME *Resume)
+{
+    UCHAR Letter = *Packet->At++, Signal = 0;
+    ULONG64 Address;
+    Resume->Action = Letter == 's' || Letter == 'S' ? GdbStep : GdbContinue;
+    Resume->Thread = Session->Stop.Thread;
+    if ((Letter == 'C' || Letter == 'S') && !GdbTakeHex(Packet, &Signal, 1)) {
+        GdbPutError(&Session->Link, GDB_ERROR_ARGUMENT);
+        return FALSE;
+    }
+    Resume->Signal = Signal;
+    GdbTake(Packet, ";");
+    if (GdbTakeNumber(Packet, &Address))
+        KdpSetProgramCounter(Resume->Thread, Address);
+    return TRUE;
+}
+
+// One action of vCont: c, C signal, s, S signal, r start,end.
+static BOOLEAN GdbTakeAction(GDB_TEXT *Packet, GDB_RESUME *Resume)
+{
+    UCHAR Signal = 0;
+    Resume->Start = Resume->End = 0;
+    if (GdbTake(Packet, "r")) {
+        Resume->Action = GdbStepRange;
+        return GdbTakeNumber(Packet, &Resume->Start) && GdbTake(Packet, ",") &&
+               GdbTakeNumber(Packet, &Resume->End);
+    }
+    BOOLEAN WithSignal = FALSE;
+    if (GdbTake(Packet, "c"))
+        Resume->Action = GdbContinue;
+    else if (GdbTake(Packet, "s"))
+        Resume->Action = GdbStep;
+    else if ((WithSignal = GdbTake(Packet, "C")))
+        Resume->Action = GdbContinue;
+    else if ((WithSignal = GdbTake(Packet, "S")))
+        Resume->Action = GdbStep;
+    else
+        return FALSE;
+    if (WithSignal && !GdbTakeHex(Packet, &Signal, 1))
+        return FALSE;
+    Resume->Signal = Signal;
+    return TRUE;
+}
+
+// vCont;action[:thread]... : the first action that names a thread counts for it, the one without a
+// thread for all others. A processor that steps does so alone, so one step decides everything; a
+// signal belongs to the thread that stopped.
+static BOOLEAN GdbTakeContinue(GDB_SESSION *Session, GDB_TEXT *Packet, GDB_RESUME *Resume)
+{
+    BOOLEAN Decided = FALSE;
+    while (GdbTake(Packet, ";")) {
+        GDB_RESUME One = {.Thread = Session->Stop.Thread};
+        ULONG64 Thread = 0;
+        if (!GdbTakeAction(Packet, &One) ||
+            (GdbTake(Packet, ":") && !GdbTakeThread(Packet, &Thread)) ||
+            (Thread != 0 && !GdbThreadExists(Thread))) {
+            GdbPutError(&Session->Link, GDB_ERROR_ARGUMENT);
+            return FALSE;
+        }
+        if (Thread != 0)
+            One.Thread = (ULONG)Thread;
+        if (!Decided || (Resume->Action == GdbContinue && One.Action != GdbContinue))
+            *Resume = One;
+        Decided = TRUE;
+    }
+    if (!Decided)
+        GdbPutError(&Session->Link, GDB_ERROR_ARGUMENT);
+    return Decided;
+}
+
+// TRUE: the machine is to be resumed, by Resume.
+static BOOLEAN GdbHandleResume(GDB_SESSION *Session, GDB_TEXT *Packet, GDB_RESUME *Resume)
+{
+    if (GdbTake(Packet, "vCont?")) {
+        GdbPutText(&Session->Link, "vCont;c;C;s;S;r");
+        return FALSE;
+    }
+    if (GdbTake(Packet, "vCont"))
+        return GdbTakeContinue(Session, Packet, Resume);
+    if (GdbTake(Packet, "k") || GdbTake(Packet, "vKill")) {
+        Resume->Action = GdbKill;
+        return TRUE;
+    }
+    if (GdbTake(Packet, "D")) {
+        Resume->Action = GdbDetach;
+        return TRUE;
+    }
+    return GdbTakeResume(Session, Packet, Resume);
+}
+
+static BOOLEAN GdbIsResume(const GDB_TEXT *Packet)
+{
+    GDB_TEXT Text = *Packet;
+    return strchr("cCsSDk", *Text.At) != NULL || GdbTake(&Text, "vCont") || GdbTake(&Text, "vKill");
+}
+
+// ---- the session --------------------------------------------------------------------------------
+// What is no resumption: the reply is built here, or stays empty.
+static VOID GdbHandlePacket(GDB_SESSION *Session, GDB_TEXT *Packet)
+{
+    if (GdbTake(Packet, "?"))
+        GdbPutStop(Session);
+    else if (GdbTake(Packet, "H"))
+        GdbSelectThread(Session, Packet);
+    else if (GdbTake(Packet, "T"))
+        GdbIsThreadAlive(Session, Packet);
+    else if (!GdbHandleMemory(Session, Packet) && !GdbHandleRegisters(Session, Packet))
+        GdbHandleQuery(Session, Packet);
+}
+
+// TRUE: Resume says how to go on.
+static BOOLEAN GdbAnswer(GDB_SESSION *Session, GDB_RESUME *Resume)
+{
+    GDB_LINK *Link = &Session->Link;
+    GDB_TEXT Packet = {Link->Data, Link->Data + Link->Length};
+    Session->Attached = TRUE;
+    GdbBeginReply(Link);
+    if (Link->Length != 0 && Link->Data[0] != 0 && GdbIsResume(&Packet)) {
+        if (GdbHandleResume(Session, &Packet, Resume))
+            return TRUE;
+    } else if (Link->Length != 0) {
+        GdbHandlePacket(Session, &Packet);
+    }
+    if (Session->WantsNoAcks)
+        GdbPutText(Link, "OK");
+    GdbSendReply(Link);
+    Link->NoAcks |= Session->WantsNoAcks;
+    Session->WantsNoAcks = FALSE;
+    return FALSE;
+}
+
+static VOID GdbLeave(GDB_SESSION *Session, const GDB_RESUME *Resume)
+{
+    Session->AwaitsStop = Resume->Action < GdbDetach;
+    if (Resume->Action < GdbDetach)
+        return;
+    GdbRemoveAllBreakpoints();
+    Session->Attached = FALSE;
+    Session->PassSignals = 0;
+    if (Resume->Action == GdbDetach) {
+        GdbPutText(&Session->Link, "OK");
+        GdbSendReply(&Session->Link);
+    }
+    Session->Link.NoAcks = FALSE;
+}
+
+VOID GdbServe(GDB_SESSION *Session, const GDB_STOP *Stop, GDB_RESUME *Resume)
+{
+    Session->Stop = *Stop;
+    Session->Thread = Stop->Thread;
+    if (Session->AwaitsStop && !Session->Link.PacketPending) {
+        GdbPutStop(Session);
+        GdbSendReply(&Session->Link);
+    }
+    Session->AwaitsStop = FALSE;
+    *Resume = (GDB_RESUME){.Thread = Stop->Thread};
+    for (BOOLEAN Resumed = FALSE; !Resumed;) {
+        GDB_INPUT Input = GdbReceive(&Session->Link);
+        if (Input == GdbInputEnd) {
+            Resume->Action = GdbVanished;
+            Resumed = TRUE;
+        } else if (Input == GdbInputPacket) {
+            Resumed = GdbAnswer(Session, Resume);
+        }
+    }
+    GdbLeave(Session, Resume);
+}
