@@ -16,7 +16,7 @@ from .status import ROOT, UsageError
 BOOTS = ("kernel", "bios", "uefi", "uefi32", "usb", "usb-uefi")
 DEFAULT_DRIVERS = ("edu", "rtc")
 DEFAULT_TIMEOUT = 120
-DEFAULT_GDB_PORT = 1234
+DEFAULT_PORTS = {"gdb": 1234, "kgdb": 1235}
 
 
 class Parser(argparse.ArgumentParser):
@@ -40,7 +40,8 @@ class RunPlan:
     timeout: Optional[float] = None
     checked: bool = False
     accel: str = "auto"
-    gdb: Optional[int] = None
+    gdb: Optional[str] = None      # where gdb finds QEMU's server: ":PORT" or a socket's path
+    kgdb: Optional[str] = None     # the same for the kernel's own server
     display: bool = False
     interactive: bool = False
     run_for: Optional[float] = None
@@ -97,8 +98,11 @@ def run_parser() -> Parser:
         help="give up after this time; 0: never; default %d when headless" % DEFAULT_TIMEOUT)
     add("--checked", action="store_true", help="run the checked build: asserts, invariants, UBSan")
     add("--accel", choices=("auto", "kvm", "tcg"), default="auto", help="how QEMU runs the guest")
-    add("--gdb", type=int, metavar="PORT",
-        help="start stopped, waiting for gdb on PORT (default %d)" % DEFAULT_GDB_PORT)
+    add("--gdb", metavar="PORT|SOCKET",
+        help="QEMU's gdb server; starts stopped (default port %d)" % DEFAULT_PORTS["gdb"])
+    add("--kgdb", metavar="PORT|SOCKET",
+        help="the kernel's own gdb server, on COM2; stops at KiSystemStartup (default port %d)"
+        % DEFAULT_PORTS["kgdb"])
     add("--display", action="store_true", help="open a window with the machine's screen")
     add("--interactive", action="store_true", help="stay at the kernel's prompt, in this terminal")
     add("--run-for", type=float, metavar="SECONDS",
@@ -120,7 +124,8 @@ def split_arguments(argv: List[str]) -> tuple:
     if "--" in argv:
         at = argv.index("--")
         ours, qemu = argv[:at], argv[at + 1:]
-    bare = {"--gdb": "--gdb=%d" % DEFAULT_GDB_PORT, "--verifier": "--verifier="}
+    bare = {"--" + name: "--%s=%d" % (name, port) for name, port in DEFAULT_PORTS.items()}
+    bare["--verifier"] = "--verifier="
     return [bare.get(argument, argument) for argument in ours], qemu
 
 
@@ -157,6 +162,20 @@ def choose_arch(asked: Optional[str], drivers: List[Path]) -> str:
     return next(iter(machines), "amd64")
 
 
+def gdb_place(option: str, text: Optional[str]) -> Optional[str]:
+    """What gdb's `target remote` takes: ":PORT", or the path of a socket."""
+    if text is None:
+        return None
+    if text.isdigit():
+        if not 1 <= int(text) <= 65535:
+            raise UsageError("--%s=%s: give a port from 1 to 65535" % (option, text))
+        return ":" + text
+    if not Path(text).absolute().parent.is_dir():
+        raise UsageError("--%s=%s: give a port, or a socket's path in a directory that exists"
+                         % (option, text))
+    return str(Path(text).absolute())
+
+
 def check_values(given: argparse.Namespace) -> None:
     """Refuses values that make no sense and features this version does not have."""
     if not re.fullmatch(r"[1-9]\d*[KMGTkmgt]?", given.memory):
@@ -174,8 +193,8 @@ def check_values(given: argparse.Namespace) -> None:
         if value is not None and value < 0:
             raise UsageError("--%s %g: time does not run backwards"
                              % (name.replace("_", "-"), value))
-    if given.gdb is not None and not 1 <= given.gdb <= 65535:
-        raise UsageError("--gdb=%d: give a port from 1 to 65535" % given.gdb)
+    given.gdb = gdb_place("gdb", given.gdb)
+    given.kgdb = gdb_place("kgdb", given.kgdb)
     for target in (given.junit, given.log, given.json):
         if target is not None and not target.absolute().parent.is_dir():
             raise UsageError("cannot write %s: there is no such directory" % target)

@@ -50,6 +50,8 @@ def kernel_options(plan: RunPlan) -> str:
         words.append("/RUNFOR=%d" % math.ceil(plan.run_for))
     if plan.imports == "trap":
         words.append("/IMPORTS=TRAP")
+    if plan.kgdb is not None:
+        words += ["/DEBUG", "/DEBUGPORT=COM2", "/BREAK"]
     options = plan.options
     if plan.interactive:
         options = merge_monitor(options, ["run " + safe_name(driver) for driver in plan.drivers])
@@ -168,6 +170,25 @@ def console_arguments(plan: RunPlan) -> List[str]:
             "-mon", "chardev=com1"]
 
 
+def listen_on(place: str) -> str:
+    """Options of a QEMU socket that waits for gdb there."""
+    if place.startswith(":"):
+        where = "host=127.0.0.1,port=%s" % place[1:]
+    else:
+        where = "path=%s" % escape(Path(place))
+    return "socket,%s,server=on,wait=off" % where
+
+
+def debugger_arguments(plan: RunPlan) -> List[str]:
+    """QEMU's gdb server, and the line to the kernel's own: COM2."""
+    arguments = []
+    if plan.gdb is not None:
+        arguments += ["-S", "-chardev", listen_on(plan.gdb) + ",id=gdb", "-gdb", "chardev:gdb"]
+    if plan.kgdb is not None:
+        arguments += ["-chardev", listen_on(plan.kgdb) + ",id=kgdb", "-serial", "chardev:kgdb"]
+    return arguments
+
+
 def qemu_command(plan: RunPlan, folder: Path) -> List[str]:
     """The whole command line; files the run needs are put into `folder`."""
     command = [qemu_binary(plan), "-nodefaults", "-no-user-config", "-vga", "std", "-cpu", "max",
@@ -181,8 +202,7 @@ def qemu_command(plan: RunPlan, folder: Path) -> List[str]:
         command += ["-no-reboot", "-device", "isa-debug-exit,iobase=%#x,iosize=4" % EXIT_PORT]
     for device in plan.devices:
         command += ["-device", device]
-    if plan.gdb is not None:
-        command += ["-gdb", "tcp:127.0.0.1:%d" % plan.gdb, "-S"]
+    command += debugger_arguments(plan)
     return command + plan.qemu_arguments
 
 

@@ -14,6 +14,8 @@ from .session import run_session
 from .status import ROOT, ToolError
 from .symbols import Symbols
 
+EXTENSION = "tools/gdb/lookaside.py"
+
 
 def prepare(plan: RunPlan) -> None:
     """Makes sure that what the run boots is there."""
@@ -27,9 +29,10 @@ def prepare(plan: RunPlan) -> None:
 
 
 def say_how_to_attach(plan: RunPlan) -> None:
-    """gdb's command line, for whoever asked for --gdb."""
-    kernel = plan.kernel.relative_to(ROOT)
-    warn("the machine waits for gdb: gdb %s -ex 'target remote :%d'" % (kernel, plan.gdb))
+    """gdb's command line, for whoever asked for --gdb or --kgdb."""
+    for place in filter(None, (plan.gdb, plan.kgdb)):
+        warn("waiting for gdb: gdb -x %s -ex 'target remote %s' %s"
+             % (EXTENSION, place, plan.kernel.relative_to(ROOT)))
 
 
 def finish(plan: RunPlan, outcome: Outcome, outputs: List) -> int:
@@ -62,7 +65,7 @@ def run_command(argv: List[str]) -> int:
     """Runs drivers, or the sample drivers and the prompt."""
     plan = run_plan(argv)
     prepare(plan)
-    if plan.gdb is not None:
+    if plan.gdb or plan.kgdb:
         say_how_to_attach(plan)
     folder = Path(tempfile.mkdtemp(prefix="lookaside-"))
     log = open_log(plan)

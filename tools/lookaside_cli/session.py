@@ -31,7 +31,7 @@ def time_limit(plan: RunPlan) -> Optional[float]:
     """Seconds until the run is given up; None for never."""
     if plan.timeout is not None:
         return plan.timeout or None
-    watched = plan.display or plan.gdb is not None or (plan.interactive and sys.stdin.isatty())
+    watched = plan.display or plan.gdb or plan.kgdb or (plan.interactive and sys.stdin.isatty())
     return None if watched else DEFAULT_TIMEOUT + (plan.run_for or 0)
 
 

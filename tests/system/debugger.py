@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: MIT
+"""Real gdb, driven by its machine interface, on a kernel in QEMU.
+
+`Debugger` starts ./lookaside with one of the two gdb servers (QEMU's, or the kernel's own on COM2)
+and a gdb on it. Commands are what a user types; what gdb prints comes back as text.
+"""
+import codecs
+import os
+import queue
+import re
+import shutil
+import subprocess
+import tempfile
+import threading
+from pathlib import Path
+from typing import List, NamedTuple, Optional
+
+from conftest import PATIENCE, ROOT, flavour_option
+
+STREAM = re.compile(r'^[~@&]"(.*)"$')
+FIELD = re.compile(r'([\w-]+)="((?:[^"\\]|\\.)*)"')
+
+
+def unquote(text: str) -> str:
+    """A C string of the machine interface as text."""
+    return codecs.escape_decode(text.encode())[0].decode("utf-8", "replace")
+
+
+class Stop(NamedTuple):
+    """A report that the machine has stopped."""
+    reason: str
+    function: str
+    text: str    # everything gdb printed since it was resumed
+
+    @property
+    def signal(self) -> str:
+        """The signal's name, "" when it was none."""
+        return self.reason if self.reason.startswith("SIG") else ""
+
+
+class Debugger:
+    """A gdb and the machine it looks at."""
+
+    def __init__(self, arch: str, server: str, drivers: List[Path] = (), options: str = "",
+                 flavour: str = "free", more: List[str] = (), gdb_options: List[str] = ()):
+        self.arch, self.server = arch, server
+        self.folder = Path(tempfile.mkdtemp(prefix="lookaside-test-"))
+        self.console = self.folder / "console"
+        self.socket = self.folder / "gdb"
+        self.gdb: Optional[subprocess.Popen] = None
+        self._lines: queue.Queue = queue.Queue()
+        self._token = 0
+        self.kernel = ROOT / "build" / arch / flavour / "lookaside.elf"
+        command = [str(ROOT / "lookaside"), "run", "--no-build", "--arch", arch, "--timeout", "0",
+                   "--%s=%s" % (server, self.socket), *map(str, drivers), *flavour_option(flavour)]
+        if options:
+            command += ["--options", options]
+        with open(self.console, "wb") as output:
+            self.machine = subprocess.Popen(command + list(more), stdin=subprocess.DEVNULL,
+                                            stdout=output, stderr=output, cwd=ROOT)
+        self.start_gdb(list(gdb_options))
+
+    # ---- gdb's process -------------------------------------------------------------------------
+    def start_gdb(self, options: List[str] = ()) -> None:
+        """Starts a gdb, not yet connected."""
+        self._lines = queue.Queue()
+        self.gdb = subprocess.Popen(
+            ["gdb", "-q", "-nx", "--interpreter=mi3", "-iex", "set pagination off", *options,
+             "-x", str(ROOT / "tools" / "gdb" / "lookaside.py"), str(self.kernel)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            errors="replace", cwd=ROOT, start_new_session=True)
+        threading.Thread(target=self._read, args=(self.gdb.stdout, self._lines),
+                         daemon=True).start()
+        self("set confirm off")
+
+    @staticmethod
+    def _read(stream, lines) -> None:
+        for line in stream:
+            lines.put(line.rstrip("\n"))
+        lines.put(None)
+
+    def _next(self) -> str:
+        line=self._next2(); print("   <", line[:300]); return line
+    def _next2(self) -> str:
+        try:
+            line = self._lines.get(timeout=PATIENCE)
+        except queue.Empty:
+            raise AssertionError("gdb says nothing\n" + self.log()) from None
+        assert line is not None, "gdb ended\n" + self.log()
+        return line
+
+    def log(self) -> str:
+        """The kernel's console, for failures."""
+        return self.console.read_text(errors="replace")[-3000:]
+
+    # ---- commands ------------------------------------------------------------------------------
+    def __call__(self, command: str, fails: bool = False) -> str:
+        """Runs a console command and returns what it printed."""
+        self._token += 1
+        escaped = command.replace("\\", "\\\\").replace('"', '\\"')
+        self.gdb.stdin.write('%d-interpreter-exec console "%s"\n' % (self._token, escaped))
+        self.gdb.stdin.flush()
+        text = ""
+        while True:
+            line = self._next()
+            stream = STREAM.match(line)
+            if stream and not line.startswith("&"):
+                text += unquote(stream.group(1))
+            elif line.startswith("%d^" % self._token):
+                failed = line.startswith("%d^error" % self._token)
+                if failed:
+                    text += unquote(dict(FIELD.findall(line)).get("msg", ""))
+                assert failed == fails, "%s: %s\n%s" % (command, text, self.log())
+                return text
+            elif line.startswith("*stopped"):
+                self._early.append(line)
+
+    _early: List[str] = []
+
+    def value(self, expression: str) -> int:
+        """An expression as a number."""
+        text = self("output/x (unsigned long)(%s)" % expression)
+        return int(text, 16)
+
+    def resume(self, command: str = "continue") -> Stop:
+        """Lets the machine run until it stops again."""
+        self.go(command)
+        return self.wait()
+
+    def go(self, command: str = "continue") -> None:
+        """Lets the machine run."""
+        self._early = []
+        self._text = self(command)
+
+    def wait(self) -> Stop:
+        """Waits for the stop that follows `go`."""
+        text = self._text
+        while True:
+            line = self._early.pop(0) if self._early else self._next()
+            stream = STREAM.match(line)
+            if stream and not line.startswith("&"):
+                text += unquote(stream.group(1))
+            if line.startswith("=thread-group-exited"):
+                return Stop("exited", "", text)
+            if line.startswith("*stopped"):
+                fields = dict(FIELD.findall(line))
+                return Stop(fields.get("signal-name", fields.get("reason", "")),
+                            fields.get("func", ""), text)
+
+    def interrupt(self) -> None:
+        """Ctrl-C."""
+        self._token += 1
+        self.gdb.stdin.write("%d-exec-interrupt\n" % self._token)
+        self.gdb.stdin.flush()
+
+    def connect(self) -> str:
+        """Attaches to the server."""
+        self._early = []
+        return self("target remote %s" % self.socket)
+
+    # ---- the end -------------------------------------------------------------------------------
+    def close_gdb(self) -> None:
+        """Ends gdb without a word to the server, as a crash would."""
+        if self.gdb and self.gdb.poll() is None:
+            self.gdb.kill()
+            self.gdb.wait()
+
+    def ended(self) -> int:
+        """Waits for the machine to end; ./lookaside's exit status."""
+        return self.machine.wait(PATIENCE)
+
+    def close(self) -> None:
+        """Ends both."""
+        self.close_gdb()
+        if self.machine.poll() is None:
+            self.machine.terminate()
+            self.machine.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,0 +1,356 @@
+# SPDX-License-Identifier: MIT
+"""The commands `nt ...`: the kernel's state, for people.
+
+Each is a function that gets the argument's text and prints; its docstring is the command's help.
+The first line of the help is what `help nt` lists.
+"""
+from typing import Callable, List
+
+import gdb
+
+from . import drivers, memory, paging, pool
+
+COMMANDS: List[Callable] = []
+
+
+def command(function: Callable) -> Callable:
+    """Makes `nt name` of a function nt_name."""
+    COMMANDS.append(function)
+    return function
+
+
+class Prefix(gdb.Command):
+    """Lookaside's kernel: page tables, pools, drivers, DPCs, bugchecks ..."""
+
+    def __init__(self):
+        super().__init__("nt", gdb.COMMAND_DATA, prefix=True)
+
+
+class Command(gdb.Command):
+    """One of the commands."""
+
+    def __init__(self, function: Callable):
+        self.__doc__ = function.__doc__
+        self.function = function
+        super().__init__("nt " + function.__name__[3:], gdb.COMMAND_DATA, gdb.COMPLETE_EXPRESSION)
+
+    def invoke(self, argument: str, from_tty: bool) -> None:
+        """Runs it; what cannot be read is one line, not a traceback."""
+        self.dont_repeat()
+        try:
+            self.function(argument.strip())
+        except gdb.MemoryError as error:
+            raise gdb.GdbError(str(error)) from None
+
+
+def install() -> None:
+    """Called when the extension is loaded."""
+    Prefix()
+    for function in COMMANDS:
+        Command(function)
+
+
+def needs(argument: str, usage: str) -> int:
+    """The argument as an address, or an error that says what is wanted."""
+    if not argument:
+        raise gdb.GdbError("usage: nt " + usage)
+    return memory.parse(argument)
+
+
+# ---- memory -------------------------------------------------------------------------------------
+@command
+def nt_pte(argument: str) -> None:
+    """The page table entries that map an address.
+
+    nt pte ADDRESS
+
+    From the top level down: level, where the entry is, its contents, its bits (write or read,
+    user or kernel, executable, accessed, dirty, global, Large) and the page it names; then the
+    physical address."""
+    address = needs(argument, "pte ADDRESS")
+    for entry in paging.walk(address):
+        print("level %d  %#x  %016x  %s%s" % (entry.level, entry.place, entry.value, entry.words(),
+                                              "  page %#x" % entry.frame if entry.valid else ""))
+    found = paging.physical(address)
+    print("not mapped" if found is None else "physical %#x" % found)
+
+
+@command
+def nt_pfn(argument: str) -> None:
+    """What the PFN database knows of a physical page.
+
+    nt pfn NUMBER"""
+    number = needs(argument, "pfn NUMBER")
+    print("page %#x, physical %#x: %s" % (number, number << 12, paging.frame_words(number)))
+    try:
+        print(paging.frame(number).format_string(max_depth=3))
+    except gdb.MemoryError:
+        pass
+
+
+@command
+def nt_vm(_argument: str) -> None:
+    """Physical memory by state, and the ranges of the address space.
+
+    nt vm"""
+    states = memory.names("MI_PAGE_STATE")
+    counts = {value: memory.number(memory.symbol("MiUntouched")[value]) for value in states
+              if value < len(states) - 1}
+    processors = memory.symbol("MiProcessors")
+    for i in range(processors.type.range()[1] + 1):
+        if memory.number(processors[i]):
+            for value in counts:
+                counts[value] += int(processors[i]["Count"][value])
+    print("RAM %d pages, %d MiB" % (memory.number(memory.symbol("MiTotalPages")),
+                                    memory.number(memory.symbol("MiTotalPages")) >> 8))
+    for value, count in counts.items():
+        if value:
+            print("  %-8s %10d pages %12d KiB"
+                  % (states[value].replace("MiPage", "").lower(), count, 4 * count))
+    for name, variable in (("page tables", "MiTablePages"), ("PFN database", "MiPfnPages")):
+        print("  %-14s %4d pages" % (name, memory.number(memory.symbol(variable))))
+    print("address space:")
+    for entry in sorted(paging.regions(), key=lambda entry: memory.number(entry["Base"])):
+        base, size = memory.number(entry["Base"]), memory.number(entry["Size"])
+        print("  %#018x - %#018x  %s" % (base, base + size - 1, memory.text(entry["Name"])))
+
+
+@command
+def nt_whatis(argument: str) -> None:
+    """Everything that is known of an address.
+
+    nt whatis ADDRESS
+
+    The range of the address space, how it is mapped, its page's state, the pool block it is in,
+    the driver and the symbol."""
+    address = needs(argument, "whatis ADDRESS")
+    found = paging.region_of(address)
+    print("region  %s" % (memory.text(found["Name"]) if found is not None else "none"))
+    where = paging.physical(address)
+    if where is None:
+        print("memory  not mapped")
+    else:
+        print("memory  physical %#x" % where)
+        print("page    %#x, %s" % (where >> 12, paging.frame_words(where >> 12)))
+    block = pool.block_of(address)
+    if block:
+        print_block("pool    ", block, address)
+    for driver in drivers.loaded():
+        base = memory.number(driver["Base"])
+        if 0 <= address - base < memory.number(driver["Size"]):
+            print("driver  %s+%#x" % (memory.text(driver["Name"]), address - base))
+    name = memory.place(address)
+    if not name.startswith("0x"):
+        print("symbol  %s" % name)
+
+
+# ---- pools --------------------------------------------------------------------------------------
+def print_block(lead: str, block: pool.Block, address: int = -1) -> None:
+    """One block of pool on a line."""
+    inside = "  +%#x" % (address - block.address) if address > block.address else ""
+    print("%s%#x  %s %#x of %#x bytes, '%s', %s pool%s%s" % (
+        lead, block.address, "allocated" if block.allocated else "free", block.size, block.reserved,
+        block.tag, block.pool,
+        "" if not block.caller else "  %s %s" % ("by" if block.allocated else "freed by",
+                                                 memory.place(block.caller)), inside))
+
+
+@command
+def nt_pool(argument: str) -> None:
+    """The pool block at an address, and its neighbours in the page.
+
+    nt pool ADDRESS"""
+    address = needs(argument, "pool ADDRESS")
+    blocks = list(pool.neighbours(address))
+    if not blocks:
+        raise gdb.GdbError("%#x is in no pool block" % address)
+    for block in blocks:
+        mine = block.address <= address < block.address + block.reserved
+        if mine or block.caller:
+            print_block("* " if mine else "  ", block)
+
+
+@command
+def nt_poolused(argument: str) -> None:
+    """Pool in use by tag.
+
+    nt poolused [TAG]
+
+    Sorted by bytes; TAG may have ? for any character and * for any rest."""
+    from fnmatch import fnmatchcase  # pylint: disable=import-outside-toplevel
+    rows = [(size, tag, kind, allocs, frees)
+            for (tag, kind), (allocs, frees, size) in pool.use_by_tag().items()
+            if allocs and fnmatchcase(tag, argument or "*")]
+    print("%-6s %-18s %12s %12s %10s %12s"
+          % ("tag", "pool", "allocated", "freed", "in use", "bytes"))
+    for size, tag, kind, allocs, frees in sorted(rows, reverse=True):
+        print("%-6s %-18s %12d %12d %10d %12d" % (tag, kind, allocs, frees, allocs - frees, size))
+
+
+@command
+def nt_lookaside(_argument: str) -> None:
+    """All lookaside lists, with how well they do.
+
+    nt lookaside"""
+    print("%-18s %-5s %6s %6s %9s %5s %9s %5s  %s" % (
+        "list", "tag", "size", "depth", "allocs", "hit", "frees", "hit", "by"))
+    lists = memory.symbol("ExpLookasideLists")
+    for entry in memory.walk(lists, "GENERAL_LOOKASIDE_POOL", "ListEntry"):
+        allocs, frees = int(entry["TotalAllocates"]), int(entry["TotalFrees"])
+        owner = int.from_bytes(memory.read(memory.address_of(entry["Future"]),
+                                           memory.pointer_size()), "little")
+        print("%#018x %-5s %6d %6d %9d %4d%% %9d %4d%%  %s" % (
+            memory.address_of(entry), memory.tag(int(entry["Tag"])), int(entry["Size"]),
+            int(entry["Depth"]), allocs, percent(allocs, int(entry["AllocateMisses"])), frees,
+            percent(frees, int(entry["FreeMisses"])), memory.place(owner)))
+
+
+def percent(total: int, misses: int) -> int:
+    """The share of calls that the list served itself."""
+    return 100 * (total - misses) // total if total else 0
+
+
+# ---- processors ---------------------------------------------------------------------------------
+def processors():
+    """Number and KPRCB of each processor."""
+    blocks = memory.symbol("KiProcessorBlock")
+    for i in range(blocks.type.range()[1] + 1):
+        if memory.number(blocks[i]):
+            yield i, blocks[i].dereference()
+
+
+def irql_names() -> dict:
+    """IRQLs that have names of their own."""
+    top = 15 if memory.pointer_size() == 8 else 31
+    return {0: "PASSIVE_LEVEL", 1: "APC_LEVEL", 2: "DISPATCH_LEVEL", top: "HIGH_LEVEL"}
+
+
+def current_irql() -> int:
+    """The IRQL of the processor that gdb looks at."""
+    if memory.pointer_size() == 8:
+        return int(gdb.parse_and_eval("$cr8")) & 15
+    pcr = memory.containing(memory.address_of(next(processors())[1]), "KPCR", "PrcbData")
+    return int(pcr["Irql"])
+
+
+@command
+def nt_irql(_argument: str) -> None:
+    """The IRQL of each processor, and what it is at.
+
+    nt irql"""
+    current = gdb.selected_thread()
+    selected = current.num - 1 if current else 0
+    for number, prcb in processors():
+        if number == selected:
+            irql = current_irql()
+            text = "IRQL %d (%s)" % (irql, irql_names().get(irql, "device level"))
+        else:
+            text = "select its thread to see its IRQL"
+        if int(prcb["InterruptDepth"]):
+            text += ", in interrupt service, depth %d" % int(prcb["InterruptDepth"])
+        if int(prcb["DpcActive"]):
+            text += ", running DPCs"
+        print("processor %d: %s" % (number, text))
+
+
+@command
+def nt_dpcs(_argument: str) -> None:
+    """Deferred procedure calls: how many ran, which wait.
+
+    nt dpcs"""
+    for number, prcb in processors():
+        print("processor %d: %d run, %d queued%s" % (
+            number, int(prcb["DpcCount"]), int(prcb["DpcQueueDepth"]),
+            ", running " + memory.place(memory.number(prcb["DpcRoutine"]))
+            if memory.number(prcb["DpcRoutine"]) else ""))
+        for dpc in memory.walk(prcb["DpcListHead"], "KDPC", "DpcListEntry"):
+            print("    %#x  %s, context %#x" % (
+                memory.address_of(dpc), memory.place(memory.number(dpc["DeferredRoutine"])),
+                memory.number(dpc["DeferredContext"])))
+
+
+# ---- drivers ------------------------------------------------------------------------------------
+@command
+def nt_drivers(_argument: str) -> None:
+    """Loaded drivers, in load order.
+
+    nt drivers"""
+    records = drivers.loaded()
+    if not records:
+        print("no driver is loaded")
+    for driver in records:
+        base, size = memory.number(driver["Base"]), memory.number(driver["Size"])
+        name = memory.text(driver["Name"])
+        print("%#x - %#x  %-20s %s%s" % (
+            base, base + size - 1, name, drivers.find_file(name) or "(file not found)",
+            "" if int(driver["Initialized"]) else "  not initialised"))
+
+
+# ---- bugchecks ----------------------------------------------------------------------------------
+@command
+def nt_analyze(_argument: str) -> None:
+    """The bugcheck in words: what rule was broken, by whom, where.
+
+    nt analyze"""
+    record = memory.symbol("KeLastBugCheck")
+    if memory.number(record) == 0:
+        print("there has been no bugcheck")
+        return
+    parameters = ", ".join("%#x" % memory.number(record["Parameter"][i]) for i in range(4))
+    print("*** STOP: 0x%08X (%s) %s"
+          % (int(record["Code"]), parameters, memory.text(record["Name"])))
+    print("*** %s" % meaning(record))
+    print("IRQL     %d" % int(record["Irql"]))
+    culprit = None
+    places = list(stack(record))
+    for place in places:
+        owner = driver_of(place)
+        if owner and not culprit:
+            culprit = "%s, at %s" % (owner, memory.place(place))
+    print("driver   %s" % (culprit or "none on the stack: the kernel itself, or a damaged stack"))
+    print("stack:")
+    for place in places:
+        line = gdb.find_pc_line(place)
+        where = "  at %s:%d" % (line.symtab.filename, line.line) if line.symtab else ""
+        print("    %#x  %s%s" % (place, memory.place(place), where))
+
+
+def meaning(record: gdb.Value) -> str:
+    """The sentence that says what rule a bugcheck's cause broke."""
+    if memory.number(record["Sentence"]):
+        return memory.text(record["Sentence"], 400)
+    table = memory.symbol("KdMeanings")
+    for i in range(table.type.range()[1] + 1):
+        if int(table[i]["Code"]) == int(record["Code"]):
+            return memory.text(table[i]["Sentence"], 400)
+    return "The kernel or a driver stopped the system."
+
+
+def stack(record: gdb.Value):
+    """Code addresses from the place of the bugcheck outwards.
+
+    A trap's frame says where it was. Else it is the caller of KeBugCheckEx, which gdb's own frames
+    lead to."""
+    frame = gdb.newest_frame()
+    start = 0
+    if memory.number(record["Frame"]):
+        trap = record["Frame"].dereference()
+        start = memory.number(trap["Rip" if memory.pointer_size() == 8 else "Eip"])
+    else:
+        start = memory.number(record["Caller"])
+    while frame is not None and frame.pc() != start and frame.is_valid():
+        frame = frame.older()
+    if frame is None:
+        yield start
+        return
+    while frame is not None:
+        yield frame.pc()
+        frame = frame.older()
+
+
+def driver_of(address: int) -> str:
+    """The driver whose image an address lies in, "" for none."""
+    for driver in drivers.loaded():
+        if 0 <= address - memory.number(driver["Base"]) < memory.number(driver["Size"]):
+            return memory.text(driver["Name"])
+    return ""
