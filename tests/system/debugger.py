@@ -80,8 +80,6 @@ class Debugger:
         lines.put(None)
 
     def _next(self) -> str:
-        line=self._next2(); print("   <", line[:300]); return line
-    def _next2(self) -> str:
         try:
             line = self._lines.get(timeout=PATIENCE)
         except queue.Empty:
