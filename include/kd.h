@@ -95,7 +95,8 @@ VOID KdBreakAtStart(ULONG_PTR Start);
 // ---- debugger (/DEBUG) --------------------------------------------------------------------------
 VOID KdEnableBreakIn(VOID); // from now on gdb's Ctrl-C stops the running system. Needs interrupts
 VOID KdNotifyModules(VOID); // a driver has come or gone: gdb reads the list anew. IRQL: any
-VOID KdRunDeferred(VOID);   // what gdb's monitor asked for that needs a running system. PASSIVE_LEVEL
+// What gdb's monitor asked for that needs a running system. IRQL: PASSIVE_LEVEL
+VOID KdRunDeferred(VOID);
 
 // ---- options of the command line ----------------------------------------------------------------
 // "/NAME=value": TRUE when the option is there; Value (may be NULL) receives its text, unquoted.

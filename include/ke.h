@@ -148,7 +148,7 @@ DECLSPEC_NORETURN VOID KeContinue(const CONTEXT *Context);  // resumes there, at
 // pointer, off the fast paths. TRUE: the frame is to be resumed as it now is, as if nothing had
 // happened. FALSE: what happened takes its course.
 typedef enum _KE_DEBUG_EVENT {
-    KeDebugTrap,       // debug trap or breakpoint; interrupts are still off, nobody has looked at it
+    KeDebugTrap,       // debug trap or breakpoint; interrupts still off, nobody has looked at it
     KeDebugException,  // Detail: the EXCEPTION_RECORD, before any handler is looked for
     KeDebugBugCheck,   // Detail: the KE_BUGCHECK; nothing has changed yet. Frame may be NULL
     KeDebugNmi,

@@ -277,7 +277,8 @@ PVOID NTAPI RtlInsertElementGenericTable(PRTL_GENERIC_TABLE Table, PVOID Buffer,
                                          PBOOLEAN NewElement);
 BOOLEAN NTAPI RtlDeleteElementGenericTable(PRTL_GENERIC_TABLE Table, PVOID Buffer);
 PVOID NTAPI RtlLookupElementGenericTableFull(PRTL_GENERIC_TABLE Table, PVOID Buffer,
-                                             PVOID *NodeOrParent, TABLE_SEARCH_RESULT *SearchResult);
+                                             PVOID *NodeOrParent,
+                                             TABLE_SEARCH_RESULT *SearchResult);
 PVOID NTAPI RtlLookupElementGenericTable(PRTL_GENERIC_TABLE Table, PVOID Buffer);
 PVOID NTAPI RtlEnumerateGenericTable(PRTL_GENERIC_TABLE Table, BOOLEAN Restart);
 PVOID NTAPI RtlEnumerateGenericTableWithoutSplaying(PRTL_GENERIC_TABLE Table, PVOID *RestartKey);
@@ -350,6 +351,7 @@ WCHAR *_wcsrev(WCHAR *String);
 EXCEPTION_DISPOSITION NTAPI __C_specific_handler(PEXCEPTION_RECORD ExceptionRecord,
                                                  PVOID EstablisherFrame, PCONTEXT ContextRecord,
                                                  PVOID DispatcherContext);
+VOID _local_unwind(PVOID EstablisherFrame, PVOID TargetIp);
 
 // amd64/dispatch.c
 VOID NTAPI RtlUnwindEx(PVOID TargetFrame, PVOID TargetIp, PEXCEPTION_RECORD ExceptionRecord,

@@ -68,8 +68,8 @@ DECLSPEC_NORETURN VOID NTAPI KiBootEntry(PLOADER_BLOCK Block)
     HalInitializeConsole(Block);                    // ports -> serial and VGA text output
     KeInitializeProcessor((PKTHREAD)(KiBootThread + OB_HEADER_SIZE), KiBootStack + PAGE_SIZE,
                           KiBootStack + sizeof(KiBootStack));  // -> KPCR, traps that are reported
-    KdInitialize();                                 // loader block -> log, bugcheck screen, debugger
-    KdBreakAtStart((ULONG_PTR)KiSystemStartup);     // options -> nothing; stops where /BREAK says so
+    KdInitialize();                                 // loader block -> log, bugchecks, debugger
+    KdBreakAtStart((ULONG_PTR)KiSystemStartup);     // options -> nothing; stops where /BREAK says
     KiSystemStartup(Block);
 }
 

@@ -33,8 +33,8 @@ typedef struct _KD_FRAME {
 BOOLEAN KdpStepDriverFrame(KD_FRAME *Frame); // code of a driver; FALSE: the walk ends
 VOID KdpPrintRegisters(const KTRAP_FRAME *Frame);
 
-// The COFF headers of a driver's file. Every offset has been checked against the file's length: the bytes
-// are a stranger's. SymbolCount is 0 for a stripped file.
+// The COFF headers of a driver's file. Every offset has been checked against the file's length: the
+// bytes are a stranger's. SymbolCount is 0 for a stripped file.
 typedef struct _KD_COFF {
     const UCHAR *File;
     const IMAGE_SECTION_HEADER *Section;
@@ -48,11 +48,11 @@ BOOLEAN KdpOpenCoff(const LDR_DRIVER *Driver, KD_COFF *Coff);
 
 const char *KdpMeaning(const KE_BUGCHECK *BugCheck);  // the rule that was broken, in words
 
-// ---- debugger --------------------------------------------------------------------------------------
+// ---- debugger -----------------------------------------------------------------------------------
 extern BOOLEAN KdDebuggerEnabled, KdDebuggerNotPresent;  // exported data
 extern volatile BOOLEAN KdpStanding;  // the system stands in the debugger: locks are not waited for
-extern VOID (*KdpCapture)(const char *Text, SIZE_T Length);  // takes all text instead of the consoles
-extern VOID (*KdpEcho)(const char *Text, SIZE_T Length);     // sees all text as well
+extern VOID (*KdpCapture)(const char *Text, SIZE_T Length); // takes all text, not the consoles
+extern VOID (*KdpEcho)(const char *Text, SIZE_T Length);    // sees all text as well
 VOID KdpInitializeDebugger(VOID);
 BOOLEAN KdpBreakAt(ULONG_PTR Address);             // FALSE: there is no debugger
 VOID KdpRunDebuggerCommand(const char *Line);      // now, or by KdRunDeferred

@@ -27,7 +27,8 @@ VOID (*KdpEcho)(const char *Text, SIZE_T Length);
 static BOOLEAN KdpLock(VOID)
 {
     BOOLEAN Enabled = KiDisableInterrupts();
-    while (!KdInBugCheck && !KdpStanding && __atomic_exchange_n(&KdLogLock, 1, __ATOMIC_ACQUIRE) != 0)
+    while (!KdInBugCheck && !KdpStanding &&
+           __atomic_exchange_n(&KdLogLock, 1, __ATOMIC_ACQUIRE) != 0)
         KiPause();
     return Enabled;
 }

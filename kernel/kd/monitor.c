@@ -101,7 +101,7 @@ VOID KdRunCommandLine(const char *Line, BOOLEAN InBugCheck)
         KdPrintf("usage: %s\n", Entry->Usage);
 }
 
-// ---- commands from gdb -------------------------------------------------------------------------------
+// ---- commands from gdb --------------------------------------------------------------------------
 
 static char KdDeferredLine[256];
 

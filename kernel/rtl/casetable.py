@@ -14,7 +14,9 @@ def pairs():
     for code in range(0x10000):
         small = chr(code)
         capital = small.upper()
-        if capital != small and len(capital) == 1 and capital.lower() == small and ord(capital) < 0x10000:
+        if len(capital) != 1 or capital == small or capital.lower() != small:
+            continue
+        if ord(capital) < 0x10000:
             yield code, ord(capital)
 
 
@@ -44,11 +46,12 @@ def table(name, mapping):
 def main():
     """The header."""
     print("// SPDX-License-Identifier: MIT")
-    print("// Made by casetable.py from the Unicode character database %s." % unicodedata.unidata_version)
+    print("// Made by casetable.py from the Unicode character database %s."
+          % unicodedata.unidata_version)
     print("#pragma once\n")
     print("// Every Step-th character from First to Last maps to the one Distance away.")
-    print("typedef struct _RTLP_CASE_RUN {\n    WCHAR First, Last;\n    USHORT Step;\n    LONG Distance;\n"
-          "} RTLP_CASE_RUN;\n")
+    print("typedef struct _RTLP_CASE_RUN {\n    WCHAR First, Last;\n    USHORT Step;\n"
+          "    LONG Distance;\n} RTLP_CASE_RUN;\n")
     known = sorted(pairs())
     table("RtlpToCapital", known)
     print()

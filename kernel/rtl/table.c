@@ -145,7 +145,8 @@ EXPORT(RtlDeleteElementGenericTable, EXPORT_ANY_IRQL, ON_NTDDK);
 // belongs, for an insertion to follow. IRQL: any the table's owner chose. Fails: NULL.
 // Source: Windows driver documentation.
 PVOID NTAPI RtlLookupElementGenericTableFull(PRTL_GENERIC_TABLE Table, PVOID Buffer,
-                                             PVOID *NodeOrParent, TABLE_SEARCH_RESULT *SearchResult)
+                                             PVOID *NodeOrParent,
+                                             TABLE_SEARCH_RESULT *SearchResult)
 {
     PRTL_SPLAY_LINKS Links;
 

@@ -7,8 +7,8 @@
 //   SehTry(Body, Argument, Filter)      __try { Body(Argument); } __except (Filter(pointers)) { }
 //                                       returns 0, or the exception's code when the filter took it
 //   SehFinally(Body, Argument, Block)   __try { Body(Argument); } __finally { Block(abnormal); }
-//   SehCheckRegisters(Routine)          calls Routine with known values in all registers that a function
-//                                       must preserve. Returns how many came back changed
+//   SehCheckRegisters(Routine)          calls Routine with known values in all registers that a
+//                                       function must preserve. Returns how many came back changed
 #include "guest.h"
 
 typedef VOID SEH_BODY(PVOID Argument);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Structured exceptions written as drivers write them: __try, __except, __finally, __leave.
 //
-// Compiled by clang, which knows them; ../seh.c covers the same ground and more without it. Functions
-// that fault are not inlined, so that there are frames to unwind.
+// Compiled by clang, which knows them; ../seh.c covers the same ground and more without it.
+// Functions that fault are not inlined, so that there are frames to unwind.
 #include "../guest.h"
 
 #define UNMAPPED ((volatile ULONG *)0x10000)  // user space, where nothing is
@@ -131,7 +131,8 @@ static VOID TheUsualCopyFromUserSpaceFailsSafely(VOID)
     UCHAR Buffer[300];
     CHECK_EQUAL((ULONG)CopyFromUser(Buffer, (PVOID)UNMAPPED, sizeof(Buffer)),
                 (ULONG)STATUS_ACCESS_VIOLATION);
-    CHECK_EQUAL((ULONG)CopyFromUser(Buffer, Buffer, sizeof(Buffer)), (ULONG)STATUS_ACCESS_VIOLATION);
+    CHECK_EQUAL((ULONG)CopyFromUser(Buffer, Buffer, sizeof(Buffer)),
+                (ULONG)STATUS_ACCESS_VIOLATION);
     CHECK_EQUAL((ULONG)CopyFromUser(Buffer, (PVOID)0x10001, sizeof(Buffer)),
                 (ULONG)STATUS_DATATYPE_MISALIGNMENT);
 }
