@@ -226,6 +226,7 @@ VOID NTAPI KeInitializeDpc(PKDPC Dpc, PKDEFERRED_ROUTINE DeferredRoutine, PVOID 
 BOOLEAN NTAPI KeInsertQueueDpc(PKDPC Dpc, PVOID SystemArgument1, PVOID SystemArgument2);
 BOOLEAN NTAPI KeRemoveQueueDpc(PKDPC Dpc);
 VOID NTAPI KeSetImportanceDpc(PKDPC Dpc, KDPC_IMPORTANCE Importance);
+VOID NTAPI KeSetTargetProcessorDpc(PKDPC Dpc, CCHAR Number);
 BOOLEAN KeDpcsIdle(VOID);  // nothing queued and nothing running
 
 // ---- interrupts ---------------------------------------------------------------------------------

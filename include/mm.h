@@ -97,6 +97,9 @@ typedef struct _MM_STATISTICS {
 } MM_STATISTICS;
 VOID MmQueryStatistics(MM_STATISTICS *Statistics);
 
+// Pages that nobody uses, and of how many. IRQL: any.
+ULONG64 MmQueryAvailablePages(ULONG64 *Total);
+
 // For the monitor's whatis: region, mapping, page and mapping's owner, by KdPrintf. IRQL: any; no
 // lock.
 VOID MmDescribeAddress(const VOID *Address);

@@ -15,12 +15,30 @@ VOID ExTrimPool(VOID);
 PVOID NTAPI ExAllocatePool(POOL_TYPE PoolType, SIZE_T NumberOfBytes);
 PVOID NTAPI ExAllocatePoolWithTag(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag);
 PVOID NTAPI ExAllocatePool2(POOL_FLAGS Flags, SIZE_T NumberOfBytes, ULONG Tag);
+PVOID NTAPI ExAllocatePool3(POOL_FLAGS Flags, SIZE_T NumberOfBytes, ULONG Tag,
+                            PCPOOL_EXTENDED_PARAMETER ExtendedParameters,
+                            ULONG ExtendedParametersCount);
+PVOID NTAPI ExAllocatePoolWithTagPriority(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag,
+                                          EX_POOL_PRIORITY Priority);
+PVOID NTAPI ExAllocatePoolWithQuota(POOL_TYPE PoolType, SIZE_T NumberOfBytes);
+PVOID NTAPI ExAllocatePoolWithQuotaTag(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag);
+VOID NTAPI ExFreePool2(PVOID P, ULONG Tag, PCPOOL_EXTENDED_PARAMETER ExtendedParameters,
+                       ULONG ExtendedParametersCount);
 VOID NTAPI ExFreePool(PVOID P);
 VOID NTAPI ExFreePoolWithTag(PVOID P, ULONG Tag);
 
 // ExAllocatePoolWithTag on behalf of the code at Caller, which the block's record and reports will
 // name.
 PVOID ExAllocatePoolFor(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag, ULONG_PTR Caller);
+
+// How processes are charged; comes from ps. PoolType: NonPagedPool or PagedPool, more bits are
+// ignored. IRQL: <= DISPATCH_LEVEL.
+typedef struct _EX_POOL_QUOTA {
+    // Charges the current process and names it. Fails: STATUS_QUOTA_EXCEEDED, nothing is charged.
+    NTSTATUS (*Charge)(POOL_TYPE PoolType, SIZE_T Bytes, PVOID *Process);
+    VOID (*Return)(PVOID Process, POOL_TYPE PoolType, SIZE_T Bytes);
+} EX_POOL_QUOTA;
+VOID ExRegisterPoolQuota(const EX_POOL_QUOTA *Quota);
 
 // What is known of a pool block, for the monitor, whatis and reports.
 typedef struct _EX_POOL_BLOCK {

@@ -8,11 +8,16 @@
 
 #define PS_SYSTEM_PRIORITY 8 // of a thread that asks for nothing else
 
+typedef struct _PSP_QUOTA {
+    SIZE_T Usage, Peak, Limit; // bytes
+} PSP_QUOTA;
+
 typedef struct _EPROCESS {
     DISPATCHER_HEADER Header; // signalled when the process has ended
     HANDLE UniqueProcessId;
     volatile LONG ActiveThreads;
     CHAR ImageFileName[16];
+    PSP_QUOTA Quota[2]; // of nonpaged and paged pool
 } EPROCESS;
 
 typedef struct _ETHREAD {

@@ -23,6 +23,10 @@
 //             pops, free pushes; both run at DISPATCH_LEVEL and touch no line that another
 //             processor writes.
 //             A block may be freed on any processor: it goes into that processor's cache.
+//             A cell whose frees have to be looked at one by one, because a process is charged for
+//             its blocks, is trapped: instead of the cache it names a stack of one slot, which is
+//             always empty for whoever pops and full as soon as something is pushed. So both end in
+//             the slow path, and the fast path asks nothing.
 //   pages     Caches exchange 64 blocks at a time with the pages (poolpage.c), under the class's
 //             lock. A page whose blocks are all back is kept for a while, then returned to mm.
 //   large     Requests over 2048 bytes take whole pages; the record is in the first page's
@@ -92,9 +96,8 @@ static BOOLEAN ExpIsLargeGuarded(SIZE_T Bytes)
 
 // ---- cache operations, at DISPATCH_LEVEL -------------------------------------------------------
 // A block from the cell's cache, counted and recorded. NULL: the cache is empty.
-FORCEINLINE PVOID ExpPop(POOL_CELL *Cell, SIZE_T Bytes, ULONG_PTR Caller)
+FORCEINLINE PVOID ExpPop(POOL_CELL *Cell, POOL_CACHE *Cache, SIZE_T Bytes, ULONG_PTR Caller)
 {
-    POOL_CACHE *Cache = Cell->Cache;
     LONG_PTR Top = Cache->Top - (LONG_PTR)sizeof(POOL_SLOT);
     if (__builtin_expect(Top < 0, 0))
         return NULL;
@@ -125,15 +128,41 @@ FORCEINLINE BOOLEAN ExpPush(POOL_CELL *Cell, PVOID Block, POOL_RECORD *Record, U
     return Top == Cache->Limit;
 }
 
-static VOID ExpFlushFull(POOL_CELL *Cell)
+// The cache behind a cell: its own, or the class's where frees of the cell are looked at one by one.
+FORCEINLINE POOL_CACHE *ExpCacheOf(const POOL_CELL *Cell)
 {
-    ULONG Half = ExpCached(Cell->Cache) / 2;
-    ExpFlush(&ExpPool[Cell->Pool], Cell->Class, Cell->Cache,
+    return ExpPoolProcessor[KeGetCurrentPrcb()->ProcessorNumber]->Cache[Cell->Pool][Cell->Class];
+}
+
+static VOID ExpFlushHalf(POOL_CELL *Cell, POOL_CACHE *Cache)
+{
+    ULONG Half = ExpCached(Cache) / 2;
+    ExpFlush(&ExpPool[Cell->Pool], Cell->Class, Cache,
              Half < POOL_CACHE_BATCH ? Half : POOL_CACHE_BATCH);
 }
 
+// A block of a trapped cell was freed: it lies in the trap and belongs into the class's cache.
+static VOID ExpEmptyTrap(POOL_CELL *Cell, POOL_CACHE *Trap)
+{
+    POOL_CACHE *Cache = ExpCacheOf(Cell);
+    Trap->Top = 0;
+    *ExpSlot(Cache, Cache->Top) = Trap->Slot[0];
+    Cache->Top += sizeof(POOL_SLOT);
+    if (Cache->Top == Cache->Limit)
+        ExpFlushHalf(Cell, Cache);
+    ExpReturnCharge(Cell, Cell->Size);
+}
+
+static VOID ExpFlushFull(POOL_CELL *Cell)
+{
+    if (ExpIsTrapped(Cell))
+        ExpEmptyTrap(Cell, Cell->Cache);
+    else
+        ExpFlushHalf(Cell, Cell->Cache);
+}
+
 // ---- allocation --------------------------------------------------------------------------------
-static POOL_INDEX ExpPoolOfType(POOL_TYPE Type)
+POOL_INDEX ExpPoolOfType(POOL_TYPE Type)
 {
     if (Type & PagedPool)
         return PoolPaged;
@@ -142,7 +171,7 @@ static POOL_INDEX ExpPoolOfType(POOL_TYPE Type)
 
 // The class of a legal request. Cache-aligned blocks take a class of whole cache lines: its blocks
 // start on a line and share none.
-static ULONG ExpClassOfRequest(POOL_TYPE Type, SIZE_T Bytes)
+ULONG ExpClassOfRequest(POOL_TYPE Type, SIZE_T Bytes)
 {
     if (Bytes > POOL_SMALL_LIMIT)
         return POOL_CLASS_LARGE;
@@ -153,12 +182,21 @@ static ULONG ExpClassOfRequest(POOL_TYPE Type, SIZE_T Bytes)
     return Class;
 }
 
+static VOID ExpReclaimAll(VOID)
+{
+    KIRQL OldIrql = KiRaiseIrql(DISPATCH_LEVEL);
+    for (ULONG Index = 0; Index < PoolCount; Index++)
+        ExpReclaim(&ExpPool[Index]);
+    KiLowerIrql(OldIrql);
+}
+
 static PVOID ExpPopOrRefill(POOL_CELL *Cell, SIZE_T Bytes, ULONG_PTR Caller)
 {
     POOL *Pool = &ExpPool[Cell->Pool];
-    PVOID Block = ExpPop(Cell, Bytes, Caller);
-    if (Block == NULL && ExpRefill(Pool, Cell->Class, Cell->Cache))
-        Block = ExpPop(Cell, Bytes, Caller);
+    POOL_CACHE *Cache = ExpCacheOf(Cell);
+    PVOID Block = ExpPop(Cell, Cache, Bytes, Caller);
+    if (Block == NULL && ExpRefill(Pool, Cell->Class, Cache))
+        Block = ExpPop(Cell, Cache, Bytes, Caller);
     return Block;
 }
 
@@ -175,58 +213,65 @@ static PVOID ExpAllocateFromCell(USHORT Index, SIZE_T Bytes, ULONG_PTR Caller)
     return Block;
 }
 
-static PVOID ExpTryAllocate(POOL_INDEX Pool, ULONG Class, SIZE_T Bytes, ULONG Tag, ULONG_PTR Caller)
+static PVOID ExpTryAllocate(const POOL_REQUEST *Request, ULONG Class)
 {
-    USHORT Index = ExpFindCell(Tag, Pool, Class);
+    USHORT Index = ExpFindCell(Request->Tag, ExpPoolOfType(Request->Type), Class, Request->Process);
     if (Index == 0)
         return NULL;
     KIRQL OldIrql = KiRaiseIrql(DISPATCH_LEVEL);
-    PVOID Block = ExpAllocateFromCell(Index, Bytes, Caller);
+    PVOID Block = ExpAllocateFromCell(Index, Request->Bytes, Request->Caller);
     KiLowerIrql(OldIrql);
     return Block;
 }
 
-static VOID ExpReclaimAll(VOID)
+// A block as new: counted and guarded, its contents unspecified. Fails: NULL.
+static PVOID ExpAllocateBlock(const POOL_REQUEST *Request)
 {
-    KIRQL OldIrql = KiRaiseIrql(DISPATCH_LEVEL);
-    for (ULONG Index = 0; Index < PoolCount; Index++)
-        ExpReclaim(&ExpPool[Index]);
-    KiLowerIrql(OldIrql);
+    ULONG Class = ExpClassOfRequest(Request->Type, Request->Bytes);
+    PVOID Block = ExpTryAllocate(Request, Class);
+    if (Block == NULL) {
+        ExpReclaimAll();
+        Block = ExpTryAllocate(Request, Class);
+    }
+    if (Block == NULL)
+        return NULL;
+    if (Class != POOL_CLASS_LARGE)
+        ExpCheckFreed(Block, ExpClassSize[Class]);
+    if (Class != POOL_CLASS_LARGE || ExpIsLargeGuarded(Request->Bytes))
+        *ExpGuardOf(Block, Request->Bytes) = ExpGuard;
+    return Block;
+}
+
+// Session pool is refused: there is no session space, as in any process outside a session.
+static BOOLEAN ExpIsRefused(const POOL_REQUEST *Request)
+{
+    return (Request->Type & POOL_SESSION) ||
+           !ExpIsPlentyFor(&ExpPool[ExpPoolOfType(Request->Type)], Request);
 }
 
 // Everything that the fast path does not: all checks, all types, new cells, empty caches, large
 // blocks.
-static PVOID ExpAllocateChecked(POOL_TYPE Type, SIZE_T Bytes, ULONG Tag, ULONG_PTR Caller)
+PVOID ExpAllocate(POOL_REQUEST *Request)
 {
-    ExpCheckRequest(Type, Bytes, Tag, Caller);
-    if (Bytes == 0) {
+    ExpCheckRequest(Request->Type, Request->Bytes, Request->Tag, Request->Caller);
+    if (Request->Bytes == 0) {
         __atomic_fetch_add(&ExpZeroByteRequests, 1, __ATOMIC_RELAXED);
-        Bytes = 1;
+        Request->Bytes = 1;
     }
-    POOL_INDEX Pool = ExpPoolOfType(Type);
-    ULONG Class = ExpClassOfRequest(Type, Bytes);
-    PVOID Block = ExpTryAllocate(Pool, Class, Bytes, Tag, Caller);
-    if (Block == NULL) {
-        ExpReclaimAll();
-        Block = ExpTryAllocate(Pool, Class, Bytes, Tag, Caller);
-    }
-    if (Block == NULL) {
+    PVOID Block = ExpIsRefused(Request) ? NULL : ExpAllocateBlock(Request);
+    if (Block == NULL)
         __atomic_fetch_add(&ExpPoolFailures, 1, __ATOMIC_RELAXED);
-        return NULL;
-    }
-    if (Class != POOL_CLASS_LARGE)
-        ExpCheckFreed(Block, ExpClassSize[Class]);
-    if (Class != POOL_CLASS_LARGE || ExpIsLargeGuarded(Bytes))
-        *ExpGuardOf(Block, Bytes) = ExpGuard;
-    if (Type & POOL_ZERO_ALLOCATION)
-        RtlZeroMemory(Block, Bytes);
+    else if (Request->Type & POOL_ZERO_ALLOCATION)
+        RtlZeroMemory(Block, Request->Bytes);
     return Block;
 }
 
 static DECLSPEC_NOINLINE PVOID ExpAllocateSlow(POOL_TYPE Type, SIZE_T Bytes, ULONG Tag,
                                                ULONG_PTR Caller)
 {
-    PVOID Block = ExpAllocateChecked(Type, Bytes, Tag, Caller);
+    POOL_REQUEST Request = {.Type = Type, .Bytes = Bytes, .Tag = Tag, .Priority = HighPoolPriority,
+                            .Caller = Caller};
+    PVOID Block = ExpAllocate(&Request);
     if (Block == NULL && (Type & POOL_RAISE_IF_ALLOCATION_FAILURE))
         RtlRaiseStatus(STATUS_INSUFFICIENT_RESOURCES);
     return Block;
@@ -239,7 +284,7 @@ FORCEINLINE PVOID ExpAllocateFast(POOL_TYPE Type, SIZE_T Bytes, ULONG Tag, ULONG
     POOL_CELL *Cell = ExpCells() + ExpBucket[ExpBucketOf(Tag, Key)];
     if (__builtin_expect(Cell->Tag != Tag || Cell->Key != Key, 0))
         return NULL;
-    return ExpPop(Cell, Bytes, Caller);
+    return ExpPop(Cell, Cell->Cache, Bytes, Caller);
 }
 
 // Small blocks above PASSIVE_LEVEL, and the way to the slow path.
@@ -290,72 +335,6 @@ POOL_HOT PVOID NTAPI ExAllocatePoolWithTag(POOL_TYPE PoolType, SIZE_T NumberOfBy
 }
 EXPORT(ExAllocatePoolWithTag, DISPATCH_LEVEL, ALLOCATE_SOURCE);
 
-PVOID ExAllocatePoolFor(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag, ULONG_PTR Caller)
-{
-    return ExpAllocateSlow(PoolType, NumberOfBytes, Tag, Caller);
-}
-
-/*
- * ExAllocatePool: the same for callers without a tag; the block is counted under "None".
- *
- * IRQL, Fails: as ExAllocatePoolWithTag.
- * Source: WDK, wdm.h: ExAllocatePool.
- */
-PVOID NTAPI ExAllocatePool(POOL_TYPE PoolType, SIZE_T NumberOfBytes)
-{
-    return ExpAllocateSlow(PoolType, NumberOfBytes, POOL_TAG_NONE, KiReturnAddress());
-}
-EXPORT(ExAllocatePool, DISPATCH_LEVEL, "WDK, wdm.h: ExAllocatePool");
-
-// What ExAllocatePool2 is asked for in the older calls' terms. FALSE: a flag that has to be
-// understood is not.
-static BOOLEAN ExpTypeOfFlags(POOL_FLAGS Flags, POOL_TYPE *Type)
-{
-    static const struct { ULONG Flag, Type; } Pools[] = {
-        {POOL_FLAG_NON_PAGED, NonPagedPoolNx},
-        {POOL_FLAG_NON_PAGED_EXECUTE, NonPagedPoolExecute},
-        {POOL_FLAG_PAGED, PagedPool},
-    };
-    ULONG Required = (ULONG)Flags, Selected = 0;
-    ULONG Modifier = Required & POOL_FLAG_UNINITIALIZED ? 0 : POOL_ZERO_ALLOCATION;
-    if (Required & POOL_FLAG_CACHE_ALIGNED)
-        Modifier |= NonPagedPoolCacheAligned;
-    if (Required & POOL_FLAG_RAISE_ON_FAILURE)
-        Modifier |= POOL_RAISE_IF_ALLOCATION_FAILURE;
-    for (ULONG Index = 0; Index < RTL_NUMBER_OF(Pools); Index++)
-        if (Required & Pools[Index].Flag) {
-            *Type = (POOL_TYPE)(Pools[Index].Type | Modifier);
-            Required &= ~Pools[Index].Flag;
-            Selected++;
-        }
-    Required &=
-        ~(ULONG)(POOL_FLAG_UNINITIALIZED | POOL_FLAG_CACHE_ALIGNED | POOL_FLAG_RAISE_ON_FAILURE);
-    return Selected == 1 && Required == 0;
-}
-
-/*
- * ExAllocatePool2: a block of NumberOfBytes bytes, zeroed unless POOL_FLAG_UNINITIALIZED.
- *
- * Flags: one of POOL_FLAG_NON_PAGED (no-execute), POOL_FLAG_NON_PAGED_EXECUTE, POOL_FLAG_PAGED;
- * with
- *     POOL_FLAG_UNINITIALIZED, POOL_FLAG_CACHE_ALIGNED, POOL_FLAG_RAISE_ON_FAILURE as wanted. Of
- *     the other flags those in the upper half are ignored; one in the lower half makes the call
- *     fail.
- * IRQL: as ExAllocatePoolWithTag.
- * Fails: NULL, or raises where asked to: memory, flags, no bytes, tag 0.
- * Source: WDK, wdm.h: ExAllocatePool2.
- */
-PVOID NTAPI ExAllocatePool2(POOL_FLAGS Flags, SIZE_T NumberOfBytes, ULONG Tag)
-{
-    POOL_TYPE Type = NonPagedPool;
-    if (ExpTypeOfFlags(Flags, &Type) && NumberOfBytes != 0 && Tag != 0)
-        return ExpAllocateSlow(Type, NumberOfBytes, Tag, KiReturnAddress());
-    if (Flags & POOL_FLAG_RAISE_ON_FAILURE)
-        RtlRaiseStatus(STATUS_INVALID_PARAMETER);
-    return NULL;
-}
-EXPORT(ExAllocatePool2, DISPATCH_LEVEL, "WDK, wdm.h: ExAllocatePool2");
-
 // ---- free --------------------------------------------------------------------------------------
 static BOOLEAN ExpTagMatches(const POOL_CELL *Cell, ULONG Tag)
 {
@@ -380,6 +359,7 @@ static VOID ExpFreeLarge(POOL *Pool, POOL_PAGE *Page, PVOID P, ULONG Tag, ULONG_
     POOL_CELL *Cell = ExpCells() + Page->Cell;
     Cell->Frees++;
     Cell->LargeBytes -= ROUND_TO_PAGES(Page->Bytes);
+    ExpReturnCharge(Cell, ROUND_TO_PAGES(Page->Bytes));
     ExpFreePages(Pool, Page, Caller);
     KiLowerIrql(OldIrql);
 }
@@ -532,3 +512,17 @@ POOL_HOT VOID NTAPI ExFreePool(PVOID P)
     ExpFree(P, 0, TRUE, KiReturnAddress());
 }
 EXPORT(ExFreePool, DISPATCH_LEVEL, "WDK, wdm.h: ExFreePool");
+
+/*
+ * ExFreePool2: as ExFreePoolWithTag. The extended parameters serve secure pool only, which nobody
+ * can have got here; none is looked at.
+ *
+ * IRQL, Fails: as ExFreePoolWithTag.
+ * Source: WDK, wdm.h: ExFreePool2.
+ */
+VOID NTAPI ExFreePool2(PVOID P, ULONG Tag, PCPOOL_EXTENDED_PARAMETER ExtendedParameters,
+                       ULONG ExtendedParametersCount)
+{
+    ExpFree(P, Tag, FALSE, KiReturnAddress());
+}
+EXPORT(ExFreePool2, DISPATCH_LEVEL, "WDK, wdm.h: ExFreePool2");

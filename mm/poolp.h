@@ -20,6 +20,8 @@
 #define POOL_CACHE_MOST    508u   // and not more: two pages hold such a cache
 #define POOL_CACHE_BATCH   64u    // blocks that move between a cache and the pages at a time
 #define POOL_IDLE_SHARE    64u    // of RAM may be empty pages that wait in a pool
+#define POOL_LOW_SHARE     16u    // of RAM or address space is left by requests of low priority
+#define POOL_NORMAL_SHARE  64u    // and by those of normal priority
 #define POOL_SPARE_PAGES   64u    // single pages that a pool keeps at most, mapped and unused
 #define POOL_SPARE_BATCH   16u    // single pages that are taken from mm at a time
 #define POOL_PROCESSORS    (8u * sizeof(KAFFINITY))
@@ -153,6 +155,7 @@ typedef struct DECLSPEC_ALIGN(64) _POOL_CELL {
     ULONG64 LargeBytes;  // large: reserved minus given back on this processor, modulo 2^64
     USHORT NextOfTag;    // further cell of the same tag
     USHORT NextTag;      // first cell of the next tag; kept in the first cell of a tag
+    PVOID Process;       // charged for the blocks, NULL: nobody; such a cell is trapped
 } POOL_CELL;
 
 C_ASSERT(sizeof(POOL_CELL) == 64);
@@ -162,7 +165,15 @@ typedef struct _POOL_PROCESSOR {
     POOL_CELL *Cells;                             // POOL_CELL_LIMIT reserved
     ULONG CellsCommitted;                         // of these
     POOL_CACHE *Cache[PoolCount][POOL_CLASSES];   // NULL until the class is first used
+    POOL_CACHE *Trap;                             // one slot, empty: the cache of trapped cells
+    KDPC TrimDpc;                                 // trims the caches there
+    volatile BOOLEAN TrimAll;                     // all of them, not only what was not used
 } POOL_PROCESSOR;
+
+FORCEINLINE BOOLEAN ExpIsTrapped(const POOL_CELL *Cell)
+{
+    return Cell->Cache->Limit == sizeof(POOL_SLOT);
+}
 
 // ---- state -------------------------------------------------------------------------------------
 extern POOL ExpPool[PoolCount];
@@ -175,6 +186,7 @@ extern USHORT ExpBucket[POOL_BUCKETS];
 extern ULONG ExpCellCount;                   // cells in use, cell 0 included
 extern USHORT ExpFirstTag;                   // first cell of the first tag; 0: none yet
 extern ULONG64 ExpGuard;                    // what the guards hold
+extern const EX_POOL_QUOTA *ExpQuota;        // NULL: there are no processes yet
 extern ULONG_PTR ExpZeroByteRequests, ExpPoolFailures;
 extern ULONG_PTR ExpBookkeepingPages;
 
@@ -189,6 +201,7 @@ C_ASSERT(POOL_BUCKETS == 1u << (32 - 20));
 // for the class above. All code words have ten bits set, so that stray bits in a type never turn
 // one into another.
 #define POOL_KEY_TYPE_BITS 11
+#define POOL_KEY_CHARGED   2u  // with it the type is that of no request: blocks a process pays for
 
 FORCEINLINE ULONG ExpPageNumber(const POOL *Pool, const POOL_PAGE *Page)
 {
@@ -216,6 +229,30 @@ POOL *ExpPoolOfAddress(ULONG_PTR Address);
 // A full code address from the 32 bits that records keep of it.
 ULONG_PTR ExpExpandCaller(ULONG Caller);
 
+// ---- a request ---------------------------------------------------------------------------------
+#define POOL_SESSION 32u  // pool type: in the space of the current session
+
+typedef struct _POOL_REQUEST {
+    POOL_TYPE Type;
+    SIZE_T Bytes;
+    ULONG Tag;
+    EX_POOL_PRIORITY Priority;
+    ULONG_PTR Caller;  // the code that asked
+    PVOID Process;     // that pays for the block, or NULL
+} POOL_REQUEST;
+
+// pool.c. A checked request's block. Misuse is a bugcheck. Fails: NULL, nothing is raised.
+PVOID ExpAllocate(POOL_REQUEST *Request);
+POOL_INDEX ExpPoolOfType(POOL_TYPE Type);
+ULONG ExpClassOfRequest(POOL_TYPE Type, SIZE_T Bytes);
+
+// A process gets back what it paid for a block of Bytes, if the cell is such a one.
+FORCEINLINE VOID ExpReturnCharge(const POOL_CELL *Cell, SIZE_T Bytes)
+{
+    if (Cell->Process != NULL)
+        ExpQuota->Return(Cell->Process, ExpPool[Cell->Pool].Type, Bytes);
+}
+
 // ---- poolpage.c: pages and their blocks --------------------------------------------------------
 BOOLEAN ExpInitializePages(VOID);
 // Moves blocks between the pages and this processor's cache. IRQL: DISPATCH_LEVEL.
@@ -224,6 +261,10 @@ VOID ExpFlush(POOL *Pool, ULONG Class, POOL_CACHE *Cache, ULONG Count);
 POOL_CACHE *ExpCreateCache(ULONG Class);
 // Everything that is not in use goes back to mm; returns how many pages did.
 ULONG ExpReclaim(POOL *Pool);
+// Is there so much memory that a request of this priority may have some of it? IRQL: any.
+BOOLEAN ExpIsPlentyFor(const POOL *Pool, const POOL_REQUEST *Request);
+POOL_CACHE *ExpCreateTrap(VOID);
+KDEFERRED_ROUTINE ExpTrimDpc;
 PVOID ExpAllocatePages(POOL *Pool, SIZE_T Bytes, USHORT Cell, ULONG_PTR Caller);
 VOID ExpFreePages(POOL *Pool, POOL_PAGE *Page, ULONG_PTR Caller);
 // Zeroed memory for bookkeeping that is never given back. IRQL: <= DISPATCH_LEVEL. Fails: NULL.
@@ -232,8 +273,9 @@ PVOID ExpAllocateBookkeeping(SIZE_T Bytes);
 BOOLEAN ExpCommitBookkeeping(PVOID Start, SIZE_T Bytes);
 
 // ---- pooltag.c: cells --------------------------------------------------------------------------
-// The cell of a tag, pool and class, made when it is new. Fails: 0 when memory is used up.
-USHORT ExpFindCell(ULONG Tag, POOL_INDEX Pool, ULONG Class);
+// The cell of a tag, pool, class and charged process (NULL: none), made when it is new. Fails: 0
+// when memory is used up.
+USHORT ExpFindCell(ULONG Tag, POOL_INDEX Pool, ULONG Class, PVOID Process);
 
 typedef struct _POOL_TAG_TEXT { char Text[5]; } POOL_TAG_TEXT;
 POOL_TAG_TEXT ExpTagText(ULONG Tag);  // a dot for what cannot be printed

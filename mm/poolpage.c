@@ -12,7 +12,8 @@
 //
 // Empty pages stay in the list, behind all others, so that a batch freed and allocated again does
 // not go through the memory manager; more of a pool than a 64th of RAM are returned at once, and
-// half of the rest every second (ExTrimPool), caches that nobody used included. Single pages come
+// half of the rest every second (ExTrimPool), caches that nobody used included, those of other
+// processors by a DPC there. Single pages come
 // from mm in batches and wait as spare ones, of which the same holds. ExpReclaim
 // returns all when memory is short.
 //
@@ -484,46 +485,115 @@ POOL_CACHE *ExpCreateCache(ULONG Class)
     return Cache;
 }
 
-// ---- giving back -------------------------------------------------------------------------------
-ULONG ExpReclaim(POOL *Pool)
+POOL_CACHE *ExpCreateTrap(VOID)
 {
-    POOL_PROCESSOR *Processor = ExpPoolProcessor[KeGetCurrentPrcb()->ProcessorNumber];
-    ULONG Released = 0;
+    POOL_CACHE *Trap = ExpAllocateBookkeeping(sizeof(POOL_CACHE) + sizeof(POOL_SLOT));
+    if (Trap != NULL)
+        Trap->Limit = sizeof(POOL_SLOT);
+    return Trap;
+}
+
+// ---- giving back -------------------------------------------------------------------------------
+static POOL_PROCESSOR *ExpCurrentProcessor(VOID)
+{
+    return ExpPoolProcessor[KeGetCurrentPrcb()->ProcessorNumber];
+}
+
+static VOID ExpFlushCaches(POOL_PROCESSOR *Processor, POOL *Pool)
+{
     for (ULONG Class = 0; Class < POOL_CLASSES; Class++) {
         POOL_CACHE *Cache = Processor->Cache[Pool - ExpPool][Class];
         if (Cache != NULL)
             ExpFlush(Pool, Class, Cache, ExpCached(Cache));
-        ExpReleasePages(Pool, &Pool->Class[Class], 0);
-        Released += ExpReleaseSpare(Pool, 0);
     }
-    return Released;
 }
 
-static VOID ExpTrimClass(POOL *Pool, ULONG Class, POOL_CACHE *Cache)
+// Caches that were not used since the last time lose half of what they hold.
+static VOID ExpTrimCaches(POOL_PROCESSOR *Processor, POOL *Pool)
 {
-    if (!Cache->Used && Cache->Top != 0)
-        ExpFlush(Pool, Class, Cache, (ExpCached(Cache) + 1) / 2);
-    Cache->Used = FALSE;
-    ExpReleasePages(Pool, &Pool->Class[Class], Pool->Class[Class].EmptyPages / 2);
+    for (ULONG Class = 0; Class < POOL_CLASSES; Class++) {
+        POOL_CACHE *Cache = Processor->Cache[Pool - ExpPool][Class];
+        if (Cache == NULL)
+            continue;
+        if (!Cache->Used && Cache->Top != 0)
+            ExpFlush(Pool, Class, Cache, (ExpCached(Cache) + 1) / 2);
+        Cache->Used = FALSE;
+    }
+}
+
+// A cache is touched on its own processor alone: this is how the others are reached.
+VOID NTAPI ExpTrimDpc(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2)
+{
+    POOL_PROCESSOR *Processor = Context;
+    BOOLEAN All = Processor->TrimAll;
+    Processor->TrimAll = FALSE;
+    for (ULONG Index = 0; Index < PoolCount; Index++)
+        if (All)
+            ExpFlushCaches(Processor, &ExpPool[Index]);
+        else
+            ExpTrimCaches(Processor, &ExpPool[Index]);
+}
+
+static VOID ExpTrimOthers(BOOLEAN All)
+{
+    for (ULONG Number = 0; Number < POOL_PROCESSORS; Number++) {
+        POOL_PROCESSOR *Processor = ExpPoolProcessor[Number];
+        if (Processor == NULL || Processor == ExpCurrentProcessor())
+            continue;
+        if (All)
+            Processor->TrimAll = TRUE;
+        KeInsertQueueDpc(&Processor->TrimDpc, NULL, NULL);
+    }
+}
+
+ULONG ExpReclaim(POOL *Pool)
+{
+    ULONG Released = 0;
+    ExpTrimOthers(TRUE);
+    ExpFlushCaches(ExpCurrentProcessor(), Pool);
+    for (ULONG Class = 0; Class < POOL_CLASSES; Class++)
+        ExpReleasePages(Pool, &Pool->Class[Class], 0);
+    Released += ExpReleaseSpare(Pool, 0);
+    return Released;
 }
 
 VOID ExTrimPool(VOID)
 {
     KIRQL OldIrql = KiRaiseIrql(DISPATCH_LEVEL);
-    POOL_PROCESSOR *Processor = ExpPoolProcessor[KeGetCurrentPrcb()->ProcessorNumber];
+    ExpTrimOthers(FALSE);
     for (ULONG Index = 0; Index < PoolCount; Index++) {
+        POOL *Pool = &ExpPool[Index];
+        ExpTrimCaches(ExpCurrentProcessor(), Pool);
         for (ULONG Class = 0; Class < POOL_CLASSES; Class++)
-            if (Processor->Cache[Index][Class] != NULL)
-                ExpTrimClass(&ExpPool[Index], Class, Processor->Cache[Index][Class]);
-        ExpReleaseSpare(&ExpPool[Index], ExpPool[Index].SpareCount / 2);
+            ExpReleasePages(Pool, &Pool->Class[Class], Pool->Class[Class].EmptyPages / 2);
+        ExpReleaseSpare(Pool, Pool->SpareCount / 2);
     }
     KiLowerIrql(OldIrql);
 }
 
+// Of Whole, what has to be left for a request of this priority: a sixteenth for a low one, a 64th
+// for a normal one, nothing for a high one. The documents order the three and name no figures.
+static ULONG64 ExpReserveFor(EX_POOL_PRIORITY Priority, ULONG64 Whole)
+{
+    return Priority >= HighPoolPriority     ? 0
+           : Priority >= NormalPoolPriority ? Whole / POOL_NORMAL_SHARE
+                                            : Whole / POOL_LOW_SHARE;
+}
+
+BOOLEAN ExpIsPlentyFor(const POOL *Pool, const POOL_REQUEST *Request)
+{
+    if (Request->Priority >= HighPoolPriority)
+        return TRUE;
+    ULONG64 Total, Available = MmQueryAvailablePages(&Total);
+    ULONG64 Pages = Request->Bytes >> PAGE_SHIFT;
+    ULONG64 Space = Pool->Size >> PAGE_SHIFT, Left = Space - Pool->PageCount;
+    return Available >= Pages + ExpReserveFor(Request->Priority, Total) &&
+           Left >= Pages + ExpReserveFor(Request->Priority, Space);
+}
+
 VOID ExQueryPoolStatistics(POOL_TYPE PoolType, EX_POOL_STATISTICS *Statistics)
 {
-    ULONG Index = PoolType & PagedPool ? PoolPaged
-                : PoolType & POOL_NX_ALLOCATION ? PoolNonPagedNx : PoolNonPagedExecute;
+    POOL_INDEX Index = ExpPoolOfType(PoolType);
     Statistics->Pages = ExpPool[Index].PageCount;
     Statistics->BookkeepingPages = ExpBookkeepingPages;
     Statistics->ZeroByteRequests = ExpZeroByteRequests;
@@ -544,9 +614,9 @@ static BOOLEAN ExpInitializeRegion(POOL *Pool)
 
 BOOLEAN ExpInitializePages(VOID)
 {
-    MM_STATISTICS Statistics;
-    MmQueryStatistics(&Statistics);
-    ExpIdlePages = (ULONG_PTR)(Statistics.TotalPages / POOL_IDLE_SHARE);
+    ULONG64 Total;
+    MmQueryAvailablePages(&Total);
+    ExpIdlePages = (ULONG_PTR)(Total / POOL_IDLE_SHARE);
     for (ULONG Index = 0; Index < PoolCount; Index++)
         if (!ExpInitializeRegion(&ExpPool[Index]))
             return FALSE;

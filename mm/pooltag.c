@@ -35,10 +35,15 @@ static const POOL_CELL *ExpIdentities(VOID)
     return ExpPoolProcessor[0]->Cells;
 }
 
-static USHORT ExpLookUpCell(ULONG Tag, ULONG Key)
+static BOOLEAN ExpIsCell(const POOL_CELL *Cell, const POOL_CELL *Wanted)
 {
-    USHORT Index = ExpBucket[ExpBucketOf(Tag, Key)];
-    while (Index != 0 && (ExpIdentities()[Index].Tag != Tag || ExpIdentities()[Index].Key != Key))
+    return Cell->Tag == Wanted->Tag && Cell->Key == Wanted->Key && Cell->Process == Wanted->Process;
+}
+
+static USHORT ExpLookUpCell(const POOL_CELL *Wanted)
+{
+    USHORT Index = ExpBucket[ExpBucketOf(Wanted->Tag, Wanted->Key)];
+    while (Index != 0 && !ExpIsCell(&ExpIdentities()[Index], Wanted))
         Index = ExpIdentities()[Index].Next;
     return Index;
 }
@@ -65,8 +70,9 @@ static VOID ExpWriteCell(POOL_PROCESSOR *Processor, const POOL_CELL *Identity)
 {
     POOL_CELL *Cell = &Processor->Cells[Identity->Index];
     *Cell = *Identity;
-    Cell->Cache =
-        Identity->Class == POOL_CLASS_LARGE ? NULL : Processor->Cache[Cell->Pool][Cell->Class];
+    Cell->Cache = Identity->Class == POOL_CLASS_LARGE ? NULL
+                  : Identity->Process != NULL         ? Processor->Trap
+                                                      : Processor->Cache[Cell->Pool][Cell->Class];
     Cell->Allocs = Cell->Frees = Cell->LargeBytes = 0;
 }
 
@@ -90,44 +96,51 @@ static VOID ExpLinkTag(USHORT Index, ULONG Tag)
 }
 
 // Called with ExpCellLock held.
-static USHORT ExpCreateCell(ULONG Tag, ULONG Key, POOL_INDEX Pool, ULONG Class)
+static USHORT ExpCreateCell(const POOL_CELL *Wanted)
 {
     ULONG Index = ExpCellCount;
-    USHORT *Bucket = &ExpBucket[ExpBucketOf(Tag, Key)];
-    POOL_CELL Identity = {.Tag = Tag, .Key = Key, .Index = (USHORT)Index, .Next = *Bucket,
-                          .Size = ExpClassSize[Class], .Pool = (UCHAR)Pool, .Class = (UCHAR)Class};
+    USHORT *Bucket = &ExpBucket[ExpBucketOf(Wanted->Tag, Wanted->Key)];
+    POOL_CELL Identity = *Wanted;
+    Identity.Index = (USHORT)Index;
+    Identity.Next = *Bucket;
     for (ULONG Number = 0; Number < POOL_PROCESSORS; Number++)
         if (ExpPoolProcessor[Number] != NULL
-            && !ExpPrepareCell(ExpPoolProcessor[Number], Index, Pool, Class))
+            && !ExpPrepareCell(ExpPoolProcessor[Number], Index, Wanted->Pool, Wanted->Class))
             return 0;
     for (ULONG Number = 0; Number < POOL_PROCESSORS; Number++)
         if (ExpPoolProcessor[Number] != NULL)
             ExpWriteCell(ExpPoolProcessor[Number], &Identity);
-    ExpLinkTag((USHORT)Index, Tag);
+    ExpLinkTag((USHORT)Index, Wanted->Tag);
     ExpCellCount = Index + 1;
     __atomic_store_n(Bucket, (USHORT)Index, __ATOMIC_RELEASE);
     return (USHORT)Index;
 }
 
-static USHORT ExpFindOrCreateCell(ULONG Tag, POOL_INDEX Pool, ULONG Class, ULONG Limit)
+static USHORT ExpFindOrCreateCell(const POOL_CELL *Wanted, ULONG Limit)
 {
-    ULONG Key = (ULONG)ExpPool[Pool].Type | ExpClassKey[Class];
-    USHORT Index = ExpLookUpCell(Tag, Key);
+    USHORT Index = ExpLookUpCell(Wanted);
     if (Index != 0)
         return Index;
     KIRQL OldIrql = KiAcquireLock(&ExpCellLock);
-    Index = ExpLookUpCell(Tag, Key);
+    Index = ExpLookUpCell(Wanted);
     if (Index == 0 && ExpCellCount < Limit)
-        Index = ExpCreateCell(Tag, Key, Pool, Class);
+        Index = ExpCreateCell(Wanted);
     KiReleaseLock(&ExpCellLock, OldIrql);
     return Index;
 }
 
-USHORT ExpFindCell(ULONG Tag, POOL_INDEX Pool, ULONG Class)
+USHORT ExpFindCell(ULONG Tag, POOL_INDEX Pool, ULONG Class, PVOID Process)
 {
-    USHORT Index = ExpFindOrCreateCell(Tag, Pool, Class, POOL_CELL_LIMIT - POOL_CELL_SPARE);
-    if (Index == 0 && ExpCellCount >= POOL_CELL_LIMIT - POOL_CELL_SPARE)
-        Index = ExpFindOrCreateCell(POOL_TAG_OVERFLOW, Pool, Class, POOL_CELL_LIMIT);
+    POOL_CELL Wanted = {.Tag = Tag, .Size = ExpClassSize[Class], .Pool = (UCHAR)Pool,
+                        .Class = (UCHAR)Class, .Process = Process};
+    Wanted.Key = (ULONG)ExpPool[Pool].Type | ExpClassKey[Class];
+    if (Process != NULL)
+        Wanted.Key |= POOL_KEY_CHARGED;
+    USHORT Index = ExpFindOrCreateCell(&Wanted, POOL_CELL_LIMIT - POOL_CELL_SPARE);
+    if (Index == 0 && ExpCellCount >= POOL_CELL_LIMIT - POOL_CELL_SPARE) {
+        Wanted.Tag = POOL_TAG_OVERFLOW;
+        Index = ExpFindOrCreateCell(&Wanted, POOL_CELL_LIMIT);
+    }
     return Index;
 }
 
@@ -186,17 +199,20 @@ static BOOLEAN ExpFillProcessor(POOL_PROCESSOR *Processor)
     return TRUE;
 }
 
-static BOOLEAN ExpReserveCells(POOL_PROCESSOR *Processor)
+static BOOLEAN ExpPrepareProcessor(POOL_PROCESSOR *Processor, ULONG Number)
 {
     Processor->Cells = MmReserveSystemRange(MmRegionBookkeeping,
                                             BYTES_TO_PAGES(POOL_CELL_LIMIT * sizeof(POOL_CELL)));
-    return Processor->Cells != NULL;
+    Processor->Trap = ExpCreateTrap();
+    KeInitializeDpc(&Processor->TrimDpc, ExpTrimDpc, Processor);
+    KeSetTargetProcessorDpc(&Processor->TrimDpc, (CCHAR)Number);
+    return Processor->Cells != NULL && Processor->Trap != NULL;
 }
 
 BOOLEAN ExInitializePoolProcessor(PKPRCB Prcb)
 {
     POOL_PROCESSOR *Processor = ExpAllocateBookkeeping(sizeof(POOL_PROCESSOR));
-    if (Processor == NULL || !ExpReserveCells(Processor))
+    if (Processor == NULL || !ExpPrepareProcessor(Processor, Prcb->ProcessorNumber))
         return FALSE;
     KIRQL OldIrql = KiAcquireLock(&ExpCellLock);
     BOOLEAN Filled = ExpFillProcessor(Processor);
@@ -212,7 +228,8 @@ BOOLEAN ExInitializePoolProcessor(PKPRCB Prcb)
 static BOOLEAN ExpInitializeBootProcessor(PKPRCB Prcb)
 {
     POOL_PROCESSOR *Processor = &ExpBootProcessor;
-    if (!ExpReserveCells(Processor) || !ExpPrepareCell(Processor, 0, PoolPaged, POOL_CLASS_LARGE))
+    if (!ExpPrepareProcessor(Processor, Prcb->ProcessorNumber) ||
+        !ExpPrepareCell(Processor, 0, PoolPaged, POOL_CLASS_LARGE))
         return FALSE;
     Processor->Cells[0] = (POOL_CELL){.Key = MAXULONG, .Class = POOL_CLASS_LARGE};
     ExpPoolProcessor[Prcb->ProcessorNumber] = Processor;

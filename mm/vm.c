@@ -25,6 +25,12 @@ VOID MmQueryStatistics(MM_STATISTICS *Statistics)
     Statistics->HighestPage = MiHighestPage;
 }
 
+ULONG64 MmQueryAvailablePages(ULONG64 *Total)
+{
+    *Total = MiTotalPages;
+    return (ULONG64)MiCountPages(MiPageFree) + MiCountPages(MiPageZeroed);
+}
+
 /// MmQuerySystemSize: a rough measure of how much memory there is, for sizing caches and buffers.
 /// Returns MmSmallSystem below 64 MiB of RAM, MmMediumSystem below 512 MiB, MmLargeSystem
 /// otherwise. IRQL: <= DISPATCH_LEVEL. Fails: never. Source: WDK documentation,

@@ -37,6 +37,62 @@ typedef ULONG64 POOL_FLAGS;
 /* Zeroed pool memory, NULL when there is none. IRQL: <= DISPATCH_LEVEL, paged <= APC_LEVEL. */
 NTKERNELAPI PVOID NTAPI ExAllocatePool2(POOL_FLAGS Flags, SIZE_T NumberOfBytes, ULONG Tag);
 
+// The older calls with their contents' state in the name, as newer headers inline them.
+static inline PVOID ExAllocatePoolZero(POOL_TYPE Type, SIZE_T Bytes, ULONG Tag)
+{
+    return ExAllocatePoolWithTag((POOL_TYPE)(Type | POOL_ZERO_ALLOCATION), Bytes, Tag);
+}
+
+static inline PVOID ExAllocatePoolUninitialized(POOL_TYPE Type, SIZE_T Bytes, ULONG Tag)
+{
+    return ExAllocatePoolWithTag(Type, Bytes, Tag);
+}
+
+static inline PVOID ExAllocatePoolQuotaZero(POOL_TYPE Type, SIZE_T Bytes, ULONG Tag)
+{
+    return ExAllocatePoolWithQuotaTag((POOL_TYPE)(Type | POOL_ZERO_ALLOCATION), Bytes, Tag);
+}
+
+static inline PVOID ExAllocatePoolPriorityZero(POOL_TYPE Type, SIZE_T Bytes, ULONG Tag,
+                                               EX_POOL_PRIORITY Priority)
+{
+    return ExAllocatePoolWithTagPriority((POOL_TYPE)(Type | POOL_ZERO_ALLOCATION), Bytes, Tag,
+                                         Priority);
+}
+
+// Extended parameters of ExAllocatePool3 and ExFreePool2.
+typedef enum _POOL_EXTENDED_PARAMETER_TYPE {
+    PoolExtendedParameterInvalidType,
+    PoolExtendedParameterPriority,
+    PoolExtendedParameterSecurePool,
+    PoolExtendedParameterNumaNode,
+    PoolExtendedParameterMax
+} POOL_EXTENDED_PARAMETER_TYPE;
+
+typedef struct DECLSPEC_ALIGN(8) _POOL_EXTENDED_PARAMETER {
+    struct {
+        ULONG64 Type : 8;
+        ULONG64 Optional : 1;
+        ULONG64 Reserved : 55;
+    };
+    union {
+        ULONG64 Reserved2;
+        PVOID Reserved3;
+        EX_POOL_PRIORITY Priority;
+        ULONG PreferredNode;
+    };
+} POOL_EXTENDED_PARAMETER, *PPOOL_EXTENDED_PARAMETER;
+typedef const POOL_EXTENDED_PARAMETER *PCPOOL_EXTENDED_PARAMETER;
+
+/* As ExAllocatePool2, with priority and preferred memory node. IRQL: as ExAllocatePool2. */
+NTKERNELAPI PVOID NTAPI ExAllocatePool3(POOL_FLAGS Flags, SIZE_T NumberOfBytes, ULONG Tag,
+                                        PCPOOL_EXTENDED_PARAMETER ExtendedParameters,
+                                        ULONG ExtendedParametersCount);
+
+/* As ExFreePoolWithTag. */
+NTKERNELAPI VOID NTAPI ExFreePool2(PVOID P, ULONG Tag, PCPOOL_EXTENDED_PARAMETER ExtendedParameters,
+                                   ULONG ExtendedParametersCount);
+
 /*
  * Maps device memory with a page protection: PAGE_READWRITE or PAGE_READONLY, with PAGE_NOCACHE or
  * PAGE_WRITECOMBINE, never executable unless asked for. Unmapped by MmUnmapIoSpace.

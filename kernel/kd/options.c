@@ -25,6 +25,7 @@ static const KD_OPTION KdOptions[] = {
     {"MAXMEM", "=MIB: use no RAM above that address"},
     {"MONITOR", "=\"command; command\": run these at the prompt first"},
     {"NOEXECUTE", "=ALWAYSON: no pool is executable, whatever its type says"},
+    {"POOLQUOTA", "=BYTES: what the system process may be charged for of each pool"},
     {"OSVERSION", "=5.2, 6.0, 6.1 or 10.0: the version drivers are told"},
     {"RUN", "load all driver modules, let them run, unload them, end with a verdict"},
     {"RUNFOR", "=SECONDS: how long /RUN lets the drivers run; 0: until nothing is left to do"},

@@ -223,7 +223,6 @@ EXPORT(KeSetImportanceDpc, EXPORT_ANY_IRQL, "WDK wdm.h KeSetImportanceDpc");
 // KeSetTargetProcessorDpc: the processor that is to run the DPC, from the next queueing.
 // IRQL: any. Fails: queueing for a processor that does not exist is bugcheck TIMER_OR_DPC_INVALID.
 // Source: WDK ntddk.h, KeSetTargetProcessorDpc.
-VOID NTAPI KeSetTargetProcessorDpc(PKDPC Dpc, CCHAR Number);
 VOID NTAPI KeSetTargetProcessorDpc(PKDPC Dpc, CCHAR Number)
 {
     Dpc->Number = (USHORT)(MAXIMUM_PROCESSORS + (UCHAR)Number);

@@ -47,6 +47,7 @@ VOID PsInitialize(VOID)
     InitializeListHead(&PsInitialSystemProcess->Header.WaitListHead);
     PsInitialSystemProcess->UniqueProcessId = SYSTEM_PROCESS_ID;
     memcpy(PsInitialSystemProcess->ImageFileName, "System", sizeof("System"));
+    PspInitializeQuota(PsInitialSystemProcess);
     ObInitializeStaticObject((PUCHAR)Idle - OB_HEADER_SIZE, PsThreadType);
     PspAdoptThread(Idle, 0);
     Idle->Cid.UniqueProcess = Idle->Cid.UniqueThread = NULL; // NT's idle process is 0

@@ -107,6 +107,48 @@ const char *KeIrqlName(KIRQL Irql)
                                     : "a device's IRQL";
 }
 
+// ---- DPCs: queued until the test has them run ----------------------------------------------------
+static PKDPC host_dpcs[64];
+static int host_dpc_count;
+
+__attribute__((weak)) VOID NTAPI KeInitializeDpc(PKDPC Dpc, PKDEFERRED_ROUTINE DeferredRoutine,
+                                                 PVOID DeferredContext)
+{
+    memset(Dpc, 0, sizeof(*Dpc));
+    Dpc->DeferredRoutine = DeferredRoutine;
+    Dpc->DeferredContext = DeferredContext;
+}
+
+__attribute__((weak)) VOID NTAPI KeSetTargetProcessorDpc(PKDPC Dpc, CCHAR Number)
+{
+    Dpc->Number = (USHORT)(UCHAR)Number;
+}
+
+__attribute__((weak)) BOOLEAN NTAPI KeInsertQueueDpc(PKDPC Dpc, PVOID SystemArgument1,
+                                                     PVOID SystemArgument2)
+{
+    for (int i = 0; i < host_dpc_count; i++)
+        if (host_dpcs[i] == Dpc)
+            return FALSE;
+    host_dpcs[host_dpc_count++] = Dpc;
+    return TRUE;
+}
+
+void HostRunDpcs(void)
+{
+    int kept = 0;
+    KIRQL OldIrql = KiRaiseIrql(DISPATCH_LEVEL);
+    for (int i = 0; i < host_dpc_count; i++) {
+        PKDPC Dpc = host_dpcs[i];
+        if (Dpc->Number == KeGetCurrentPrcb()->ProcessorNumber)
+            Dpc->DeferredRoutine(Dpc, Dpc->DeferredContext, NULL, NULL);
+        else
+            host_dpcs[kept++] = Dpc;
+    }
+    host_dpc_count = kept;
+    KiLowerIrql(OldIrql);
+}
+
 // ---- kd -----------------------------------------------------------------------------------------
 VOID KdLog(const char *Component, const char *Format, ...)
 {

@@ -37,3 +37,6 @@ extern const char *HostOptions;
 
 // How many spin locks this thread holds. A bugcheck leaves them as they are.
 extern __thread int HostLocksHeld;
+
+// Runs the DPCs that are queued for the calling thread, as a processor. Not beside other threads.
+void HostRunDpcs(void);

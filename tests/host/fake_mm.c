@@ -140,6 +140,12 @@ VOID MmQueryStatistics(MM_STATISTICS *Statistics)
                                   .ActivePages = fake_mm_pages_in_use};
 }
 
+ULONG64 MmQueryAvailablePages(ULONG64 *Total)
+{
+    *Total = fake_mm_page_limit < FAKE_RAM_PAGES ? fake_mm_page_limit : FAKE_RAM_PAGES;
+    return *Total > fake_mm_pages_in_use ? *Total - fake_mm_pages_in_use : 0;
+}
+
 PVOID MmAllocatePoolPages(MM_REGION_TYPE Pool, SIZE_T Pages)
 {
     PVOID range = MmReserveSystemRange(Pool, Pages);
