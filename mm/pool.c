@@ -128,7 +128,7 @@ FORCEINLINE BOOLEAN ExpPush(POOL_CELL *Cell, PVOID Block, POOL_RECORD *Record, U
     return Top == Cache->Limit;
 }
 
-// The cache behind a cell: its own, or the class's where frees of the cell are looked at one by one.
+// The cache behind a cell, trapped or not: the class's on this processor.
 FORCEINLINE POOL_CACHE *ExpCacheOf(const POOL_CELL *Cell)
 {
     return ExpPoolProcessor[KeGetCurrentPrcb()->ProcessorNumber]->Cache[Cell->Pool][Cell->Class];

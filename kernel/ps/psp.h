@@ -10,4 +10,4 @@
 PVOID PspCurrentThread(VOID);
 BOOLEAN PspIsSystemProcess(HANDLE ProcessHandle);
 VOID PspAdoptThread(PETHREAD Thread, ULONG_PTR Caller); // process, ids
-VOID PspInitializeQuota(PEPROCESS Process);              // the system process; the pool from then on
+VOID PspInitializeQuota(PEPROCESS Process);              // of the system process

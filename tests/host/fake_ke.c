@@ -107,7 +107,7 @@ const char *KeIrqlName(KIRQL Irql)
                                     : "a device's IRQL";
 }
 
-// ---- DPCs: queued until the test has them run ----------------------------------------------------
+// ---- DPCs: queued until the test has them run ---------------------------------------------------
 static PKDPC host_dpcs[64];
 static int host_dpc_count;
 
