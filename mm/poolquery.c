@@ -171,5 +171,5 @@ static BOOLEAN ExpPoolCommand(const char *Arguments)
         ExpPrintBlock(&Block, TRUE);
     return TRUE;
 }
-KD_COMMAND(pool, "!pool", "ADDRESS: the pool block at ADDRESS and its neighbours in the page",
+KD_COMMAND(pool, "!pool", "!pool ADDRESS: the pool block at ADDRESS and its neighbours in the page",
            ExpPoolCommand, KD_SAFE_IN_BUGCHECK);

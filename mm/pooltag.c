@@ -397,6 +397,6 @@ static BOOLEAN ExpPoolUsedCommand(const char *Arguments)
     return TRUE;
 }
 KD_COMMAND(poolused, "!poolused",
-           "[FLAGS [TAG]]: pool by tag; 1 counts, 2 sort by nonpaged, 4 by paged; "
+           "!poolused [FLAGS [TAG]]: pool by tag; 1 counts, 2 sort by nonpaged, 4 by paged; "
            "TAG with ? and *",
            ExpPoolUsedCommand, KD_SAFE_IN_BUGCHECK);

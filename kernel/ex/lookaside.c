@@ -442,5 +442,6 @@ static BOOLEAN ExpLookasideCommand(const char *Arguments)
         KdPrintf(Address == 0 ? "No lookaside lists.\n" : "No lookaside list there.\n");
     return TRUE;
 }
-KD_COMMAND(lookaside, "!lookaside", "[ADDRESS]: all lookaside lists, or the one at ADDRESS",
+KD_COMMAND(lookaside, "!lookaside",
+           "!lookaside [ADDRESS]: all lookaside lists, or the one at ADDRESS",
            ExpLookasideCommand, KD_SAFE_IN_BUGCHECK);
