@@ -2,6 +2,34 @@
 // Instructions that are spelled alike on amd64 and i386. Included by arch.h alone.
 #pragma once
 
+// KiReadCr0 ... KiWriteCr4: the control registers.
+#define KI_READ_CONTROL_REGISTER(N)                                                                \
+    FORCEINLINE ULONG_PTR KiReadCr##N(VOID)                                                        \
+    {                                                                                              \
+        ULONG_PTR v;                                                                               \
+        __asm__ volatile("mov %%cr" #N ", %0" : "=r"(v));                                          \
+        return v;                                                                                  \
+    }
+#define KI_WRITE_CONTROL_REGISTER(N)                                                               \
+    FORCEINLINE VOID KiWriteCr##N(ULONG_PTR v)                                                     \
+    {                                                                                              \
+        __asm__ volatile("mov %0, %%cr" #N ::"r"(v) : "memory");                                   \
+    }
+KI_READ_CONTROL_REGISTER(0)
+KI_READ_CONTROL_REGISTER(2)
+KI_READ_CONTROL_REGISTER(3)
+KI_READ_CONTROL_REGISTER(4)
+KI_WRITE_CONTROL_REGISTER(0)
+KI_WRITE_CONTROL_REGISTER(3)
+KI_WRITE_CONTROL_REGISTER(4)
+
+FORCEINLINE ULONG_PTR KiReadFlags(VOID)
+{
+    ULONG_PTR Flags;
+    __asm__ volatile("pushf; pop %0" : "=r"(Flags)::"memory");
+    return Flags;
+}
+
 FORCEINLINE UCHAR KiInByte(USHORT Port)
 {
     UCHAR v;

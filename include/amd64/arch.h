@@ -115,39 +115,4 @@ FORCEINLINE VOID KiLowerIrql(KIRQL NewIrql)
     KiSetIrql(NewIrql);
 }
 
-FORCEINLINE ULONG64 KiReadCr0(VOID)
-{
-    ULONG64 v;
-    __asm__ volatile("movq %%cr0, %0" : "=r"(v));
-    return v;
-}
-FORCEINLINE ULONG64 KiReadCr2(VOID)
-{
-    ULONG64 v;
-    __asm__ volatile("movq %%cr2, %0" : "=r"(v));
-    return v;
-}
-FORCEINLINE ULONG64 KiReadCr3(VOID)
-{
-    ULONG64 v;
-    __asm__ volatile("movq %%cr3, %0" : "=r"(v));
-    return v;
-}
-FORCEINLINE ULONG64 KiReadCr4(VOID)
-{
-    ULONG64 v;
-    __asm__ volatile("movq %%cr4, %0" : "=r"(v));
-    return v;
-}
-FORCEINLINE VOID KiWriteCr0(ULONG64 v) { __asm__ volatile("movq %0, %%cr0" ::"r"(v) : "memory"); }
-FORCEINLINE VOID KiWriteCr3(ULONG64 v) { __asm__ volatile("movq %0, %%cr3" ::"r"(v) : "memory"); }
-FORCEINLINE VOID KiWriteCr4(ULONG64 v) { __asm__ volatile("movq %0, %%cr4" ::"r"(v) : "memory"); }
-
-FORCEINLINE ULONG_PTR KiReadFlags(VOID)
-{
-    ULONG_PTR Flags;
-    __asm__ volatile("pushfq; popq %0" : "=r"(Flags)::"memory");
-    return Flags;
-}
-
 #include "x86.h"

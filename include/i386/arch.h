@@ -120,39 +120,4 @@ FORCEINLINE VOID KiLowerIrql(KIRQL NewIrql)
         KiReplayInterrupts(NewIrql);
 }
 
-FORCEINLINE ULONG KiReadCr0(VOID)
-{
-    ULONG v;
-    __asm__ volatile("movl %%cr0, %0" : "=r"(v));
-    return v;
-}
-FORCEINLINE ULONG KiReadCr2(VOID)
-{
-    ULONG v;
-    __asm__ volatile("movl %%cr2, %0" : "=r"(v));
-    return v;
-}
-FORCEINLINE ULONG KiReadCr3(VOID)
-{
-    ULONG v;
-    __asm__ volatile("movl %%cr3, %0" : "=r"(v));
-    return v;
-}
-FORCEINLINE ULONG KiReadCr4(VOID)
-{
-    ULONG v;
-    __asm__ volatile("movl %%cr4, %0" : "=r"(v));
-    return v;
-}
-FORCEINLINE VOID KiWriteCr0(ULONG v) { __asm__ volatile("movl %0, %%cr0" ::"r"(v) : "memory"); }
-FORCEINLINE VOID KiWriteCr3(ULONG v) { __asm__ volatile("movl %0, %%cr3" ::"r"(v) : "memory"); }
-FORCEINLINE VOID KiWriteCr4(ULONG v) { __asm__ volatile("movl %0, %%cr4" ::"r"(v) : "memory"); }
-
-FORCEINLINE ULONG_PTR KiReadFlags(VOID)
-{
-    ULONG_PTR Flags;
-    __asm__ volatile("pushfl; popl %0" : "=r"(Flags)::"memory");
-    return Flags;
-}
-
 #include "x86.h"
