@@ -23,6 +23,11 @@ MISTAKES = {
     "verifier": ["run", "--verifier"],
     "verifier flags": ["run", "--verifier=0x1"],
     "negative time": ["run", "--timeout", "-1"],
+    "time without end": ["run", "--run-for", "inf"],
+    "time that is none": ["run", "--timeout", "nan"],
+    "no room for the kernel": ["run", "--memory", "2M"],
+    "a device for a driver": ["run", "/dev/null"],
+    "log into a directory": ["run", "--log", "tests"],
     "unwritable report": ["run", "--junit", "no/such/folder/x.xml"],
 }
 
@@ -38,6 +43,51 @@ def test_a_mistake_is_one_sentence_and_status_2(mistake):
 def test_an_empty_driver_is_a_mistake(tmp_path):
     (tmp_path / "empty.sys").touch()
     assert lookaside("run", tmp_path / "empty.sys").status == 2
+
+
+def test_more_drivers_than_the_kernel_takes_are_a_mistake(tmp_path):
+    drivers = [tmp_path / ("d%d.sys" % number) for number in range(65)]
+    for file in drivers:
+        file.write_bytes(b"MZ")
+    run = lookaside("run", *drivers)
+    assert run.status == 2 and "65 drivers" in run.err
+
+
+@pytest.mark.parametrize("name", ["rtc.bin", "rtc", "r" * 200 + ".sys"])
+def test_what_is_named_is_run_whatever_its_name(arch, tmp_path, name):
+    file = tmp_path / name
+    file.write_bytes(driver(arch, "rtc").read_bytes())
+    lookaside("run", file).assert_clean(1)
+
+
+def test_a_name_that_is_no_text_can_be_reported(tmp_path):
+    file = tmp_path / b"b\xff.sys".decode(errors="surrogateescape")
+    file.write_bytes(driver("amd64", "rtc").read_bytes())
+    run = lookaside("run", file, "--junit", tmp_path / "x", "--json", tmp_path / "j")
+    run.assert_clean(1)
+    assert xml.parse(tmp_path / "x").getroot().get("failures") == "0"
+
+
+def test_a_full_disk_is_told_in_words():
+    run = lookaside("run", driver("amd64", "rtc"), "--log", "/dev/full")
+    assert run.status == 5
+    assert run.err == "lookaside: cannot write the log: no space left on device\n"
+
+
+def test_a_reader_that_goes_away_ends_the_run():
+    with subprocess.Popen([str(ROOT / "lookaside"), "run", "--no-build", "--timeout", "0",
+                           str(driver("amd64", "hangs", "broken"))], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, stdin=subprocess.DEVNULL) as process:
+        process.stdout.close()
+        assert process.wait(PATIENCE) == 141
+        assert process.stderr.read() == b""
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_standard_files_change_nothing(closed):
+    command = "%s run --no-build %s %s" % (ROOT / "lookaside", driver("amd64", "rtc"), closed)
+    done = subprocess.run(["sh", "-c", command], capture_output=True, timeout=PATIENCE, check=False)
+    assert done.returncode == 0 and done.stderr == b""
 
 
 def test_drivers_of_both_architectures_are_a_mistake():

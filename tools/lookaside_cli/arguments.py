@@ -4,12 +4,15 @@
 Everything here ends in a plain RunPlan; nothing here touches QEMU.
 """
 import argparse
+import math
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import List, Optional
 
 from . import pe
+from .build import build_missing
 from .progress import warn
 from .status import ROOT, UsageError
 
@@ -17,6 +20,10 @@ BOOTS = ("kernel", "bios", "uefi", "uefi32", "usb", "usb-uefi")
 DEFAULT_DRIVERS = ("edu", "rtc")
 DEFAULT_TIMEOUT = 120
 DEFAULT_PORTS = {"gdb": 1234, "kgdb": 1235}
+MOST_SECONDS = 10_000_000
+MOST_DRIVERS = 64        # LOADER_MAX_MODULES
+LONGEST_NAME = 63        # bytes: LOADER_NAME with its NUL
+LEAST_MEMORY = 4 << 20   # below that no loader finds room for the kernel, which could say so
 
 
 class Parser(argparse.ArgumentParser):
@@ -115,6 +122,23 @@ def run_parser() -> Parser:
     return parser
 
 
+def memory_bytes(size: str) -> int:
+    """What a size with its unit says; without one it is in MiB, as for QEMU."""
+    shift = {"K": 10, "M": 20, "G": 30, "T": 40}
+    return int(size.rstrip("KMGTkmgt")) << shift.get(size[-1].upper(), 20)
+
+
+def safe_name(path: Path) -> str:
+    """The name the kernel knows a driver by.
+
+    Blanks and commas end names in QEMU's -initrd list and GRUB; the kernel cuts a long name off,
+    and takes a module without .sys for data.
+    """
+    stem = path.name[:-4] if path.name.lower().endswith(".sys") else path.name
+    stem = re.sub(r"[^\w.+-]", "_", stem).encode()[:LONGEST_NAME - 4].decode("utf-8", "ignore")
+    return stem + (path.name[-4:] if path.name.lower().endswith(".sys") else ".sys")
+
+
 def split_arguments(argv: List[str]) -> tuple:
     """Separates our arguments from QEMU's, and completes options whose value may be left out.
 
@@ -135,6 +159,8 @@ def check_drivers(names: List[str]) -> List[Path]:
     for driver in drivers:
         if driver.is_dir():
             raise UsageError("%s is a directory, not a driver" % driver)
+        if driver.exists() and not driver.is_file():
+            raise UsageError("%s is not a regular file" % driver)
         try:
             with open(driver, "rb") as stream:
                 empty = not stream.read(1)
@@ -142,12 +168,14 @@ def check_drivers(names: List[str]) -> List[Path]:
             raise UsageError("cannot read %s: %s" % (driver, error.strerror.lower())) from None
         if empty:
             raise UsageError("%s is empty" % driver)
+    if len(drivers) > MOST_DRIVERS:
+        raise UsageError("%d drivers are too many; one run takes %d" % (len(drivers), MOST_DRIVERS))
     seen = {}
     for driver in drivers:
-        other = seen.setdefault(driver.name.lower(), driver)
+        other = seen.setdefault(safe_name(driver).lower(), driver)
         if other is not driver:
-            raise UsageError("%s and %s have the same name; the kernel loads a driver once"
-                             % (other, driver))
+            raise UsageError("%s and %s have the same name, %s; the kernel loads a driver once"
+                             % (other, driver, safe_name(driver)))
     return drivers
 
 
@@ -176,10 +204,23 @@ def gdb_place(option: str, text: Optional[str]) -> Optional[str]:
     return str(Path(text).absolute())
 
 
+def check_target(target: Path) -> None:
+    """Refuses a file that could not be written when the run is over."""
+    if not target.absolute().parent.is_dir():
+        raise UsageError("cannot write %s: there is no such directory" % target)
+    if target.is_dir():
+        raise UsageError("cannot write %s: it is a directory" % target)
+    if not os.access(target if target.exists() else target.absolute().parent, os.W_OK):
+        raise UsageError("cannot write %s: permission denied" % target)
+
+
 def check_values(given: argparse.Namespace) -> None:
     """Refuses values that make no sense and features this version does not have."""
     if not re.fullmatch(r"[1-9]\d*[KMGTkmgt]?", given.memory):
         raise UsageError("--memory %s: give a size such as 16M, 512M or 64G" % given.memory)
+    if memory_bytes(given.memory) < LEAST_MEMORY:
+        raise UsageError("--memory %s: the kernel itself does not fit; give 8M or more"
+                         % given.memory)
     if not 1 <= given.smp <= 255:
         raise UsageError("--smp %d: give 1 to 255 processors" % given.smp)
     if given.pagefile.lower() != "none":
@@ -193,11 +234,14 @@ def check_values(given: argparse.Namespace) -> None:
         if value is not None and value < 0:
             raise UsageError("--%s %g: time does not run backwards"
                              % (name.replace("_", "-"), value))
+        if value is not None and not (math.isfinite(value) and value <= MOST_SECONDS):
+            raise UsageError("--%s %g: give at most %d seconds"
+                             % (name.replace("_", "-"), value, MOST_SECONDS))
     given.gdb = gdb_place("gdb", given.gdb)
     given.kgdb = gdb_place("kgdb", given.kgdb)
     for target in (given.junit, given.log, given.json):
-        if target is not None and not target.absolute().parent.is_dir():
-            raise UsageError("cannot write %s: there is no such directory" % target)
+        if target is not None:
+            check_target(target)
     if given.smp > 1:
         warn("--smp %d: the kernel runs one processor for now; the others stay parked" % given.smp)
 
@@ -207,6 +251,8 @@ def run_plan(argv: List[str]) -> RunPlan:
     ours, qemu = split_arguments(argv)
     given = run_parser().parse_intermixed_args(ours)
     check_values(given)
+    if given.build:
+        build_missing(given.drivers)
     drivers = check_drivers(given.drivers)
     arch = choose_arch(given.arch, drivers)
     values = dict(vars(given))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import List
 
 from . import media
-from .arguments import RunPlan
+from .arguments import RunPlan, memory_bytes, safe_name
 from .status import ToolError
 
 EXIT_PORT = 0xF4
@@ -25,11 +25,6 @@ FIRMWARE = {
                ("edk2-i386-code.fd", "edk2-i386-vars.fd")),
 }
 FIRMWARE_PACKAGES = {"uefi": "ovmf", "uefi32": "ovmf-ia32"}
-
-
-def safe_name(path: Path) -> str:
-    """A file name that survives QEMU's -initrd list and GRUB: blanks and commas end names there."""
-    return re.sub(r"[^\w.+-]", "_", path.name)
 
 
 def merge_monitor(options: str, commands: List[str]) -> str:
@@ -143,12 +138,6 @@ def boot_arguments(plan: RunPlan, folder: Path) -> List[str]:
         return start + ["-drive", "if=none,id=stick,format=raw,file=%s" % escape(image),
                         "-device", "qemu-xhci", "-device", "usb-storage,drive=stick,bootindex=0"]
     return start + ["-drive", "media=cdrom,format=raw,readonly=on,file=%s" % escape(image)]
-
-
-def memory_bytes(size: str) -> int:
-    """What a size with its unit says; without one it is in MiB, as for QEMU."""
-    shift = {"K": 10, "M": 20, "G": 30, "T": 40}
-    return int(size.rstrip("KMGTkmgt")) << shift.get(size[-1].upper(), 20)
 
 
 def memory_arguments(size: str) -> List[str]:

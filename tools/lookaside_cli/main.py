@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The commands of ./lookaside, and how errors end it."""
+import os
 import signal
 import sys
 from typing import List
@@ -42,9 +43,26 @@ def dispatch(argv: List[str]) -> int:
     return COMMANDS[argv[0]][0](argv[1:])
 
 
+def open_standard_files() -> None:
+    """Gives us those of stdin, stdout and stderr that the caller has closed: any other file would
+    take their numbers, and QEMU would talk into it."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+            os.set_inheritable(number, True)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "w" if number else "r", closefd=False,
+                                    encoding="utf-8"))
+
+
 def main(argv: List[str]) -> int:
     """Entry point. Every error becomes one sentence on stderr and an exit status."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # QEMU must not outlive us
+    open_standard_files()
+    for end in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(end) != signal.SIG_IGN:  # nohup
+            signal.signal(end, signal.default_int_handler)  # QEMU must not outlive us
     try:
         return dispatch(argv)
     except LookasideError as error:
@@ -57,5 +75,5 @@ def main(argv: List[str]) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output went away; say nothing more to it.
-        sys.stdout = None
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141

@@ -68,7 +68,7 @@ class Outcome:
 
 def _write(path: Path, text: str) -> None:
     try:
-        path.write_text(text, encoding="utf-8")
+        path.write_text(text, encoding="utf-8", errors="replace")
     except OSError as error:
         raise ToolError("cannot write %s: %s" % (path, error.strerror.lower())) from None
 
@@ -98,7 +98,7 @@ def write_json(path: Path, plan: RunPlan, outcome: Outcome) -> None:
 
 def write_junit(path: Path, plan: RunPlan, outcome: Outcome) -> None:
     """The result for CI servers: one case for the verdict, one for each reported test."""
-    name = " ".join(driver.name for driver in plan.drivers)
+    name = _xml_text(" ".join(driver.name for driver in plan.drivers))
     cases = outcome.cases
     failures = sum(not case.ok for case in cases) + (outcome.status != CLEAN)
     suite = xml.Element("testsuite", name="lookaside " + plan.arch, tests=str(len(cases) + 1),

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """`lookaside run`: from the arguments to the exit status."""
+import contextlib
 import shutil
 import sys
 import tempfile
@@ -11,7 +12,8 @@ from .build import bring_up_to_date
 from .progress import warn
 from .report import Outcome, write_json, write_junit
 from .session import run_session
-from .status import ROOT, ToolError
+from .status import ROOT, ToolError, UsageError
+from .stream import write_all
 from .symbols import Symbols
 
 EXTENSION = "tools/gdb/lookaside.py"
@@ -46,8 +48,7 @@ def finish(plan: RunPlan, outcome: Outcome, outputs: List) -> int:
         write_json(plan.json, plan, outcome)
     if plan.batch or outcome.status:
         for output in outputs:
-            output.write((outcome.verdict + "\n").encode("utf-8", "replace"))
-            output.flush()
+            write_all(output, (outcome.verdict + "\n").encode("utf-8", "replace"))
     return outcome.status
 
 
@@ -58,7 +59,7 @@ def open_log(plan: RunPlan):
     try:
         return open(plan.log, "wb")
     except OSError as error:
-        raise ToolError("cannot write %s: %s" % (plan.log, error.strerror.lower())) from None
+        raise UsageError("cannot write %s: %s" % (plan.log, error.strerror.lower())) from None
 
 
 def run_command(argv: List[str]) -> int:
@@ -75,5 +76,6 @@ def run_command(argv: List[str]) -> int:
         return finish(plan, run_session(plan, folder, outputs, symbols), outputs)
     finally:
         if log:
-            log.close()
+            with contextlib.suppress(OSError):  # a full disk has been told of by then
+                log.close()
         shutil.rmtree(folder, ignore_errors=True)

@@ -17,7 +17,7 @@ from .machine import guest_status, qemu_command
 from .progress import progress, progress_done
 from .qmp import Qmp
 from .report import Outcome
-from .status import INTERRUPTED, TIMEOUT, TOOL, WORDS
+from .status import INTERRUPTED, TIMEOUT, TOOL, WORDS, LookasideError
 from .stream import LogStream
 from .symbols import Symbols
 
@@ -49,6 +49,7 @@ class Session:
     def __init__(self, plan: RunPlan, folder: Path, stream: LogStream, symbols: Symbols):
         self.plan, self.folder, self.stream, self.symbols = plan, folder, stream, symbols
         self.errors = folder / "qemu.err"
+        self.failure: Optional[Exception] = None  # why the log could not be passed on
         self.start = time.monotonic()
         with open(self.errors, "wb") as errors:
             self.process = subprocess.Popen(
@@ -68,7 +69,12 @@ class Session:
             if not data:
                 return
             progress_done()
-            self.stream.feed(data)
+            try:
+                self.stream.feed(data)
+            except (LookasideError, BrokenPipeError) as error:
+                self.failure = error
+                self.process.kill()  # nobody would see what else it does
+                return
 
     def follow(self) -> Outcome:
         """Waits for the end of the run, whoever brings it about."""
@@ -94,6 +100,8 @@ class Session:
     def _ended(self, code: int) -> Outcome:
         reason = self.qmp.shutdown_reason()
         self.end()
+        if self.failure:
+            raise self.failure
         status = guest_status(code)
         verdict = self.stream.verdict
         if verdict and (status < 0 and code == 0 or status == int(verdict.group(1))):
@@ -110,7 +118,8 @@ class Session:
         lines = self.errors.read_text(errors="replace").strip().splitlines()
         if code < 0:
             return "ended by " + signal.Signals(-code).name
-        return lines[-1] if lines else "exit status %d" % code
+        named = [line for line in lines if line.startswith("qemu-system-")]  # not advice after it
+        return (named or lines or ["exit status %d" % code])[-1]
 
     def _outcome(self, status: int, words: str) -> Outcome:
         self.stream.finish()

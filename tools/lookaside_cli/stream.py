@@ -9,12 +9,24 @@ import collections
 import re
 from typing import BinaryIO, Deque, List, Optional
 
+from .status import ToolError
 from .symbols import Symbols
 
 # The part of the kernel that runs before there is a clock has no time stamp to give.
 VERDICT = re.compile(rb"^(?:\[ *\d+\.\d+\] )?verdict: (\d+) (.*)$")
 HELD = (b"[", b" ", b"v")  # how lines that may have to be touched begin
 REMEMBERED_LINES = 200_000
+
+
+def write_all(output: BinaryIO, data: bytes) -> None:
+    """Writes at once. A reader that went away is for our caller; a full disk is told in words."""
+    try:
+        output.write(data)
+        output.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise ToolError("cannot write the log: " + error.strerror.lower()) from None
 
 
 class LogStream:
@@ -32,8 +44,7 @@ class LogStream:
 
     def _write(self, data: bytes) -> None:
         for output in self._outputs:
-            output.write(data)
-            output.flush()
+            write_all(output, data)
 
     def feed(self, data: bytes) -> None:
         """Takes what QEMU sent. The kernel's serial port ends every line with CR LF."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
 from . import pe
+from .arguments import safe_name
 from .elf import Elf
 
 FRAME = re.compile(rb"^\s+#(\d+) +"
@@ -28,7 +29,8 @@ class Symbols:
     def __init__(self, arch: str, kernel: Path, drivers: List[Path]):
         self.arch = arch
         self.kernel = kernel
-        self.drivers: Dict[str, Path] = {driver.name.lower(): driver for driver in drivers}
+        self.drivers: Dict[str, Path] = {
+            safe_name(driver).lower(): driver for driver in drivers}
         self._cache: Dict[Tuple[Path, int], str] = {}
         self._functions: Optional[Tuple[List[int], List[str]]] = None
 
@@ -61,7 +63,7 @@ class Symbols:
         # A return address belongs to the call before it; only the first frame is where it stopped.
         back = 1 if int(frame) else 0
         if module:
-            driver = self.drivers.get(module.decode("ascii", "replace").lower())
+            driver = self.drivers.get(module.decode("utf-8", "replace").lower())
             place = driver and self.line_of(driver, pe.image_base(driver) + int(offset, 16) - back)
         else:
             place = self.kernel.exists() and self.line_of(self.kernel, int(address, 16) - back)
