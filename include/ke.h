@@ -32,6 +32,9 @@ PKAPC KeFlushApc(PKTHREAD Thread, KPROCESSOR_MODE Mode);
 KPRIORITY NTAPI KeSetPriorityThread(PKTHREAD Thread, KPRIORITY Priority);
 KPRIORITY NTAPI KeQueryPriorityThread(PKTHREAD Thread);
 LONG NTAPI KeSetBasePriorityThread(PKTHREAD Thread, LONG Increment);
+// Raises a thread that holds up one of this priority, until its quantum wears it off. Thread may
+// have ended. IRQL: <= DISPATCH_LEVEL.
+VOID KeLendPriority(PKTHREAD Thread, KPRIORITY Priority);
 VOID KeYieldExecution(VOID);
 VOID KeRelieveStarvation(VOID);  // once a second. IRQL: <= DISPATCH_LEVEL
 // Whether, just now, no DPC is queued or running and no thread but the caller is ready or running.

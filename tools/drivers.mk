@@ -38,7 +38,7 @@ ddk_link = @mkdir -p $(@D); \
 build/drivers/i386/liblkddk.a: drivers/include/lkddk.def
 	@mkdir -p $(@D); $(mingw_i386)dlltool --kill-at -d $< -l $@
 build/drivers/amd64/liblkddk.a: drivers/include/lkddk.def
-	@mkdir -p $(@D); sed 's/@[0-9]*$$//' $< > $(@D)/lkddk.def; \
+	@mkdir -p $(@D); sed 's/@[0-9]*$$//; s/^@//' $< > $(@D)/lkddk.def; \
 	$(mingw_amd64)dlltool -d $(@D)/lkddk.def -l $@
 # Some imports that nobody exports; the library only has to let them link.
 build/broken/%/libmissing.a: tests/guest/broken/missing_%.def

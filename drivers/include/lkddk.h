@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// lkddk.h: newer pool and mapping routines, for drivers built with mingw-w64
+// lkddk.h: newer routines for pool, mappings and locks, for drivers built with mingw-w64
 //
 // mingw-w64's DDK headers stop before ExAllocatePool2 and MmMapIoSpaceEx. A driver that wants them
 // includes this after <ntddk.h> (or wdm.h, ntifs.h); Microsoft's headers have all of it. The import
@@ -100,3 +100,29 @@ NTKERNELAPI VOID NTAPI ExFreePool2(PVOID P, ULONG Tag, PCPOOL_EXTENDED_PARAMETER
  */
 NTKERNELAPI PVOID NTAPI MmMapIoSpaceEx(PHYSICAL_ADDRESS PhysicalAddress, SIZE_T NumberOfBytes,
                                        ULONG Protect);
+
+/*
+ * Push locks: one word, zero is free, shared or exclusive, not recursive. Normal kernel APCs are
+ * disabled by the caller (KeEnterCriticalRegion). IRQL: <= APC_LEVEL.
+ */
+#ifndef EX_PUSH_LOCK
+typedef ULONG_PTR EX_PUSH_LOCK, *PEX_PUSH_LOCK;
+#endif
+#define EX_DEFAULT_PUSH_LOCK_FLAGS 0
+
+NTKERNELAPI VOID NTAPI ExInitializePushLock(PEX_PUSH_LOCK PushLock);
+NTKERNELAPI VOID FASTCALL ExAcquirePushLockExclusiveEx(PEX_PUSH_LOCK PushLock, ULONG Flags);
+NTKERNELAPI VOID FASTCALL ExAcquirePushLockSharedEx(PEX_PUSH_LOCK PushLock, ULONG Flags);
+NTKERNELAPI BOOLEAN FASTCALL ExTryAcquirePushLockExclusiveEx(PEX_PUSH_LOCK PushLock, ULONG Flags);
+NTKERNELAPI BOOLEAN FASTCALL ExTryAcquirePushLockSharedEx(PEX_PUSH_LOCK PushLock, ULONG Flags);
+NTKERNELAPI VOID FASTCALL ExReleasePushLockExclusiveEx(PEX_PUSH_LOCK PushLock, ULONG Flags);
+NTKERNELAPI VOID FASTCALL ExReleasePushLockSharedEx(PEX_PUSH_LOCK PushLock, ULONG Flags);
+NTKERNELAPI VOID FASTCALL ExReleasePushLockEx(PEX_PUSH_LOCK PushLock, ULONG Flags);
+
+#define ExAcquirePushLockExclusive(Lock)                                                           \
+    ExAcquirePushLockExclusiveEx(Lock, EX_DEFAULT_PUSH_LOCK_FLAGS)
+#define ExAcquirePushLockShared(Lock) ExAcquirePushLockSharedEx(Lock, EX_DEFAULT_PUSH_LOCK_FLAGS)
+#define ExReleasePushLockExclusive(Lock)                                                           \
+    ExReleasePushLockExclusiveEx(Lock, EX_DEFAULT_PUSH_LOCK_FLAGS)
+#define ExReleasePushLockShared(Lock) ExReleasePushLockSharedEx(Lock, EX_DEFAULT_PUSH_LOCK_FLAGS)
+#define ExReleasePushLock(Lock)       ExReleasePushLockEx(Lock, EX_DEFAULT_PUSH_LOCK_FLAGS)

@@ -7,6 +7,7 @@
 
 VOID ExpAdjustWorkers(VOID); // worker.c
 KSTART_ROUTINE ExpBalanceThread;
+PVOID ExpFindResource(ULONG_PTR Start, ULONG_PTR End); // that lies there; NULL: none
 
 #ifndef __x86_64__
 LONG FASTCALL InterlockedIncrement(volatile LONG *Addend);

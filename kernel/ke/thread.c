@@ -185,6 +185,20 @@ LONG NTAPI KeSetBasePriorityThread(PKTHREAD Thread, LONG Increment)
 }
 EXPORT(KeSetBasePriorityThread, DISPATCH_LEVEL, "WDK ntifs.h KeSetBasePriorityThread");
 
+VOID KeLendPriority(PKTHREAD Thread, KPRIORITY Priority)
+{
+    KIRQL OldIrql = KiLockDispatcher();
+    PLIST_ENTRY Entry = KiThreadList.Flink;
+
+    while (Entry != &KiThreadList && Entry != &Thread->ThreadListEntry)
+        Entry = Entry->Flink;
+    if (Priority >= LOW_REALTIME_PRIORITY)
+        Priority = LOW_REALTIME_PRIORITY - 1;
+    if (Entry != &KiThreadList && Thread->Priority < Priority)
+        KiSetPriority(Thread, (SCHAR)Priority);
+    KiUnlockDispatcher(OldIrql);
+}
+
 // ---- what a driver left, and the monitor --------------------------------------------------------
 
 // A thread belongs to the image that its start routine lies in: there it would go on running.
