@@ -119,6 +119,11 @@ PVOID KeGuardPage(VOID);
 VOID KeStartInterrupts(VOID);
 
 // ---- traps --------------------------------------------------------------------------------------
+// What was done to an address, as bugchecks and access violations number it.
+#define KE_ACCESS_READ    0u
+#define KE_ACCESS_WRITE   1u
+#define KE_ACCESS_EXECUTE 8u
+
 // mm registers its page-fault routine. It returns TRUE when the access can be retried; FALSE when
 // an exception (STATUS_ACCESS_VIOLATION, filled in) is to be raised at the fault. Illegal system
 // accesses do not return. Called with the interrupted code's IRQL in effect.
@@ -126,8 +131,11 @@ typedef BOOLEAN KE_PAGE_FAULT_ROUTINE(PKTRAP_FRAME Frame, ULONG_PTR Address, ULO
                                       PEXCEPTION_RECORD Exception);
 extern KE_PAGE_FAULT_ROUTINE *KePageFaultRoutine;
 // amd64, registered by mm too: an address that is not canonical was touched. Does not return.
-typedef VOID KE_NON_CANONICAL_ROUTINE(PKTRAP_FRAME Frame, ULONG_PTR Address, BOOLEAN Write);
+typedef VOID KE_NON_CANONICAL_ROUTINE(PKTRAP_FRAME Frame, ULONG_PTR Address, ULONG Access);
 extern KE_NON_CANONICAL_ROUTINE *KeNonCanonicalRoutine;
+// mm's as well: an access violation that nobody handled, in one sentence.
+typedef const char *KE_VIOLATION_ROUTINE(PKTRAP_FRAME Frame, const EXCEPTION_RECORD *Exception);
+extern KE_VIOLATION_ROUTINE *KeViolationRoutine;
 
 #define PF_PRESENT 1u
 #define PF_WRITE   2u

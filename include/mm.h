@@ -106,7 +106,8 @@ VOID MmDescribeAddress(const VOID *Address);
 
 // ---- faults -------------------------------------------------------------------------------------
 // A general protection fault whose cause is a pointer that is not canonical: bugcheck 0x50, P4 = 4.
-DECLSPEC_NORETURN VOID MmBugCheckNonCanonical(PKTRAP_FRAME Frame, ULONG_PTR Address, BOOLEAN Write);
+DECLSPEC_NORETURN VOID MmBugCheckNonCanonical(PKTRAP_FRAME Frame, ULONG_PTR Address, ULONG Access);
+const char *MmDescribeViolation(PKTRAP_FRAME Frame, const EXCEPTION_RECORD *Exception);
 
 // ---- exported to drivers ------------------------------------------------------------------------
 extern PVOID MmSystemRangeStart, MmHighestUserAddress;

@@ -21,10 +21,6 @@
 // there is no second bugcheck. Observability: this is it; tests/system breaks every rule once.
 #include "mi.h"
 
-#define ACCESS_READ    0u
-#define ACCESS_WRITE   1u
-#define ACCESS_EXECUTE 8u
-
 #define NULL_POINTER_LIMIT 0x1000u // below: most likely a field of a structure at NULL
 
 // 0x50's fourth parameter.
@@ -72,13 +68,13 @@ static VOID MiSayWhat(const MI_FAULT *Fault)
     const MM_REGION *Region = MmFindRegion((PVOID)Fault->Address);
     char Who[128];
     MiTextLength = 0;
-    if (Fault->Access == ACCESS_EXECUTE)
+    if (Fault->Access == KE_ACCESS_EXECUTE)
         MiSay("%s sent the processor to", MiWhoCalled(Fault, Who, sizeof(Who)) ? Who : "Somebody");
     else if (KdSymbolize(Fault->Pc, Who, sizeof(Who)))
-        MiSay("%s %s", Who, Fault->Access == ACCESS_WRITE ? "wrote to" : "read from");
+        MiSay("%s %s", Who, Fault->Access == KE_ACCESS_WRITE ? "wrote to" : "read from");
     else
         MiSay("Code at 0x%llX, which is in no image, %s", (ULONG64)Fault->Pc,
-              Fault->Access == ACCESS_WRITE ? "wrote to" : "read from");
+              Fault->Access == KE_ACCESS_WRITE ? "wrote to" : "read from");
     MiSay(" 0x%llX", (ULONG64)Fault->Address);
     if (Region != NULL)
         MiSay(" (%s)", Region->Name);
@@ -87,7 +83,7 @@ static VOID MiSayWhat(const MI_FAULT *Fault)
 
 static VOID MiSayWhy(const MI_FAULT *Fault)
 {
-    if (Fault->Address < NULL_POINTER_LIMIT && Fault->Access == ACCESS_EXECUTE)
+    if (Fault->Address < NULL_POINTER_LIMIT && Fault->Access == KE_ACCESS_EXECUTE)
         MiSay(". A pointer to a function was not set or not checked.");
     else if (Fault->Address < NULL_POINTER_LIMIT)
         MiSay(". The address is that of a field in a structure at NULL: a pointer was not set or "
@@ -141,7 +137,7 @@ static DECLSPEC_NORETURN VOID MiSystemFault(const MI_FAULT *Fault)
 
 static DECLSPEC_NORETURN VOID MiProtectionFault(const MI_FAULT *Fault)
 {
-    BOOLEAN Execute = Fault->Access == ACCESS_EXECUTE;
+    BOOLEAN Execute = Fault->Access == KE_ACCESS_EXECUTE;
     KiBugCheck(
         Execute ? ATTEMPTED_EXECUTE_OF_NOEXECUTE_MEMORY : ATTEMPTED_WRITE_TO_READONLY_MEMORY,
         Fault->Address, (ULONG_PTR)Fault->Mapping.Entry, 0, 0, Fault->Frame,
@@ -183,8 +179,8 @@ static VOID MiDescribeFault(MI_FAULT *Fault, PKTRAP_FRAME Frame, ULONG_PTR Addre
 
 static BOOLEAN MiIsAllowedNow(const MI_FAULT *Fault)
 {
-    ULONG Needed = Fault->Access == ACCESS_WRITE     ? MM_WRITE
-                   : Fault->Access == ACCESS_EXECUTE ? MM_EXECUTE
+    ULONG Needed = Fault->Access == KE_ACCESS_WRITE     ? MM_WRITE
+                   : Fault->Access == KE_ACCESS_EXECUTE ? MM_EXECUTE
                                                      : MM_READ;
     return Fault->Mapping.Valid && (Fault->Mapping.Rights & Needed) != 0;
 }
@@ -201,16 +197,16 @@ BOOLEAN MiPageFault(PKTRAP_FRAME Frame, ULONG_PTR Address, ULONG ErrorCode,
 {
     MI_FAULT Fault;
     MiDescribeFault(&Fault, Frame, Address,
-                    ErrorCode & PF_FETCH   ? ACCESS_EXECUTE
-                    : ErrorCode & PF_WRITE ? ACCESS_WRITE
-                                           : ACCESS_READ);
+                    ErrorCode & PF_FETCH   ? KE_ACCESS_EXECUTE
+                    : ErrorCode & PF_WRITE ? KE_ACCESS_WRITE
+                                           : KE_ACCESS_READ);
     if (ErrorCode & PF_RESERVED)
         MiTableFault(&Fault);
     if (MiIsAllowedNow(&Fault) && !MiIsUserPage(&Fault)) {
         KiInvalidatePage((PVOID)Address);
         return TRUE;
     }
-    if (Fault.Mapping.Valid && Fault.Access == ACCESS_EXECUTE)
+    if (Fault.Mapping.Valid && Fault.Access == KE_ACCESS_EXECUTE)
         MiProtectionFault(&Fault);
     if (Fault.Mapping.Valid && Fault.System)
         MiProtectionFault(&Fault);
@@ -221,11 +217,20 @@ BOOLEAN MiPageFault(PKTRAP_FRAME Frame, ULONG_PTR Address, ULONG ErrorCode,
     return MiRaiseAccessViolation(&Fault, Exception);
 }
 
-// A general protection fault whose cause is a pointer that is not canonical. Does not return.
-DECLSPEC_NORETURN VOID MmBugCheckNonCanonical(PKTRAP_FRAME Frame, ULONG_PTR Address, BOOLEAN Write)
+// The page fault at Frame became an access violation that nobody handled: what it was, in words.
+const char *MmDescribeViolation(PKTRAP_FRAME Frame, const EXCEPTION_RECORD *Exception)
 {
     MI_FAULT Fault;
-    MiDescribeFault(&Fault, Frame, Address, Write ? ACCESS_WRITE : ACCESS_READ);
+    MiDescribeFault(&Fault, Frame, Exception->ExceptionInformation[1],
+                    (ULONG)Exception->ExceptionInformation[0]);
+    return MiSentence(&Fault, "Nobody handled the exception.");
+}
+
+// A general protection fault whose cause is a pointer that is not canonical. Does not return.
+DECLSPEC_NORETURN VOID MmBugCheckNonCanonical(PKTRAP_FRAME Frame, ULONG_PTR Address, ULONG Access)
+{
+    MI_FAULT Fault;
+    MiDescribeFault(&Fault, Frame, Address, Access);
     Fault.Canonical = FALSE;
     MiSystemFault(&Fault);
 }

@@ -139,6 +139,7 @@ VOID INIT_CODE MmInitialize(PLOADER_BLOCK Block)
     MiMapSharedUserData();                 // pages, address ranges -> the page everyone reads
     KePageFaultRoutine = MiPageFault;      // all of this -> faults are told apart
     KeNonCanonicalRoutine = MmBugCheckNonCanonical;
+    KeViolationRoutine = MmDescribeViolation;
     // clang-format on
     MiReport();
 }

@@ -21,11 +21,30 @@ static BOOLEAN KdpStepKernelFrame(KD_FRAME *Frame)
     return TRUE;
 }
 
+static BOOLEAN KdpIsCode(ULONG_PTR Address)
+{
+    return KdpIsKernelCode(Address) || LdrDriverOfAddress(Address) != NULL;
+}
+
+// A call through a bad pointer went where no code is: all it left is the return address on top.
+static BOOLEAN KdpStepStrayCall(KD_FRAME *Frame)
+{
+    ULONG_PTR Caller;
+
+    if (KdpIsCode(Frame->Pc) || !KeSafeCopy(&Caller, (const VOID *)Frame->Sp, sizeof(Caller)) ||
+        !KdpIsCode(Caller))
+        return FALSE;
+    Frame->Pc = Caller;
+    Frame->Sp += sizeof(Caller);
+    return TRUE;
+}
+
 static BOOLEAN KdpStep(KD_FRAME *Frame)
 {
     ULONG_PTR Sp = Frame->Sp;
-    BOOLEAN Stepped =
-        KdpIsKernelCode(Frame->Pc) ? KdpStepKernelFrame(Frame) : KdpStepDriverFrame(Frame);
+    BOOLEAN Stepped = KdpIsKernelCode(Frame->Pc)
+                          ? KdpStepKernelFrame(Frame)
+                          : KdpStepStrayCall(Frame) || KdpStepDriverFrame(Frame);
     return Stepped && Frame->Sp > Sp && Frame->Pc != 0;
 }
 

@@ -83,7 +83,17 @@ static VOID KdpCoffName(const KD_COFF *Coff, const IMAGE_SYMBOL *Symbol, char *N
     RtlFormat(Name, Size, "%.*s", (int)strnlen(Text, Limit < 64 ? Limit : 64), Text);
 }
 
-// The function symbol nearest below Rva. Returns its distance, or -1 when there is none.
+static BOOLEAN KdpIsInSection(const IMAGE_SECTION_HEADER *Section, ULONG Rva)
+{
+    ULONG Size = Section->Misc.VirtualSize;
+
+    if (Size == 0)
+        Size = Section->SizeOfRawData;
+    return Rva - Section->VirtualAddress < Size;
+}
+
+// The function symbol nearest below Rva, in its section. Returns its distance, or -1 when there is
+// none.
 static LONG KdpFindCoffSymbol(const LDR_DRIVER *Driver, ULONG Rva, char *Name, SIZE_T Size)
 {
     KD_COFF Coff;
@@ -99,7 +109,8 @@ static LONG KdpFindCoffSymbol(const LDR_DRIVER *Driver, ULONG Rva, char *Name, S
         const IMAGE_SECTION_HEADER *Section = &Coff.Section[Symbol->SectionNumber - 1];
         ULONG SymbolRva = Section->VirtualAddress + Symbol->Value;
         BOOLEAN Function = (Symbol->Type >> 4) == IMAGE_SYM_DTYPE_FUNCTION;
-        if (!Function || SymbolRva > Rva || (Best != NULL && SymbolRva < BestRva))
+        if (!Function || !KdpIsInSection(Section, Rva) || SymbolRva > Rva ||
+            (Best != NULL && SymbolRva < BestRva))
             continue;
         Best = Symbol;
         BestRva = SymbolRva;

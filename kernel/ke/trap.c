@@ -20,6 +20,7 @@
 
 KE_PAGE_FAULT_ROUTINE *KePageFaultRoutine;
 KE_NON_CANONICAL_ROUTINE *KeNonCanonicalRoutine;
+KE_VIOLATION_ROUTINE *KeViolationRoutine;
 KE_EXCEPTION_ROUTINE *KeExceptionRoutine;
 KE_DEBUG_ROUTINE *KeDebugRoutine;
 
@@ -61,17 +62,26 @@ static BOOLEAN KiTryFixup(PKTRAP_FRAME Frame)
     return TRUE;
 }
 
-DECLSPEC_NORETURN VOID KeExceptionNotHandled(PEXCEPTION_RECORD Exception, PKTRAP_FRAME Frame)
+// A page fault is told by mm, who touched what; of other exceptions there is only the name.
+static const char *KiExceptionSentence(PEXCEPTION_RECORD Exception, PKTRAP_FRAME Frame)
 {
     static char Sentence[160];
     BOOLEAN High = KiGetIrql() >= DISPATCH_LEVEL;
 
+    if (Exception->ExceptionCode == STATUS_ACCESS_VIOLATION && Frame->Vector == TRAP_PAGE_FAULT &&
+        KeViolationRoutine != NULL)
+        return KeViolationRoutine(Frame, Exception);
     RtlFormat(
         Sentence, sizeof(Sentence), "%s was raised %s.", RtlStatusName(Exception->ExceptionCode),
         High ? "at DISPATCH_LEVEL or above, where no handler may run" : "and nobody handled it");
+    return Sentence;
+}
+
+DECLSPEC_NORETURN VOID KeExceptionNotHandled(PEXCEPTION_RECORD Exception, PKTRAP_FRAME Frame)
+{
     KiBugCheck(KMODE_EXCEPTION_NOT_HANDLED, (ULONG_PTR)Exception->ExceptionCode,
                (ULONG_PTR)Exception->ExceptionAddress, Exception->ExceptionInformation[0],
-               Exception->ExceptionInformation[1], Frame, Sentence);
+               Exception->ExceptionInformation[1], Frame, KiExceptionSentence(Exception, Frame));
 }
 
 // Returns when the frame is to be resumed.

@@ -125,7 +125,7 @@ static void below_dispatch_level_invalid_system_memory_is_0x50(void **state)
 static void an_address_that_is_not_canonical_is_0x50_4(void **state)
 {
     ULONG_PTR address = 0x6B6B6B6B6B6B6B6Bull;
-    assert_true(BUGCHECKS(MmBugCheckNonCanonical(&frame, address, TRUE)));
+    assert_true(BUGCHECKS(MmBugCheckNonCanonical(&frame, address, KE_ACCESS_WRITE)));
     stopped(PAGE_FAULT_IN_NONPAGED_AREA, address, 1, IN_KERNEL, 4, "canonical");
 }
 

@@ -7,7 +7,7 @@
 // none, Fp's own link is.
 #include "../kdp.h"
 
-#define SEARCH_WORDS 128u
+#define SEARCH_WORDS 1024u
 
 static BOOLEAN KdpFollowsCall(ULONG Address)
 {
@@ -25,18 +25,27 @@ static BOOLEAN KdpFollowsCall(ULONG Address)
     return FALSE;
 }
 
+// Where to search from: a stack that has overflowed into its guard page begins behind that.
+static ULONG KdpReadableFrom(ULONG Sp)
+{
+    ULONG Word;
+
+    return KeSafeCopy(&Word, (const VOID *)Sp, sizeof(Word)) ? Sp : (Sp | (PAGE_SIZE - 1)) + 1;
+}
+
 BOOLEAN KdpStepDriverFrame(KD_FRAME *Frame)
 {
     ULONG Link[2], Word;
     BOOLEAN Linked = Frame->Fp >= Frame->Sp && (Frame->Fp & 3) == 0 &&
                      KeSafeCopy(Link, (const VOID *)Frame->Fp, sizeof(Link)) &&
                      KdpFollowsCall(Link[1]);
-    ULONG Limit = Linked ? (Frame->Fp - Frame->Sp) / 4 : SEARCH_WORDS;
+    ULONG Start = KdpReadableFrom(Frame->Sp);
+    ULONG Limit = !Linked ? SEARCH_WORDS : Frame->Fp > Start ? (Frame->Fp - Start) / 4 : 0;
 
     if (Limit > SEARCH_WORDS)
         Limit = SEARCH_WORDS;
     for (ULONG i = 0; i < Limit; i++) {
-        ULONG Slot = Frame->Sp + i * 4;
+        ULONG Slot = Start + i * 4;
         if (!KeSafeCopy(&Word, (const VOID *)Slot, sizeof(Word)))
             return FALSE;
         if (KdpFollowsCall(Word)) {

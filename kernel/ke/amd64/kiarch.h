@@ -64,7 +64,7 @@ FORCEINLINE ULONG KiFastFailCode(const KTRAP_FRAME *Frame)
 }
 
 // operand.c: whether the instruction at fault has a memory operand whose address is not canonical.
-BOOLEAN KiNonCanonicalOperand(const KTRAP_FRAME *Frame, ULONG64 *Address, BOOLEAN *Write);
+BOOLEAN KiNonCanonicalOperand(const KTRAP_FRAME *Frame, ULONG64 *Address, ULONG *Access);
 
 // Drivers read LowPart and High1Time in one load.
 FORCEINLINE VOID KiStoreTime(volatile KSYSTEM_TIME *Time, ULONG64 Value)

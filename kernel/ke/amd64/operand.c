@@ -178,10 +178,21 @@ static BOOLEAN KiStringOperand(const KI_DECODER *d, ULONG64 *Address, BOOLEAN *W
     return UsesRsi || UsesRdi;
 }
 
-BOOLEAN KiNonCanonicalOperand(const KTRAP_FRAME *Frame, ULONG64 *Address, BOOLEAN *Write)
+// The processor was sent to such an address: there is no instruction to look at.
+static BOOLEAN KiNonCanonicalTarget(const KTRAP_FRAME *Frame, ULONG64 *Address, ULONG *Access)
+{
+    *Address = Frame->Rip;
+    *Access = KE_ACCESS_EXECUTE;
+    return !KiIsCanonical(Frame->Rip);
+}
+
+BOOLEAN KiNonCanonicalOperand(const KTRAP_FRAME *Frame, ULONG64 *Address, ULONG *Access)
 {
     KI_DECODER Decoder = {.Frame = Frame};
+    BOOLEAN Write;
 
+    if (KiNonCanonicalTarget(Frame, Address, Access))
+        return TRUE;
     for (ULONG i = 0; i < LONGEST_INSTRUCTION; i++)
         if (!KeSafeCopy(&Decoder.Code[i], (const VOID *)(Frame->Rip + i), 1))
             break;
@@ -190,10 +201,11 @@ BOOLEAN KiNonCanonicalOperand(const KTRAP_FRAME *Frame, ULONG64 *Address, BOOLEA
     if (KiHasModRm(&Decoder)) {
         if (!KiDecodeModRm(&Decoder, Address))
             return FALSE;
-        *Write = KiWrites(&Decoder);
-    } else if (!KiAbsoluteOperand(&Decoder, Address, Write) &&
-               !KiStringOperand(&Decoder, Address, Write)) {
+        Write = KiWrites(&Decoder);
+    } else if (!KiAbsoluteOperand(&Decoder, Address, &Write) &&
+               !KiStringOperand(&Decoder, Address, &Write)) {
         return FALSE;
     }
+    *Access = Write ? KE_ACCESS_WRITE : KE_ACCESS_READ;
     return !KiIsCanonical(*Address);
 }

@@ -179,10 +179,10 @@ PVOID KeGuardPage(VOID)
 BOOLEAN KiProtectionException(PKTRAP_FRAME Frame, PEXCEPTION_RECORD Exception)
 {
     ULONG64 Address;
-    BOOLEAN Write;
+    ULONG Access;
 
-    if (KeNonCanonicalRoutine != NULL && KiNonCanonicalOperand(Frame, &Address, &Write))
-        KeNonCanonicalRoutine(Frame, Address, Write);
+    if (KeNonCanonicalRoutine != NULL && KiNonCanonicalOperand(Frame, &Address, &Access))
+        KeNonCanonicalRoutine(Frame, Address, Access);
     Exception->ExceptionCode = STATUS_ACCESS_VIOLATION;
     Exception->NumberParameters = 2;
     Exception->ExceptionInformation[0] = 0;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // BC-10: a null pointer at PASSIVE_LEVEL, with nobody to handle the exception.
+// Says: wrote to 0x0 at PASSIVE_LEVEL. The address is that of a field in a structure at NULL
 #include "broken.h"
 
 BREAK

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // BC-11: a kernel stack that overflows: the guard page makes it a double fault.
+// Says: #5  stack_overflow.sys
 #include "broken.h"
 
 static ULONG Deeper(volatile ULONG *Above)
