@@ -68,6 +68,7 @@ typedef NTSTATUS EX_THREAD_MAKER(PKSTART_ROUTINE Routine, PVOID Context, KPRIORI
                                  const char *Name);
 // Work items, and what is done once a second (kernel/ex/balance.c).
 VOID ExInitializeWorkers(EX_THREAD_MAKER *MakeThread);
+VOID ExInitializeCallbacks(VOID); // the callback objects that are there from the start
 VOID NTAPI ExQueueWorkItem(PWORK_QUEUE_ITEM WorkItem, WORK_QUEUE_TYPE QueueType);
 FORCEINLINE VOID ExInitializeWorkItem(PWORK_QUEUE_ITEM Item, PWORKER_THREAD_ROUTINE Routine,
                                       PVOID Parameter)

@@ -5,9 +5,23 @@
 #include "ke.h"
 #include "nt/nt.h"
 
+// Returns when no work item's routine in [Start, End) is queued or running. IRQL: PASSIVE_LEVEL.
+VOID IoWaitForWorkItems(ULONG_PTR Start, ULONG_PTR End);
+
 // The PCI function behind a physical device object that IoReportDetectedDevice gave out.
 typedef struct _IO_PCI_FUNCTION {
     ULONG Bus, Device, Function;
 } IO_PCI_FUNCTION;
 const IO_PCI_FUNCTION *
 IopPciFunctionOf(PDEVICE_OBJECT PhysicalDeviceObject); // NULL: no such object
+
+// ---- work items (workitem.c) --------------------------------------------------------------------
+VOID NTAPI IoQueueWorkItem(PIO_WORKITEM IoWorkItem, PIO_WORKITEM_ROUTINE WorkerRoutine,
+                           WORK_QUEUE_TYPE QueueType, PVOID Context);
+VOID NTAPI IoQueueWorkItemEx(PIO_WORKITEM IoWorkItem, PIO_WORKITEM_ROUTINE_EX WorkerRoutine,
+                             WORK_QUEUE_TYPE QueueType, PVOID Context);
+ULONG NTAPI IoSizeofWorkItem(VOID);
+VOID NTAPI IoInitializeWorkItem(PVOID IoObject, PIO_WORKITEM IoWorkItem);
+VOID NTAPI IoUninitializeWorkItem(PIO_WORKITEM IoWorkItem);
+PIO_WORKITEM NTAPI IoAllocateWorkItem(PDEVICE_OBJECT DeviceObject);
+VOID NTAPI IoFreeWorkItem(PIO_WORKITEM IoWorkItem);

@@ -97,6 +97,10 @@ BOOLEAN NTAPI KeSetTimer(PKTIMER Timer, LARGE_INTEGER DueTime, PKDPC Dpc);
 BOOLEAN NTAPI KeSetTimerEx(PKTIMER Timer, LARGE_INTEGER DueTime, LONG Period, PKDPC Dpc);
 BOOLEAN NTAPI KeSetCoalescableTimer(PKTIMER Timer, LARGE_INTEGER DueTime, ULONG Period,
                                     ULONG TolerableDelay, PKDPC Dpc);
+// KeSetTimerEx with a period in 100 ns units, 0: none.
+BOOLEAN KeSetTimerByUnits(PKTIMER Timer, LARGE_INTEGER DueTime, ULONG64 Period, PKDPC Dpc);
+// Whether it is set. FALSE: what it queues at expiry has been queued. IRQL: <= DISPATCH_LEVEL.
+BOOLEAN KeIsTimerSet(PKTIMER Timer);
 BOOLEAN NTAPI KeCancelTimer(PKTIMER Timer);
 BOOLEAN NTAPI KeReadStateTimer(PKTIMER Timer);
 VOID NTAPI KeInitializeQueue(PRKQUEUE Queue, ULONG Count);
@@ -238,6 +242,7 @@ BOOLEAN NTAPI KeInsertQueueDpc(PKDPC Dpc, PVOID SystemArgument1, PVOID SystemArg
 BOOLEAN NTAPI KeRemoveQueueDpc(PKDPC Dpc);
 VOID NTAPI KeSetImportanceDpc(PKDPC Dpc, KDPC_IMPORTANCE Importance);
 VOID NTAPI KeSetTargetProcessorDpc(PKDPC Dpc, CCHAR Number);
+VOID NTAPI KeFlushQueuedDpcs(VOID);
 BOOLEAN KeDpcsIdle(VOID);  // nothing queued and nothing running
 
 // ---- interrupts ---------------------------------------------------------------------------------

@@ -45,6 +45,7 @@ NTSTATUS NTAPI ObReferenceObjectByHandle(HANDLE Handle, ACCESS_MASK DesiredAcces
 NTSTATUS NTAPI ObReferenceObjectByPointer(PVOID Object, ACCESS_MASK DesiredAccess,
                                           POBJECT_TYPE ObjectType, KPROCESSOR_MODE AccessMode);
 LONG_PTR FASTCALL ObfReferenceObject(PVOID Object);
+BOOLEAN NTAPI ObReferenceObjectSafe(PVOID Object);
 LONG_PTR FASTCALL ObfDereferenceObject(PVOID Object);
 NTSTATUS NTAPI ZwClose(HANDLE Handle);
 

@@ -53,6 +53,7 @@ static VOID NTAPI KiSystemThread(PVOID Context)
     PLOADER_BLOCK Block = Context;
 
     ExInitializeWorkers(PsStartKernelThread);       // threads -> work items, once-a-second chores
+    ExInitializeCallbacks();                        // objects -> the callbacks known by name
     LdrInitialize(Block);                           // pools -> driver modules
     MmFreeInitialMemory();                          // all INIT code done -> its pages
     KiReportMachine(Block);

@@ -244,7 +244,6 @@ static VOID KiFlushProcessor(PKPRCB Prcb)
 
 // KeFlushQueuedDpcs: returns when every DPC queued so far, on any processor, has run.
 // IRQL: PASSIVE_LEVEL. Source: WDK wdm.h, KeFlushQueuedDpcs.
-VOID NTAPI KeFlushQueuedDpcs(VOID);
 VOID NTAPI KeFlushQueuedDpcs(VOID)
 {
     ASSERT_IRQL_AT_MOST(PASSIVE_LEVEL);

@@ -117,6 +117,17 @@ ULONGLONG NTAPI KeQueryInterruptTime(VOID)
 }
 EXPORT(KeQueryInterruptTime, EXPORT_ANY_IRQL, "WDK wdm.h KeQueryInterruptTime");
 
+// KeQueryInterruptTimePrecise: the same, exact to the HAL's counter; *QpcTimeStamp receives what
+// KeQueryPerformanceCounter said at that instant.
+// IRQL: any. Source: WDK wdm.h, KeQueryInterruptTimePrecise.
+ULONGLONG NTAPI KeQueryInterruptTimePrecise(PULONG64 QpcTimeStamp);
+ULONGLONG NTAPI KeQueryInterruptTimePrecise(PULONG64 QpcTimeStamp)
+{
+    *QpcTimeStamp = HalQueryCounter();
+    return KiCounterToTime(*QpcTimeStamp - KeLoaderBlockStorage.BootTime);
+}
+EXPORT(KeQueryInterruptTimePrecise, EXPORT_ANY_IRQL, "WDK wdm.h KeQueryInterruptTimePrecise");
+
 // KeQueryUnbiasedInterruptTime: the same without the time the system slept, which it never does.
 // IRQL: any. Source: WDK wdm.h, KeQueryUnbiasedInterruptTime.
 ULONGLONG NTAPI KeQueryUnbiasedInterruptTime(VOID);
@@ -125,6 +136,16 @@ ULONGLONG NTAPI KeQueryUnbiasedInterruptTime(VOID)
     return KeQueryInterruptTime() - KeSharedUserData->InterruptTimeBias;
 }
 EXPORT(KeQueryUnbiasedInterruptTime, EXPORT_ANY_IRQL, "WDK wdm.h KeQueryUnbiasedInterruptTime");
+
+// KeQueryUnbiasedInterruptTimePrecise: as KeQueryInterruptTimePrecise, without that time.
+// IRQL: any. Source: WDK wdm.h, KeQueryUnbiasedInterruptTimePrecise.
+ULONGLONG NTAPI KeQueryUnbiasedInterruptTimePrecise(PULONG64 QpcTimeStamp);
+ULONGLONG NTAPI KeQueryUnbiasedInterruptTimePrecise(PULONG64 QpcTimeStamp)
+{
+    return KeQueryInterruptTimePrecise(QpcTimeStamp) - KeSharedUserData->InterruptTimeBias;
+}
+EXPORT(KeQueryUnbiasedInterruptTimePrecise, EXPORT_ANY_IRQL,
+       "WDK wdm.h KeQueryUnbiasedInterruptTimePrecise");
 
 // KeQueryTickCount: *TickCount receives the number of clock ticks since the start.
 // IRQL: any. Source: WDK wdm.h, KeQueryTickCount.

@@ -24,6 +24,14 @@
 #define HAND_SHIFT 17
 #define NEVER      (~0ull)
 
+#define FINE_PERIOD 0x80000000u // in KTIMER.Period: the rest is in 100 ns units, else milliseconds
+
+FORCEINLINE ULONG64 KiPeriodOf(const KTIMER *Timer)
+{
+    return Timer->Period & FINE_PERIOD ? Timer->Period & ~FINE_PERIOD
+                                       : (ULONG64)Timer->Period * 10000;
+}
+
 FORCEINLINE PKTIMER KiTimerOf(PLIST_ENTRY Entry)
 {
     return CONTAINING_RECORD(Entry, KTIMER, TimerListEntry);
@@ -96,7 +104,7 @@ static ULONG64 KiEarliest(PKPRCB Prcb, ULONG64 Now)
 // ---- expiry -------------------------------------------------------------------------------------
 static VOID KiSetAgain(PKTIMER Timer, ULONG64 Now)
 {
-    ULONG64 Period = (ULONG64)Timer->Period * 10000, Due = Timer->DueTime.QuadPart + Period;
+    ULONG64 Period = KiPeriodOf(Timer), Due = Timer->DueTime.QuadPart + Period;
 
     if (Due <= Now)
         Due += (Now - Due) / Period * Period + Period;
@@ -186,14 +194,7 @@ VOID NTAPI KeInitializeTimer(PKTIMER Timer)
 }
 EXPORT(KeInitializeTimer, EXPORT_ANY_IRQL, "WDK wdm.h KeInitializeTimer");
 
-// KeSetTimerEx: sets the timer; if it was set, it is set anew. It is not signalled until it
-// expires.
-//   DueTime  100 ns units, negative: from now; positive: system time.
-//   Period   milliseconds between further expiries, 0: none.
-//   Dpc      is queued at each expiry; NULL: none.
-// Returns whether the timer was set before.
-// IRQL: <= DISPATCH_LEVEL. Source: WDK wdm.h, KeSetTimerEx.
-BOOLEAN NTAPI KeSetTimerEx(PKTIMER Timer, LARGE_INTEGER DueTime, LONG Period, PKDPC Dpc)
+static BOOLEAN KiSetTimer(PKTIMER Timer, LARGE_INTEGER DueTime, ULONG Period, PKDPC Dpc)
 {
     KIRQL OldIrql = KiLockDispatcher();
     ULONG64 Due = KiDueTime(DueTime);
@@ -204,7 +205,7 @@ BOOLEAN NTAPI KeSetTimerEx(PKTIMER Timer, LARGE_INTEGER DueTime, LONG Period, PK
     Timer->Header.SignalState = 0;
     Timer->Header.Absolute = DueTime.QuadPart >= 0;
     Timer->Dpc = Dpc;
-    Timer->Period = (ULONG)Period;
+    Timer->Period = Period;
     if (__builtin_expect(Due > KiInterruptTime(), 1)) {
         KiInsertTimer(Timer, Due);
     } else {
@@ -213,6 +214,33 @@ BOOLEAN NTAPI KeSetTimerEx(PKTIMER Timer, LARGE_INTEGER DueTime, LONG Period, PK
     }
     KiUnlockDispatcher(OldIrql);
     return Was;
+}
+
+BOOLEAN KeSetTimerByUnits(PKTIMER Timer, LARGE_INTEGER DueTime, ULONG64 Period, PKDPC Dpc)
+{
+    ULONG Encoded = Period < FINE_PERIOD ? (ULONG)Period | FINE_PERIOD : (ULONG)(Period / 10000);
+    return KiSetTimer(Timer, DueTime, Period != 0 ? Encoded : 0, Dpc);
+}
+
+BOOLEAN KeIsTimerSet(PKTIMER Timer)
+{
+    KIRQL OldIrql = KiLockDispatcher();
+    BOOLEAN Set = Timer->Header.Inserted;
+
+    KiUnlockDispatcher(OldIrql);
+    return Set;
+}
+
+// KeSetTimerEx: sets the timer; if it was set, it is set anew. It is not signalled until it
+// expires.
+//   DueTime  100 ns units, negative: from now; positive: system time.
+//   Period   milliseconds between further expiries, 0: none.
+//   Dpc      is queued at each expiry; NULL: none.
+// Returns whether the timer was set before.
+// IRQL: <= DISPATCH_LEVEL. Source: WDK wdm.h, KeSetTimerEx.
+BOOLEAN NTAPI KeSetTimerEx(PKTIMER Timer, LARGE_INTEGER DueTime, LONG Period, PKDPC Dpc)
+{
+    return KiSetTimer(Timer, DueTime, (ULONG)Period & ~FINE_PERIOD, Dpc);
 }
 EXPORT(KeSetTimerEx, DISPATCH_LEVEL, "WDK wdm.h KeSetTimerEx");
 
@@ -270,7 +298,8 @@ static ULONG KiReportTimer(PKTIMER Timer)
 
     if (Timer->Dpc != NULL)
         KdSymbolize((ULONG_PTR)Timer->Dpc->DeferredRoutine, Name, sizeof(Name));
-    KLOG("leak", "timer 0x%p is still set, %s, period %u ms", (PVOID)Timer, Name, Timer->Period);
+    KLOG("leak", "timer 0x%p is still set, %s, period %llu us", (PVOID)Timer, Name,
+         KiPeriodOf(Timer) / 10);
     return 1;
 }
 
@@ -305,8 +334,8 @@ static VOID KiPrintHand(PLIST_ENTRY Head, ULONG64 Now)
         PKTIMER Address = KiTimerOf(Entry);
         if (!KeSafeCopy(&Timer, Address, sizeof(Timer)))
             return;
-        KdPrintf("    0x%p due in %lld us, period %u ms", (PVOID)Address,
-                 (LONG64)(Timer.DueTime.QuadPart - Now) / 10, Timer.Period);
+        KdPrintf("    0x%p due in %lld us, period %llu us", (PVOID)Address,
+                 (LONG64)(Timer.DueTime.QuadPart - Now) / 10, KiPeriodOf(&Timer) / 10);
         if (Timer.Dpc != NULL && KeSafeCopy(&Dpc, Timer.Dpc, sizeof(Dpc)) &&
             KdSymbolize((ULONG_PTR)Dpc.DeferredRoutine, Name, sizeof(Name)))
             KdPrintf(", %s", Name);

@@ -8,6 +8,7 @@
 
 #include "ex.h"
 #include "hal.h"
+#include "io.h"
 #include "ldr.h"
 #include "mm.h"
 #include "pe.h"

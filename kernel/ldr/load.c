@@ -325,6 +325,7 @@ NTSTATUS LdrLoadDriver(const char *Name, PLDR_DRIVER *Driver)
             *Driver = Load.Driver;
             return Load.Status;
         }
+        IoWaitForWorkItems(Load.Driver->Base, Load.Driver->Base + Load.Driver->Size);
         LdrpReportLeaks(Load.Driver); // a failed DriverEntry must have cleaned up after itself
     }
     LdrpDiscard(Load.Driver);
@@ -349,6 +350,7 @@ NTSTATUS LdrUnloadDriver(PLDR_DRIVER Driver, PULONG Leaks)
         KiBugCheck(IRQL_UNEXPECTED_VALUE, KiGetIrql(), PASSIVE_LEVEL,
                    (ULONG_PTR)Driver->DriverObject->DriverUnload, 0, NULL, Sentence);
     }
+    IoWaitForWorkItems(Driver->Base, Driver->Base + Driver->Size);
     *Leaks = LdrpReportLeaks(Driver);
     KLOG("ldr", "%s unloaded", Driver->Name);
     LdrpDiscard(Driver);

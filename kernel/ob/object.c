@@ -61,6 +61,22 @@ LONG_PTR FASTCALL ObfReferenceObject(PVOID Object)
 }
 EXPORT(ObfReferenceObject, DISPATCH_LEVEL, "WDK wdm.h ObReferenceObject");
 
+// ObReferenceObjectSafe: adds a reference to an object that is found in a list and may be about to
+// go. Returns whether it did.
+// IRQL: <= DISPATCH_LEVEL. Fails: FALSE, the last reference has gone. Source: ntifs.h prototypes.
+BOOLEAN NTAPI ObReferenceObjectSafe(PVOID Object)
+{
+    POBJECT_HEADER Header = ObpHeaderOf(Object);
+    LONG_PTR Count = __atomic_load_n(&Header->PointerCount, __ATOMIC_RELAXED);
+
+    while (Count > 0)
+        if (__atomic_compare_exchange_n(&Header->PointerCount, &Count, Count + 1, FALSE,
+                                        __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+            return TRUE;
+    return FALSE;
+}
+EXPORT(ObReferenceObjectSafe, DISPATCH_LEVEL, "ntifs.h ObReferenceObjectSafe");
+
 static VOID ObpDelete(POBJECT_HEADER Header)
 {
     POBJECT_TYPE Type = Header->Type;
