@@ -68,6 +68,11 @@ VOID MmUnmapPhysical(PVOID Mapping, SIZE_T Length);
 PVOID MmAllocatePoolPages(MM_REGION_TYPE Pool, SIZE_T Pages);
 VOID MmFreePoolPages(PVOID Base, SIZE_T Pages);
 
+// Their protection, for whoever commits pages of the same kind elsewhere.
+ULONG MmPoolProtection(MM_REGION_TYPE Pool);
+// Address space for special pool, cut from the system PTEs; once. Fails: NULL.
+PVOID MmReserveSpecialPool(SIZE_T Pages);
+
 // A kernel stack of Pages with a guard page below. Returns the base (first byte above it), NULL:
 // none.
 PVOID MmCreateKernelStack(SIZE_T Pages);

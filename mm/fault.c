@@ -8,6 +8,8 @@
 //   a reserved bit in an entry                  0x1A: page tables are damaged
 //   mapped, system address, write to read-only  0xBE, at any IRQL
 //   mapped, execute of a no-execute page        0xFC, at any IRQL
+//   special pool, a guard                       0xCD when the kernel's code did it, else 0xD6
+//   special pool, a freed block                 0xCC when the kernel's code did it, else 0xD5
 //   IRQL >= DISPATCH_LEVEL                      0x0A when the kernel's code did it, else 0xD1
 //   system address                              0x50, no exception: __try cannot catch it
 //   user address                                STATUS_ACCESS_VIOLATION, for who wants to catch it
@@ -20,6 +22,7 @@
 // No locks, no allocation: this runs at any IRQL, and the text lies in a static buffer because
 // there is no second bugcheck. Observability: this is it; tests/system breaks every rule once.
 #include "mi.h"
+#include "poolp.h"
 
 #define NULL_POINTER_LIMIT 0x1000u // below: most likely a field of a structure at NULL
 
@@ -135,6 +138,29 @@ static DECLSPEC_NORETURN VOID MiSystemFault(const MI_FAULT *Fault)
                Fault->Frame, MiSentence(Fault, NULL));
 }
 
+static VOID MiSayBlock(const MI_FAULT *Fault, const POOL_SPECIAL *Special)
+{
+    MiSayWhat(Fault);
+    MiSay(", ");
+    MiTextLength += (SIZE_T)ExpSayWhereInSpecial(
+        MiText + MiTextLength, sizeof(MiText) - MiTextLength, Fault->Address, Special);
+}
+
+// Returns when it is not special pool that was touched.
+static VOID MiSpecialFault(const MI_FAULT *Fault)
+{
+    POOL_SPECIAL Special;
+    BOOLEAN Kernel = MiIsKernelCode(Fault->Pc);
+    if (!ExpQuerySpecial((PVOID)Fault->Address, &Special) || !(Special.Guard || Special.Freed))
+        return;
+    ULONG Code = Special.Guard ? Kernel ? PAGE_FAULT_BEYOND_END_OF_ALLOCATION
+                                        : DRIVER_PAGE_FAULT_BEYOND_END_OF_ALLOCATION
+                 : Kernel      ? PAGE_FAULT_IN_FREED_SPECIAL_POOL
+                               : DRIVER_PAGE_FAULT_IN_FREED_SPECIAL_POOL;
+    MiSayBlock(Fault, &Special);
+    KiBugCheck(Code, Fault->Address, Fault->Access, Fault->Pc, 0, Fault->Frame, MiText);
+}
+
 static DECLSPEC_NORETURN VOID MiProtectionFault(const MI_FAULT *Fault)
 {
     BOOLEAN Execute = Fault->Access == KE_ACCESS_EXECUTE;
@@ -210,6 +236,8 @@ BOOLEAN MiPageFault(PKTRAP_FRAME Frame, ULONG_PTR Address, ULONG ErrorCode,
         MiProtectionFault(&Fault);
     if (Fault.Mapping.Valid && Fault.System)
         MiProtectionFault(&Fault);
+    if (Fault.System)
+        MiSpecialFault(&Fault);
     if (Fault.Irql >= DISPATCH_LEVEL)
         MiIrqlFault(&Fault);
     if (Fault.System || MiIsUserPage(&Fault))

@@ -32,7 +32,7 @@ PVOID MmSystemRangeStart;
 PVOID MmHighestUserAddress;
 ULONG_PTR MmUserProbeAddress;
 
-VOID INIT_CODE MiSetRegion(MM_REGION_TYPE Type, ULONG_PTR Base, ULONG_PTR Size)
+VOID MiSetRegion(MM_REGION_TYPE Type, ULONG_PTR Base, ULONG_PTR Size)
 {
     MiRegion[Type].Base = Base;
     MiRegion[Type].Size = Size;
@@ -43,8 +43,12 @@ const MM_REGION *MmGetRegion(MM_REGION_TYPE Type)
     return &MiRegion[Type];
 }
 
+// Special pool lies among the system PTEs, so that it is asked first.
 const MM_REGION *MmFindRegion(const VOID *Address)
 {
+    const MM_REGION *Special = &MiRegion[MmRegionSpecialPool];
+    if ((ULONG_PTR)Address - Special->Base < Special->Size)
+        return Special;
     for (ULONG i = 0; i < MmRegionMaximum; i++)
         if ((ULONG_PTR)Address - MiRegion[i].Base < MiRegion[i].Size)
             return &MiRegion[i];

@@ -29,6 +29,8 @@
 //             the slow path, and the fast path asks nothing.
 //   pages     Caches exchange 64 blocks at a time with the pages (poolpage.c), under the class's
 //             lock. A page whose blocks are all back is kept for a while, then returned to mm.
+//   special   Requests that are watched, or one in so many, get a page of their own between
+//             inaccessible ones (poolspecial.c, poolverify.c).
 //   large     Requests over 2048 bytes take whole pages; the record is in the first page's
 //             descriptor.
 //
@@ -95,15 +97,17 @@ static BOOLEAN ExpIsLargeGuarded(SIZE_T Bytes)
 }
 
 // ---- cache operations, at DISPATCH_LEVEL -------------------------------------------------------
-// A block from the cell's cache, counted and recorded. NULL: the cache is empty.
+// A block from the cell's cache, counted and recorded. NULL: the cache is empty, or this is the
+// allocation that the slow path is to look at.
 FORCEINLINE PVOID ExpPop(POOL_CELL *Cell, POOL_CACHE *Cache, SIZE_T Bytes, ULONG_PTR Caller)
 {
     LONG_PTR Top = Cache->Top - (LONG_PTR)sizeof(POOL_SLOT);
     if (__builtin_expect(Top < 0, 0))
         return NULL;
+    if (__builtin_expect(--Cell->Left == 0, 0))
+        return NULL;
     Cache->Top = Top;
     POOL_RECORD *Record = ExpSlot(Cache, Top)->Record;
-    Cell->Allocs++;
     Record->Caller = (ULONG)Caller;
     *(volatile USHORT *)&Record->Cell = Cell->Index;   // volatile: two stores cost less than
     *(volatile USHORT *)&Record->Size = (USHORT)Bytes; // putting them together for one
@@ -200,15 +204,35 @@ static PVOID ExpPopOrRefill(POOL_CELL *Cell, SIZE_T Bytes, ULONG_PTR Caller)
     return Block;
 }
 
-static PVOID ExpAllocateFromCell(USHORT Index, SIZE_T Bytes, ULONG_PTR Caller)
+// A cell whose period ends gets the next one, in which the allocation at hand is counted again.
+// TRUE: it is a sample.
+static BOOLEAN ExpRenewPeriod(POOL_CELL *Cell)
+{
+    if (Cell->Left > 1)
+        return FALSE;
+    ULONG_PTR Period = ExpSamplePeriod();
+    Cell->Granted += Period;
+    Cell->Left = Period + 1;
+    return ExpIsSampling();
+}
+
+static PVOID ExpAllocateFromCell(const POOL_REQUEST *Request, USHORT Index)
 {
     POOL_CELL *Cell = ExpCells() + Index;
+    SIZE_T Bytes = Request->Bytes;
+    ULONG_PTR Caller = Request->Caller;
+    BOOLEAN Sample = ExpRenewPeriod(Cell);
+    if (__builtin_expect((Sample || ExpWantsSpecial(Request)) && Bytes < PAGE_SIZE, 0)) {
+        PVOID Special = ExpAllocateSpecial(Request, Cell);
+        if (Special != NULL)
+            return Special;
+    }
     if (Cell->Class != POOL_CLASS_LARGE)
         return ExpPopOrRefill(Cell, Bytes, Caller);
     PVOID Block = ExpAllocatePages(&ExpPool[Cell->Pool], Bytes, Index, Caller);
     if (Block != NULL) {
-        Cell->Allocs++;
-        Cell->LargeBytes += ROUND_TO_PAGES(Bytes);
+        Cell->Left--;
+        Cell->LargePages += (ULONG)BYTES_TO_PAGES(Bytes);
     }
     return Block;
 }
@@ -219,7 +243,7 @@ static PVOID ExpTryAllocate(const POOL_REQUEST *Request, ULONG Class)
     if (Index == 0)
         return NULL;
     KIRQL OldIrql = KiRaiseIrql(DISPATCH_LEVEL);
-    PVOID Block = ExpAllocateFromCell(Index, Request->Bytes, Request->Caller);
+    PVOID Block = ExpAllocateFromCell(Request, Index);
     KiLowerIrql(OldIrql);
     return Block;
 }
@@ -233,8 +257,8 @@ static PVOID ExpAllocateBlock(const POOL_REQUEST *Request)
         ExpReclaimAll();
         Block = ExpTryAllocate(Request, Class);
     }
-    if (Block == NULL)
-        return NULL;
+    if (Block == NULL || ExpIsSpecial(Block))
+        return Block;
     if (Class != POOL_CLASS_LARGE)
         ExpCheckFreed(Block, ExpClassSize[Class]);
     if (Class != POOL_CLASS_LARGE || ExpIsLargeGuarded(Request->Bytes))
@@ -245,7 +269,7 @@ static PVOID ExpAllocateBlock(const POOL_REQUEST *Request)
 // Session pool is refused: there is no session space, as in any process outside a session.
 static BOOLEAN ExpIsRefused(const POOL_REQUEST *Request)
 {
-    return (Request->Type & POOL_SESSION) ||
+    return (Request->Type & POOL_SESSION) || ExpFailsOnPurpose(Request) ||
            !ExpIsPlentyFor(&ExpPool[ExpPoolOfType(Request->Type)], Request);
 }
 
@@ -253,7 +277,7 @@ static BOOLEAN ExpIsRefused(const POOL_REQUEST *Request)
 // blocks.
 PVOID ExpAllocate(POOL_REQUEST *Request)
 {
-    ExpCheckRequest(Request->Type, Request->Bytes, Request->Tag, Request->Caller);
+    ExpCheckRequest(Request);
     if (Request->Bytes == 0) {
         __atomic_fetch_add(&ExpZeroByteRequests, 1, __ATOMIC_RELAXED);
         Request->Bytes = 1;
@@ -336,11 +360,6 @@ POOL_HOT PVOID NTAPI ExAllocatePoolWithTag(POOL_TYPE PoolType, SIZE_T NumberOfBy
 EXPORT(ExAllocatePoolWithTag, DISPATCH_LEVEL, ALLOCATE_SOURCE);
 
 // ---- free --------------------------------------------------------------------------------------
-static BOOLEAN ExpTagMatches(const POOL_CELL *Cell, ULONG Tag)
-{
-    return Tag == 0 || Cell->Tag == Tag || Cell->Tag == POOL_TAG_OVERFLOW;
-}
-
 static VOID ExpCheckFreeIrql(PVOID P, const POOL *Pool, ULONG_PTR Caller)
 {
     KIRQL Irql = KiGetIrql();
@@ -358,7 +377,7 @@ static VOID ExpFreeLarge(POOL *Pool, POOL_PAGE *Page, PVOID P, ULONG Tag, ULONG_
     KIRQL OldIrql = KiRaiseIrql(DISPATCH_LEVEL);
     POOL_CELL *Cell = ExpCells() + Page->Cell;
     Cell->Frees++;
-    Cell->LargeBytes -= ROUND_TO_PAGES(Page->Bytes);
+    Cell->LargePages -= (ULONG)BYTES_TO_PAGES(Page->Bytes);
     ExpReturnCharge(Cell, ROUND_TO_PAGES(Page->Bytes));
     ExpFreePages(Pool, Page, Caller);
     KiLowerIrql(OldIrql);
@@ -387,6 +406,10 @@ static VOID ExpFreeSmall(POOL_PAGE *Page, PVOID P, ULONG Tag, ULONG_PTR Caller)
 // Everything that the fast path does not: large blocks, and naming what is wrong.
 static DECLSPEC_NOINLINE VOID ExpFreeSlow(PVOID P, ULONG Tag, ULONG_PTR Caller)
 {
+    if (ExpIsSpecial(P)) {
+        ExpFreeSpecial(P, Tag, Caller);
+        return;
+    }
     POOL *Pool = ExpPoolOfAddress((ULONG_PTR)P);
     if (Pool == NULL)
         ExpReportBadPointer(P, Caller);

@@ -41,12 +41,15 @@ static ULONG64 ExpRecordWord(const POOL_RECORD *Record)
 }
 
 // ---- allocation --------------------------------------------------------------------------------
-VOID ExpReportIrql(POOL_TYPE Type, SIZE_T Bytes, KIRQL Irql, ULONG_PTR Caller)
+static DECLSPEC_NORETURN VOID ExpReportIrql(const POOL_REQUEST *Request, KIRQL Irql)
 {
-    KiBugCheck(BAD_POOL_CALLER, 0x08, Irql, Type, Bytes, NULL,
-               SAY("%s allocated %s pool at IRQL %u; the highest for it is %u.",
-                   ExpNameCode(Caller).Text, ExpNamePool(Type), Irql,
-                   Type & PagedPool ? APC_LEVEL : DISPATCH_LEVEL));
+    const char *Sentence = SAY("%s allocated %s pool at IRQL %u; the highest for it is %u.",
+                               ExpNameCode(Request->Caller).Text, ExpNamePool(Request->Type), Irql,
+                               Request->Type & PagedPool ? APC_LEVEL : DISPATCH_LEVEL);
+    if (ExpWantsSpecial(Request))
+        KiBugCheck(SPECIAL_POOL_DETECTED_MEMORY_CORRUPTION, Irql, Request->Type, Request->Bytes,
+                   0x30, NULL, Sentence);
+    KiBugCheck(BAD_POOL_CALLER, 0x08, Irql, Request->Type, Request->Bytes, NULL, Sentence);
 }
 
 static BOOLEAN ExpTagHasText(ULONG Tag)
@@ -75,16 +78,16 @@ static VOID ExpCheckTag(POOL_TYPE Type, SIZE_T Bytes, ULONG Tag, ULONG_PTR Calle
                        ExpNameCode(Caller).Text, Tag));
 }
 
-VOID ExpCheckRequest(POOL_TYPE Type, SIZE_T Bytes, ULONG Tag, ULONG_PTR Caller)
+VOID ExpCheckRequest(const POOL_REQUEST *Request)
 {
     KIRQL Irql = KiGetIrql();
-    if (Irql > DISPATCH_LEVEL || (Irql == DISPATCH_LEVEL && (Type & PagedPool)))
-        ExpReportIrql(Type, Bytes, Irql, Caller);
-    if (Type & NonPagedPoolMustSucceed)
-        KiBugCheck(BAD_POOL_CALLER, 0x9A, Type, Bytes, Tag, NULL,
+    if (Irql > DISPATCH_LEVEL || (Irql == DISPATCH_LEVEL && (Request->Type & PagedPool)))
+        ExpReportIrql(Request, Irql);
+    if (Request->Type & NonPagedPoolMustSucceed)
+        KiBugCheck(BAD_POOL_CALLER, 0x9A, Request->Type, Request->Bytes, Request->Tag, NULL,
                    SAY("%s asked for must-succeed pool, which does not exist any more.",
-                       ExpNameCode(Caller).Text));
-    ExpCheckTag(Type, Bytes, Tag, Caller);
+                       ExpNameCode(Request->Caller).Text));
+    ExpCheckTag(Request->Type, Request->Bytes, Request->Tag, Request->Caller);
 }
 
 // ---- free --------------------------------------------------------------------------------------
@@ -213,4 +216,75 @@ VOID ExpReportBadPointer(PVOID P, ULONG_PTR Caller)
     if (Page->State == PoolPageLargeFreed && BYTE_OFFSET(P) == 0)
         ExpReportFreedLarge(Page, P, Caller);
     ExpReportNoPage(Pool->Type, P, Caller);
+}
+
+// ---- special pool ------------------------------------------------------------------------------
+VOID ExpReportSpecialFree(PVOID P, const POOL_SPECIAL *Special, ULONG_PTR Caller)
+{
+    const char *Sentence =
+        Special == NULL
+            ? SAY("%s freed %p, which lies in special pool where nothing was ever allocated.",
+                  ExpNameCode(Caller).Text, P)
+            : SAY("%s freed %p, in block %p of %u bytes, tag \"%s\", a second time; %s had "
+                  "allocated it and %s had freed it.",
+                  ExpNameCode(Caller).Text, P, Special->Block, Special->Bytes,
+                  ExpTagText(Special->Tag).Text, ExpNameCode(Special->Caller).Text,
+                  ExpNameCode(Special->FreedBy).Text);
+    KiBugCheck(SPECIAL_POOL_DETECTED_MEMORY_CORRUPTION, (ULONG_PTR)P, 0, 0, 0x20, NULL, Sentence);
+}
+
+// The size that the pointer would stand for: from there to the end of the page.
+VOID ExpReportSpecialPointer(PVOID P, const POOL_SPECIAL *Special, ULONG Kind, ULONG_PTR Caller)
+{
+    KiBugCheck(SPECIAL_POOL_DETECTED_MEMORY_CORRUPTION, (ULONG_PTR)P, Special->Bytes,
+               PAGE_SIZE - BYTE_OFFSET(P), Kind, NULL,
+               SAY("%s freed %p, which is not the start of block %p of %u bytes, tag \"%s\", "
+                   "allocated by %s.",
+                   ExpNameCode(Caller).Text, P, Special->Block, Special->Bytes,
+                   ExpTagText(Special->Tag).Text, ExpNameCode(Special->Caller).Text));
+}
+
+VOID ExpReportSpecialIrql(PVOID P, POOL_TYPE Type, KIRQL Irql, ULONG_PTR Caller)
+{
+    KiBugCheck(SPECIAL_POOL_DETECTED_MEMORY_CORRUPTION, Irql, Type, (ULONG_PTR)P, 0x31, NULL,
+               SAY("%s freed %s special pool at IRQL %u; the highest for it is %u.",
+                   ExpNameCode(Caller).Text, ExpNamePool(Type), Irql,
+                   Type & PagedPool ? APC_LEVEL : DISPATCH_LEVEL));
+}
+
+static BOOLEAN ExpIsOneBit(UCHAR Difference)
+{
+    return (Difference & (Difference - 1)) == 0;
+}
+
+VOID ExpReportSpecialPattern(const POOL_SPECIAL *Special, PVOID Where, UCHAR Pattern, ULONG Kind,
+                             ULONG_PTR Caller)
+{
+    UCHAR Found = *(UCHAR *)Where;
+    LONG_PTR Distance = (LONG_PTR)Where - (LONG_PTR)Special->Block;
+    BOOLEAN Behind = Distance > 0;
+    KiBugCheck(SPECIAL_POOL_DETECTED_MEMORY_CORRUPTION, (ULONG_PTR)Special->Block, (ULONG_PTR)Where,
+               0, ExpIsOneBit(Found ^ Pattern) ? 0x32 : Kind, NULL,
+               SAY("Somebody wrote %llu bytes %s block %p of %u bytes, tag \"%s\", allocated by "
+                   "%s; found when %s freed it.",
+                   (ULONG64)(Behind ? Distance - (LONG_PTR)Special->Bytes : -Distance),
+                   Behind ? "behind the end of" : "before", Special->Block, Special->Bytes,
+                   ExpTagText(Special->Tag).Text, ExpNameCode(Special->Caller).Text,
+                   ExpNameCode(Caller).Text));
+}
+
+// For the fault handler: "5 bytes behind block ... of 24 bytes, tag ..., allocated by ...".
+int ExpSayWhereInSpecial(char *Buffer, SIZE_T Size, ULONG_PTR Address, const POOL_SPECIAL *Special)
+{
+    LONG_PTR Distance = (LONG_PTR)Address - (LONG_PTR)Special->Block;
+    BOOLEAN Behind = Distance >= (LONG_PTR)Special->Bytes;
+    ULONG64 Bytes = (ULONG64)(Distance < 0 ? -Distance
+                              : Behind     ? Distance - (LONG_PTR)Special->Bytes
+                                           : Distance);
+    return RtlFormat(Buffer, Size,
+                     "%llu bytes %s block %p of %u bytes, tag \"%s\", allocated by %s%s%s", Bytes,
+                     Distance < 0 ? "before" : Behind ? "behind the end of" : "into",
+                     Special->Block, Special->Bytes, ExpTagText(Special->Tag).Text,
+                     ExpNameCode(Special->Caller).Text, Special->Freed ? ", freed by " : "",
+                     Special->Freed ? ExpNameCode(Special->FreedBy).Text : "");
 }

@@ -41,7 +41,7 @@ static NTSTATUS ExpAllocateCharged(POOL_REQUEST *Request, PVOID *Block)
     NTSTATUS Status = STATUS_SUCCESS;
     SIZE_T Charge = ExpBytesTaken(Request);
     *Block = NULL;
-    ExpCheckRequest(Request->Type, Request->Bytes, Request->Tag, Request->Caller);
+    ExpCheckRequest(Request);
     if (Charge < Request->Bytes)
         return STATUS_INSUFFICIENT_RESOURCES;
     if (ExpQuota != NULL)
@@ -167,6 +167,7 @@ static BOOLEAN ExpReadFlags(POOL_FLAGS Flags, POOL_WISH *Wish)
     Type |= Flags & POOL_FLAG_UNINITIALIZED ? 0 : POOL_ZERO_ALLOCATION;
     Type |= Flags & POOL_FLAG_CACHE_ALIGNED ? NonPagedPoolCacheAligned : 0;
     Wish->Request.Type = (POOL_TYPE)Type;
+    Wish->Request.Special = (Flags & POOL_FLAG_SPECIAL_POOL) != 0;
     Wish->Raise = (Flags & POOL_FLAG_RAISE_ON_FAILURE) != 0;
     Wish->Quota = (Flags & POOL_FLAG_USE_QUOTA) != 0;
     return Selected == 1 && Required == 0;

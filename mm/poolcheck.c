@@ -74,8 +74,8 @@ static SIZE_T ExpLiveByCells(const POOL *Pool)
         for (ULONG Number = 0; Number < POOL_PROCESSORS; Number++)
             if (ExpPoolProcessor[Number] != NULL &&
                 ExpPoolProcessor[Number]->Cells[Index].Pool == Pool - ExpPool)
-                Live += (SIZE_T)(ExpPoolProcessor[Number]->Cells[Index].Allocs
-                                 - ExpPoolProcessor[Number]->Cells[Index].Frees);
+                Live += (SIZE_T)ExpAllocsOf(&ExpPoolProcessor[Number]->Cells[Index])
+                      - ExpPoolProcessor[Number]->Cells[Index].Frees;
     return Live;
 }
 
@@ -100,7 +100,7 @@ static const char *ExpCheckPool(const POOL *Pool)
         Wrong = "free blocks are lost, or in two places";
     if (Wrong == NULL && Pages + Pool->SpareCount != Pool->PageCount)
         Wrong = "the page count is wrong";
-    if (Wrong == NULL && Live != ExpLiveByCells(Pool))
+    if (Wrong == NULL && Live + ExpSpecialLive[Pool - ExpPool] != ExpLiveByCells(Pool))
         Wrong = "the tags' counters do not add up to the live blocks";
     return Wrong;
 }

@@ -141,6 +141,8 @@ FORCEINLINE ULONG ExpCached(const POOL_CACHE *Cache)
 
 // Requests of one tag, pool and class on one processor. The identity part is the same on all
 // processors.
+// Left counts down in the fast path, so that every so many allocations one is looked at: a new
+// period is granted, and the allocation may be a sample for special pool.
 typedef struct DECLSPEC_ALIGN(64) _POOL_CELL {
     ULONG Tag;
     ULONG Key;           // pool type and class, see ExpKey
@@ -150,15 +152,21 @@ typedef struct DECLSPEC_ALIGN(64) _POOL_CELL {
     USHORT Size;         // of a block, bytes; 0 for large ones
     UCHAR Pool;          // POOL_INDEX
     UCHAR Class;
-    ULONG64 Allocs;      // on this processor, since start
-    ULONG64 Frees;
-    ULONG64 LargeBytes;  // large: reserved minus given back on this processor, modulo 2^64
+    ULONG64 Granted;     // allocations on this processor since start are Granted - Left
+    ULONG_PTR Left;      // until the slow path is to look at one; never 0 between two
+    ULONG_PTR Frees;     // on this processor, since start, modulo the word
+    ULONG LargePages;    // large: reserved minus given back on this processor, modulo 2^32
     USHORT NextOfTag;    // further cell of the same tag
     USHORT NextTag;      // first cell of the next tag; kept in the first cell of a tag
     PVOID Process;       // charged for the blocks, NULL: nobody; such a cell is trapped
 } POOL_CELL;
 
 C_ASSERT(sizeof(POOL_CELL) == 64);
+
+FORCEINLINE ULONG64 ExpAllocsOf(const POOL_CELL *Cell)
+{
+    return Cell->Granted - Cell->Left;
+}
 
 // What a processor has besides its cells. Its KPRCB's PoolProcessor points at the cells.
 typedef struct _POOL_PROCESSOR {
@@ -239,6 +247,7 @@ typedef struct _POOL_REQUEST {
     EX_POOL_PRIORITY Priority;
     ULONG_PTR Caller;  // the code that asked
     PVOID Process;     // that pays for the block, or NULL
+    BOOLEAN Special;   // special pool would be welcome
 } POOL_REQUEST;
 
 // pool.c. A checked request's block. Misuse is a bugcheck. Fails: NULL, nothing is raised.
@@ -252,6 +261,38 @@ FORCEINLINE VOID ExpReturnCharge(const POOL_CELL *Cell, SIZE_T Bytes)
     if (Cell->Process != NULL)
         ExpQuota->Return(Cell->Process, ExpPool[Cell->Pool].Type, Bytes);
 }
+
+// ---- poolspecial.c: blocks alone in a page -----------------------------------------------------
+typedef struct _POOL_SPECIAL {
+    PVOID Block;
+    ULONG Bytes, Tag;
+    ULONG_PTR Caller, FreedBy;
+    BOOLEAN Freed;
+    BOOLEAN Guard;  // the address asked for lies in the guard behind or before the block
+} POOL_SPECIAL;
+
+extern SIZE_T ExpSpecialLive[PoolCount];
+extern ULONG_PTR ExpSpecialServed, ExpSpecialMissed;
+
+BOOLEAN ExpInitializeSpecial(VOID);  // Fails: no address space
+PVOID ExpAllocateSpecial(const POOL_REQUEST *Request, POOL_CELL *Cell);
+BOOLEAN ExpIsSpecial(const VOID *Address);
+VOID ExpFreeSpecial(PVOID P, ULONG Tag, ULONG_PTR Caller);
+// What is known of the block that an address is in, or behind. IRQL: any; no lock.
+BOOLEAN ExpQuerySpecial(const VOID *Address, POOL_SPECIAL *Special);
+BOOLEAN ExpQuerySpecialBlock(const VOID *Address, EX_POOL_BLOCK *Block);
+typedef VOID POOL_VISITOR(const EX_POOL_BLOCK *Block, PVOID Context);
+VOID ExpVisitSpecial(POOL_VISITOR *Visit, PVOID Context);  // all that are allocated
+
+// ---- poolverify.c: who is watched more closely -------------------------------------------------
+extern BOOLEAN ExpSpecialUnderrun;  // the default side
+VOID ExpInitializeVerifier(VOID);  // options -> what cells are trapped
+VOID ExpStartVerifier(VOID);       // pools -> special pool
+BOOLEAN ExpIsWatched(ULONG Tag);                       // are cells of this tag trapped?
+BOOLEAN ExpWantsSpecial(const POOL_REQUEST *Request);  // by option; samples not counted
+BOOLEAN ExpFailsOnPurpose(const POOL_REQUEST *Request);
+ULONG_PTR ExpSamplePeriod(VOID);  // how many allocations of a cell until one is looked at
+BOOLEAN ExpIsSampling(VOID);
 
 // ---- poolpage.c: pages and their blocks --------------------------------------------------------
 BOOLEAN ExpInitializePages(VOID);
@@ -279,16 +320,29 @@ USHORT ExpFindCell(ULONG Tag, POOL_INDEX Pool, ULONG Class, PVOID Process);
 
 typedef struct _POOL_TAG_TEXT { char Text[5]; } POOL_TAG_TEXT;
 POOL_TAG_TEXT ExpTagText(ULONG Tag);  // a dot for what cannot be printed
+BOOLEAN ExpIsTagLike(ULONG Tag, const char *Pattern);  // with ? and *; ends at NUL, blank or comma
+
+FORCEINLINE BOOLEAN ExpTagMatches(const POOL_CELL *Cell, ULONG Tag)
+{
+    return Tag == 0 || Cell->Tag == Tag || Cell->Tag == POOL_TAG_OVERFLOW;
+}
 
 // ---- poolbug.c: what is wrong with a request ---------------------------------------------------
-VOID ExpCheckRequest(POOL_TYPE Type, SIZE_T Bytes, ULONG Tag, ULONG_PTR Caller);
-DECLSPEC_NORETURN VOID ExpReportIrql(POOL_TYPE Type, SIZE_T Bytes, KIRQL Irql, ULONG_PTR Caller);
+VOID ExpCheckRequest(const POOL_REQUEST *Request);
 DECLSPEC_NORETURN VOID ExpReportFreeIrql(PVOID P, POOL_TYPE Type, KIRQL Irql, ULONG_PTR Caller);
 DECLSPEC_NORETURN VOID ExpReportTag(PVOID P, const POOL_CELL *Cell, ULONG Tag,
                                     ULONG_PTR AllocatedBy, ULONG_PTR Caller);
 DECLSPEC_NORETURN VOID ExpReportOverrun(PVOID P, SIZE_T Bytes, const POOL_CELL *Cell,
                                         ULONG_PTR AllocatedBy, ULONG_PTR Caller);
 DECLSPEC_NORETURN VOID ExpReportBadPointer(PVOID P, ULONG_PTR Caller);
+DECLSPEC_NORETURN VOID ExpReportSpecialFree(PVOID P, const POOL_SPECIAL *Special, ULONG_PTR Caller);
+DECLSPEC_NORETURN VOID ExpReportSpecialPointer(PVOID P, const POOL_SPECIAL *Special, ULONG Kind,
+                                               ULONG_PTR Caller);
+DECLSPEC_NORETURN VOID ExpReportSpecialIrql(PVOID P, POOL_TYPE Type, KIRQL Irql, ULONG_PTR Caller);
+DECLSPEC_NORETURN VOID ExpReportSpecialPattern(const POOL_SPECIAL *Special, PVOID Where,
+                                               UCHAR Pattern, ULONG Kind, ULONG_PTR Caller);
+// Where an address that was touched lies. Returns the length, as RtlFormat.
+int ExpSayWhereInSpecial(char *Buffer, SIZE_T Size, ULONG_PTR Address, const POOL_SPECIAL *Special);
 
 // ---- poolcheck.c -------------------------------------------------------------------------------
 // The checked build fills free blocks and looks at them when they are used again.

@@ -58,7 +58,7 @@ BOOLEAN ExQueryPoolBlock(const VOID *Address, EX_POOL_BLOCK *Block)
 {
     const POOL *Pool = ExpPoolOfAddress((ULONG_PTR)Address);
     if (Pool == NULL)
-        return FALSE;
+        return ExpQuerySpecialBlock(Address, Block);
     const POOL_PAGE *Page = ExpPageOfOffset(Pool, (ULONG_PTR)Address - Pool->Base);
     switch (Page->State) {
     case PoolPageSmall:
@@ -74,8 +74,6 @@ BOOLEAN ExQueryPoolBlock(const VOID *Address, EX_POOL_BLOCK *Block)
 }
 
 // ---- all blocks --------------------------------------------------------------------------------
-typedef VOID POOL_VISITOR(const EX_POOL_BLOCK *Block, PVOID Context);
-
 static VOID ExpVisitPage(const POOL *Pool, const POOL_PAGE *Page, POOL_VISITOR *Visit,
                          PVOID Context)
 {
@@ -96,6 +94,7 @@ static VOID ExpVisitAllocated(POOL_VISITOR *Visit, PVOID Context)
         for (ULONG_PTR Offset = 0; Offset < Pool->Limit; Offset += PAGE_SIZE)
             ExpVisitPage(Pool, ExpPageOfOffset(Pool, Offset), Visit, Context);
     }
+    ExpVisitSpecial(Visit, Context);
 }
 
 static const char *ExpTypeName(POOL_TYPE Type)
@@ -159,8 +158,14 @@ static BOOLEAN ExpPoolCommand(const char *Arguments)
         return FALSE;
     ULONG_PTR Address = (ULONG_PTR)Number;
     const POOL *Pool = ExpPoolOfAddress(Address);
-    if (Pool == NULL || !ExQueryPoolBlock((PVOID)Address, &Block)) {
+    if (!ExQueryPoolBlock((PVOID)Address, &Block)) {
         KdPrintf("%p is in no pool block.\n", (PVOID)Address);
+        return TRUE;
+    }
+    if (Pool == NULL) {
+        KdPrintf("Pool page %p region is special pool, for %s\n", PAGE_ALIGN(Address),
+                 ExpTypeName(Block.PoolType));
+        ExpPrintBlock(&Block, TRUE);
         return TRUE;
     }
     const POOL_PAGE *Page = ExpPageOfOffset(Pool, Address - Pool->Base);

@@ -66,14 +66,28 @@ static BOOLEAN ExpPrepareCell(POOL_PROCESSOR *Processor, ULONG Index, ULONG Pool
     return ExpPrepareCache(Processor, Pool, Class);
 }
 
+static BOOLEAN ExpMustTrap(const POOL_CELL *Identity)
+{
+    return Identity->Process != NULL || ExpIsWatched(Identity->Tag);
+}
+
+// Cells do not all begin their periods at once, so that rare combinations are sampled too.
+static ULONG_PTR ExpFirstPeriod(ULONG Index)
+{
+    ULONG_PTR Period = ExpSamplePeriod();
+    return ExpIsSampling() ? 2 + (Index * 0x9E3779B1u + (ULONG)ExpGuard) % Period : Period;
+}
+
 static VOID ExpWriteCell(POOL_PROCESSOR *Processor, const POOL_CELL *Identity)
 {
     POOL_CELL *Cell = &Processor->Cells[Identity->Index];
     *Cell = *Identity;
     Cell->Cache = Identity->Class == POOL_CLASS_LARGE ? NULL
-                  : Identity->Process != NULL         ? Processor->Trap
+                  : ExpMustTrap(Identity)             ? Processor->Trap
                                                       : Processor->Cache[Cell->Pool][Cell->Class];
-    Cell->Allocs = Cell->Frees = Cell->LargeBytes = 0;
+    Cell->Granted = Cell->Left = ExpFirstPeriod(Identity->Index);
+    Cell->Frees = 0;
+    Cell->LargePages = 0;
 }
 
 // Puts the cell into its tag's chain, as the first of a new tag if need be.
@@ -145,26 +159,29 @@ USHORT ExpFindCell(ULONG Tag, POOL_INDEX Pool, ULONG Class, PVOID Process)
 }
 
 // ---- sums --------------------------------------------------------------------------------------
+// Frees are counted in words that may wrap: what is in use is exact, and allocations are 64 bits.
 static VOID ExpAddCell(USHORT Index, EX_POOL_TAG *Use)
 {
-    ULONG64 Allocs = 0, Frees = 0, LargeBytes = 0;
+    ULONG64 Allocs = 0;
+    ULONG LargePages = 0;
+    ULONG_PTR InUse = 0;
     for (ULONG Number = 0; Number < POOL_PROCESSORS; Number++) {
         if (ExpPoolProcessor[Number] == NULL)
             continue;
         const POOL_CELL *Cell = &ExpPoolProcessor[Number]->Cells[Index];
-        Allocs += Cell->Allocs;
-        Frees += Cell->Frees;
-        LargeBytes += Cell->LargeBytes;
+        Allocs += ExpAllocsOf(Cell);
+        InUse += (ULONG_PTR)ExpAllocsOf(Cell) - Cell->Frees;
+        LargePages += Cell->LargePages;
     }
     const POOL_CELL *Identity = &ExpIdentities()[Index];
-    ULONG64 Bytes = LargeBytes + (Allocs - Frees) * Identity->Size;
+    ULONG64 Bytes = ((ULONG64)LargePages << PAGE_SHIFT) + (ULONG64)InUse * Identity->Size;
     if (Identity->Pool == PoolPaged) {
         Use->PagedAllocs += Allocs;
-        Use->PagedFrees += Frees;
+        Use->PagedFrees += Allocs - InUse;
         Use->PagedBytes += Bytes;
     } else {
         Use->NonPagedAllocs += Allocs;
-        Use->NonPagedFrees += Frees;
+        Use->NonPagedFrees += Allocs - InUse;
         Use->NonPagedBytes += Bytes;
     }
 }
@@ -185,6 +202,33 @@ BOOLEAN ExQueryPoolTag(ULONG Number, EX_POOL_TAG *Use)
         return FALSE;
     ExpSumTag(First, Use);
     return TRUE;
+}
+
+// ---- tags as text ------------------------------------------------------------------------------
+// Does a tag's text match a pattern with ? and *? Without a wildcard all four characters have to be
+// equal.
+static BOOLEAN ExpTagLike(const char *Text, SIZE_T Length, const char *Pattern)
+{
+    if (*Pattern == '\0' || *Pattern == ' ' || *Pattern == ',')
+        return Length == 0 || (*Text == ' ' && ExpTagLike(Text + 1, Length - 1, Pattern));
+    if (*Pattern == '*')
+        return ExpTagLike(Text, Length, Pattern + 1)
+            || (Length != 0 && ExpTagLike(Text + 1, Length - 1, Pattern));
+    return Length != 0 && (*Pattern == '?' || *Pattern == *Text)
+        && ExpTagLike(Text + 1, Length - 1, Pattern + 1);
+}
+
+BOOLEAN ExpIsTagLike(ULONG Tag, const char *Pattern)
+{
+    return ExpTagLike((const char *)&Tag, sizeof(Tag), Pattern);
+}
+
+POOL_TAG_TEXT ExpTagText(ULONG Tag)
+{
+    POOL_TAG_TEXT Result = {{0}};
+    for (ULONG Index = 0; Index < 4; Index++, Tag >>= 8)
+        Result.Text[Index] = (Tag & 0xFF) >= 0x20 && (Tag & 0xFF) < 0x7F ? (char)Tag : '.';
+    return Result;
 }
 
 // ---- start -------------------------------------------------------------------------------------
@@ -290,28 +334,17 @@ static ULONG64 ExpMakeGuard(VOID)
 VOID ExInitializePool(VOID)
 {
     ExpGuard = ExpMakeGuard();
+    ExpInitializeVerifier();
     ExpInitializeSizes();
     if (!ExpInitializePages() || !ExpInitializeBootProcessor(KeGetCurrentPrcb()))
         KiBugCheck(INSTALL_MORE_MEMORY, 0, 0, 0, 0, NULL,
                    "There is not enough memory for the pools.");
+    ExpStartVerifier();
 }
 
 // ---- !poolused ---------------------------------------------------------------------------------
 #define POOLUSED_SORT_NONPAGED 2u
 #define POOLUSED_SORT_PAGED    4u
-
-// Does a tag's text match a pattern with ? and *? Without a wildcard all four characters have to be
-// equal.
-static BOOLEAN ExpTagLike(const char *Text, SIZE_T Length, const char *Pattern)
-{
-    if (*Pattern == '\0' || *Pattern == ' ')
-        return Length == 0 || (*Text == ' ' && ExpTagLike(Text + 1, Length - 1, Pattern));
-    if (*Pattern == '*')
-        return ExpTagLike(Text, Length, Pattern + 1)
-            || (Length != 0 && ExpTagLike(Text + 1, Length - 1, Pattern));
-    return Length != 0 && (*Pattern == '?' || *Pattern == *Text)
-        && ExpTagLike(Text + 1, Length - 1, Pattern + 1);
-}
 
 static ULONG64 ExpSortKey(const EX_POOL_TAG *Use, ULONG Flags)
 {
@@ -366,14 +399,6 @@ static VOID ExpAddTotal(EX_POOL_TAG *Total, const EX_POOL_TAG *Use)
     Total->PagedBytes += Use->PagedBytes;
 }
 
-POOL_TAG_TEXT ExpTagText(ULONG Tag)
-{
-    POOL_TAG_TEXT Result = {{0}};
-    for (ULONG Index = 0; Index < 4; Index++, Tag >>= 8)
-        Result.Text[Index] = (Tag & 0xFF) >= 0x20 && (Tag & 0xFF) < 0x7F ? (char)Tag : '.';
-    return Result;
-}
-
 static BOOLEAN ExpPoolUsedCommand(const char *Arguments)
 {
     ULONG64 Flags = 0;
@@ -387,7 +412,7 @@ static BOOLEAN ExpPoolUsedCommand(const char *Arguments)
              Flags & 1 ? "   allocated/freed nonpaged paged" : "");
     for (ULONG Number = NO_TAG; (Number = ExpNextTag(&Last, Number, (ULONG)Flags, &Use)) != NO_TAG;
          Last = Use) {
-        if (!ExpTagLike((const char *)&Use.Tag, sizeof(Use.Tag), Pattern))
+        if (!ExpIsTagLike(Use.Tag, Pattern))
             continue;
         ExpPrintTag(ExpTagText(Use.Tag).Text, &Use, (ULONG)Flags);
         ExpAddTotal(&Total, &Use);

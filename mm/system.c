@@ -191,7 +191,7 @@ VOID MmUnmapPhysical(PVOID Mapping, SIZE_T Length)
 }
 
 // ---- pools --------------------------------------------------------------------------------------
-static ULONG MiPoolProtection(MM_REGION_TYPE Pool)
+ULONG MmPoolProtection(MM_REGION_TYPE Pool)
 {
     BOOLEAN Executes = Pool == MmRegionNonPagedPoolExecute ||
                        (Pool == MmRegionPagedPool && MI_PAGED_POOL_EXECUTES);
@@ -203,7 +203,7 @@ PVOID MmAllocatePoolPages(MM_REGION_TYPE Pool, SIZE_T Pages)
     PVOID Base = MmReserveSystemRange(Pool, Pages);
     if (Base == NULL)
         return NULL;
-    if (!MmCommitSystemRange(Base, Pages, MiPoolProtection(Pool), MM_PAGE_ANY)) {
+    if (!MmCommitSystemRange(Base, Pages, MmPoolProtection(Pool), MM_PAGE_ANY)) {
         MmReleaseSystemRange(Base, Pages);
         return NULL;
     }
@@ -217,6 +217,14 @@ VOID MmFreePoolPages(PVOID Base, SIZE_T Pages)
     MmDecommitSystemRange(Base, Pages);
     MmReleaseSystemRange(Base, Pages);
     __atomic_fetch_sub(&MiPoolPageCount[Pool], Pages, __ATOMIC_RELAXED);
+}
+
+PVOID MmReserveSpecialPool(SIZE_T Pages)
+{
+    PVOID Base = MmReserveSystemRange(MmRegionSystemPtes, Pages);
+    if (Base != NULL)
+        MiSetRegion(MmRegionSpecialPool, (ULONG_PTR)Base, Pages << PAGE_SHIFT);
+    return Base;
 }
 
 SIZE_T MiPoolPages(MM_REGION_TYPE Pool)

@@ -21,17 +21,22 @@ static const KD_OPTION KdOptions[] = {
     {"DEBUG", "gdb may connect on a serial port: COM2, or COM1 where there is no COM2"},
     {"DEBUGPORT", "=COM1 to COM4 or =0x2F8: gdb's port with /DEBUG, else that of log and prompt"},
     {"EXITPORT", "=PORT: QEMU's isa-debug-exit device; ends the run with a status"},
+    {"FAILALLOCATION", "=N: the N-th pool allocation of drivers fails"},
+    {"FAULTS", "=CHANCE,TAGS,SECONDS,SEED: fail pool allocations, CHANCE in 10000"},
     {"IMPORTS", "=TRAP: load drivers with unresolved imports; calling one stops the run"},
     {"MAXMEM", "=MIB: use no RAM above that address"},
     {"MONITOR", "=\"command; command\": run these at the prompt first"},
     {"NOEXECUTE", "=ALWAYSON: no pool is executable, whatever its type says"},
+    {"POOLGUARD", "=RATE: one pool allocation in RATE is put between inaccessible pages"},
     {"POOLQUOTA", "=BYTES: what the system process may be charged for of each pool"},
     {"OSVERSION", "=5.2, 6.0, 6.1 or 10.0: the version drivers are told"},
     {"RUN", "load all driver modules, let them run, unload them, end with a verdict"},
     {"RUNFOR", "=SECONDS: how long /RUN lets the drivers run; 0: until nothing is left to do"},
     {"PIC", "device interrupts by the 8259s although there is an I/O APIC"},
     {"SAFE", "one processor, 8259 interrupts, no ACPI, VGA text where there is one"},
+    {"SPECIALPOOL", "=all,tag:T,size:N-M,driver:D,underrun: blocks between inaccessible pages"},
     {"SOS", "name every driver as it loads"},
+    {"VERIFIER", "=FLAGS: 1 special pool for all, 4 pool allocations fail at random"},
 };
 
 // Moves *Cursor to the next option. Returns its name's length, 0 at the end; Value and ValueLength

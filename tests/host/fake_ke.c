@@ -51,6 +51,11 @@ DECLSPEC_NORETURN VOID KdAssertionFailed(const char *Expression, const char *Fil
     abort();
 }
 
+__attribute__((weak)) ULONG64 KeSystemUptime(VOID)
+{
+    return 0;
+}
+
 // ---- spin locks ---------------------------------------------------------------------------------
 VOID NTAPI KeInitializeSpinLock(PKSPIN_LOCK SpinLock)
 {

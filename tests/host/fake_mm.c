@@ -20,6 +20,7 @@ typedef struct {
     SIZE_T first_free;        // no free page below
 } FAKE_REGION;
 
+BOOLEAN fake_mm_all_code_is_a_driver;
 SIZE_T fake_mm_page_limit = ~(SIZE_T)0, fake_mm_pages_in_use, fake_mm_fail_at;
 
 static FAKE_REGION regions[] = {
@@ -27,13 +28,14 @@ static FAKE_REGION regions[] = {
     {.region = {MmRegionNonPagedPoolExecute, "executable nonpaged pool", 0, GIB / 4}},
     {.region = {MmRegionPagedPool, "paged pool", 0, 1 * GIB}},
     {.region = {MmRegionBookkeeping, "bookkeeping", 0, 4 * GIB}},
+    {.region = {MmRegionSpecialPool, "special pool", 0, 4 * GIB}},
     {.region = {MmRegionSystemImages, "drivers", 0xFFFFF80000000000ull, GIB}},
 };
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 void fake_mm_start(void)
 {
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < 5; i++) {
         FAKE_REGION *r = &regions[i];
         void *base = mmap(NULL, r->region.Size, PROT_NONE,
                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -144,6 +146,21 @@ ULONG64 MmQueryAvailablePages(ULONG64 *Total)
 {
     *Total = fake_mm_page_limit < FAKE_RAM_PAGES ? fake_mm_page_limit : FAKE_RAM_PAGES;
     return *Total > fake_mm_pages_in_use ? *Total - fake_mm_pages_in_use : 0;
+}
+
+BOOLEAN MmIsDriverAddress(ULONG_PTR Address)
+{
+    return fake_mm_all_code_is_a_driver;
+}
+
+ULONG MmPoolProtection(MM_REGION_TYPE Pool)
+{
+    return MM_READ | MM_WRITE;
+}
+
+PVOID MmReserveSpecialPool(SIZE_T Pages)
+{
+    return MmReserveSystemRange(MmRegionSpecialPool, Pages);
 }
 
 PVOID MmAllocatePoolPages(MM_REGION_TYPE Pool, SIZE_T Pages)

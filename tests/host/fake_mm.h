@@ -13,3 +13,6 @@ extern SIZE_T fake_mm_pages_in_use;
 
 // The n-th commitment from now fails (1: the next), once. 0: none.
 extern SIZE_T fake_mm_fail_at;
+
+// What MmIsDriverAddress answers.
+extern BOOLEAN fake_mm_all_code_is_a_driver;

@@ -5,6 +5,7 @@
 // Every broken rule has its own bugcheck with the documented parameters, and says in words what
 // happened (features.md: PH-41 to PH-46, BC-01 to BC-09, CX-11).
 #include "mm/mi.h"
+#include "mm/poolp.h"
 #include "fake_ke.h"
 
 #include <setjmp.h>
@@ -27,6 +28,20 @@ BOOLEAN MiQueryMapping(ULONG_PTR Address, MI_MAPPING *Mapping)
 {
     *Mapping = mapping;
     return MiIsCanonical(Address);
+}
+
+static POOL_SPECIAL special;
+static BOOLEAN is_special;
+
+BOOLEAN ExpQuerySpecial(const VOID *Address, POOL_SPECIAL *Special)
+{
+    *Special = special;
+    return is_special;
+}
+
+int ExpSayWhereInSpecial(char *Buffer, SIZE_T Size, ULONG_PTR Address, const POOL_SPECIAL *Special)
+{
+    return RtlFormat(Buffer, Size, "in block %p", Special->Block);
 }
 
 // The frame's stack is not there.
@@ -98,6 +113,28 @@ static void at_dispatch_level_a_fault_of_a_driver_is_0xD1(void **state)
     stopped(DRIVER_IRQL_NOT_LESS_OR_EQUAL, SYSTEM, 5, 1, IN_DRIVER, "wrote to");
     assert_true(BUGCHECKS(fault(USER, 0)));
     stopped(DRIVER_IRQL_NOT_LESS_OR_EQUAL, USER, 5, 0, IN_DRIVER, "(user space)");
+}
+
+static void a_special_block_names_itself_whatever_the_irql(void **state)
+{
+    is_special = TRUE;
+    for (volatile int level = PASSIVE_LEVEL; level <= DISPATCH_LEVEL; level += DISPATCH_LEVEL) {
+        special = (POOL_SPECIAL){.Block = (PVOID)0x1234, .Guard = TRUE};
+        frame.Rip = IN_KERNEL;
+        HostIrql = (KIRQL)level;
+        assert_true(BUGCHECKS(fault(SYSTEM, PF_WRITE)));
+        stopped(PAGE_FAULT_BEYOND_END_OF_ALLOCATION, SYSTEM, 1, IN_KERNEL, 0, "in block");
+        frame.Rip = IN_DRIVER;
+        assert_true(BUGCHECKS(fault(SYSTEM, 0)));
+        stopped(DRIVER_PAGE_FAULT_BEYOND_END_OF_ALLOCATION, SYSTEM, 0, IN_DRIVER, 0, "read from");
+        special = (POOL_SPECIAL){.Block = (PVOID)0x1234, .Freed = TRUE};
+        assert_true(BUGCHECKS(fault(SYSTEM, 0)));
+        stopped(DRIVER_PAGE_FAULT_IN_FREED_SPECIAL_POOL, SYSTEM, 0, IN_DRIVER, 0, "in block");
+        frame.Rip = IN_KERNEL;
+        assert_true(BUGCHECKS(fault(SYSTEM, PF_WRITE)));
+        stopped(PAGE_FAULT_IN_FREED_SPECIAL_POOL, SYSTEM, 1, IN_KERNEL, 0, "wrote to");
+    }
+    is_special = FALSE;
 }
 
 static void a_null_pointer_is_called_by_its_name(void **state)
@@ -194,6 +231,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(at_dispatch_level_a_fault_of_the_kernel_is_0xA, start),
         cmocka_unit_test_setup(at_dispatch_level_a_fault_of_a_driver_is_0xD1, start),
+        cmocka_unit_test_setup(a_special_block_names_itself_whatever_the_irql, start),
         cmocka_unit_test_setup(a_null_pointer_is_called_by_its_name, start),
         cmocka_unit_test_setup(below_dispatch_level_invalid_system_memory_is_0x50, start),
         cmocka_unit_test_setup(an_address_that_is_not_canonical_is_0x50_4, start),

@@ -20,8 +20,10 @@ MISTAKES = {
     "no processors": ["run", "--smp", "0"],
     "bad boot": ["run", "--boot", "floppy"],
     "paging file": ["run", "--pagefile", "1G"],
-    "verifier": ["run", "--verifier"],
-    "verifier flags": ["run", "--verifier=0x1"],
+    "verifier flags": ["run", "--verifier=0x20000"],
+    "special pool for whom": ["run", "--special-pool", "everybody"],
+    "faults": ["run", "--faults", "often"],
+    "no driver to fail": ["run", "--fail-each-allocation"],
     "negative time": ["run", "--timeout", "-1"],
     "time without end": ["run", "--run-for", "inf"],
     "time that is none": ["run", "--timeout", "nan"],
@@ -97,7 +99,8 @@ def test_drivers_of_both_architectures_are_a_mistake():
 
 def test_help_names_every_option_of_the_contract():
     text = lookaside("run", "--help").out
-    for option in ("arch boot smp memory options imports pagefile verifier device timeout checked "
+    for option in ("arch boot smp memory options imports pagefile verifier "
+                   "special-pool pool-guard faults fail-each-allocation device timeout checked "
                    "accel gdb display interactive run-for junit log json").split():
         assert "--" + option in text
     assert lookaside("--help").status == 0

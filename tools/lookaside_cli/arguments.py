@@ -19,6 +19,8 @@ from .status import ROOT, UsageError
 BOOTS = ("kernel", "bios", "uefi", "uefi32", "usb", "usb-uefi")
 DEFAULT_DRIVERS = ("edu", "rtc")
 DEFAULT_TIMEOUT = 120
+MOST_FAILURES = 1000
+VERIFIER_FLAGS = 0x5    # those that the kernel knows
 DEFAULT_PORTS = {"gdb": 1234, "kgdb": 1235}
 MOST_SECONDS = 10_000_000
 MOST_DRIVERS = 64        # LOADER_MAX_MODULES
@@ -43,6 +45,12 @@ class RunPlan:
     memory: str = "512M"
     options: str = ""
     imports: str = "refuse"
+    verifier: int = 0
+    special_pool: str = ""
+    pool_guard: int = 0
+    faults: str = ""
+    fail_allocation: int = 0
+    fail_each_allocation: int = 0
     devices: List[str] = field(default_factory=list)
     timeout: Optional[float] = None
     checked: bool = False
@@ -98,7 +106,18 @@ def run_parser() -> Parser:
     add("--imports", choices=("refuse", "trap"), default="refuse",
         help="missing imports: refuse the driver, or load it and stop at the first call of one")
     add("--pagefile", metavar="none", default="none", help="paging file: none in this version")
-    add("--verifier", metavar="FLAGS", help="not in this version; see --checked")
+    add("--verifier", metavar="FLAGS",
+        help="watch the drivers: 1 special pool for all, 4 allocations fail at random; default 1")
+    add("--special-pool", default="", metavar="WHO",
+        help="put pool blocks between inaccessible pages: all, tag:PATTERN, size:N-M, driver:NAME, "
+             "overrun (default) or underrun, separated by commas")
+    add("--pool-guard", type=int, default=0, metavar="RATE",
+        help="the same for one allocation in RATE")
+    add("--faults", default="", metavar="CHANCE,TAGS,SECONDS,SEED",
+        help="fail pool allocations: CHANCE in 10000, tags like TAGS, SECONDS after start")
+    add("--fail-each-allocation", type=int, metavar="MOST",
+        help="run again and again, failing the drivers' first, second, ... pool allocation, until "
+             "a run has none left to fail or MOST (default %d) were failed" % MOST_FAILURES)
     add("--device", action="append", default=[], metavar="QEMU-DEVICE", dest="devices",
         help="add a device to the machine, as for qemu -device; may repeat")
     add("--timeout", type=float, metavar="SECONDS",
@@ -149,7 +168,8 @@ def split_arguments(argv: List[str]) -> tuple:
         at = argv.index("--")
         ours, qemu = argv[:at], argv[at + 1:]
     bare = {"--" + name: "--%s=%d" % (name, port) for name, port in DEFAULT_PORTS.items()}
-    bare["--verifier"] = "--verifier="
+    bare["--verifier"] = "--verifier=1"
+    bare["--fail-each-allocation"] = "--fail-each-allocation=%d" % MOST_FAILURES
     return [bare.get(argument, argument) for argument in ours], qemu
 
 
@@ -214,6 +234,32 @@ def check_target(target: Path) -> None:
         raise UsageError("cannot write %s: permission denied" % target)
 
 
+SPECIAL_POOL = re.compile(r"all|overrun|underrun|tag:\S{1,4}|size:\d+(-\d+)?|driver:[^,\s]+")
+FAULTS = re.compile(r"\d*(,[^,\s]*(,\d*(,\d*)?)?)?")
+
+
+def check_watching(given: argparse.Namespace) -> None:
+    """Turns --verifier into a number and refuses what the kernel would ignore."""
+    try:
+        given.verifier = int(given.verifier or "0", 0)
+    except ValueError:
+        raise UsageError("--verifier=%s: give a number, such as 0x5" % given.verifier) from None
+    if given.verifier & ~VERIFIER_FLAGS:
+        raise UsageError("--verifier=%#x: the kernel knows %#x" % (given.verifier, VERIFIER_FLAGS))
+    for item in filter(None, given.special_pool.split(",")):
+        if not SPECIAL_POOL.fullmatch(item):
+            raise UsageError("--special-pool %s: give all, tag:PATTERN, size:N-M, driver:NAME, "
+                             "overrun or underrun" % item)
+    if given.pool_guard < 0:
+        raise UsageError("--pool-guard %d: give how many allocations share one guard"
+                         % given.pool_guard)
+    if not FAULTS.fullmatch(given.faults):
+        raise UsageError("--faults %s: give CHANCE,TAGS,SECONDS,SEED" % given.faults)
+    given.fail_each_allocation = given.fail_each_allocation or 0
+    if given.fail_each_allocation < 0 or given.fail_each_allocation and not given.drivers:
+        raise UsageError("--fail-each-allocation: give a driver to run, and how many failures")
+
+
 def check_values(given: argparse.Namespace) -> None:
     """Refuses values that make no sense and features this version does not have."""
     if not re.fullmatch(r"[1-9]\d*[KMGTkmgt]?", given.memory):
@@ -226,9 +272,7 @@ def check_values(given: argparse.Namespace) -> None:
     if given.pagefile.lower() != "none":
         raise UsageError("--pagefile %s: this version has no paging to disk; all memory stays "
                          "resident" % given.pagefile)
-    if given.verifier is not None:
-        raise UsageError("--verifier: this version has no driver verifier; --checked runs "
-                         "the build that asserts its rules")
+    check_watching(given)
     for name in ("timeout", "run_for"):
         value = getattr(given, name)
         if value is not None and value < 0:
@@ -256,7 +300,7 @@ def run_plan(argv: List[str]) -> RunPlan:
     drivers = check_drivers(given.drivers)
     arch = choose_arch(given.arch, drivers)
     values = dict(vars(given))
-    del values["pagefile"], values["verifier"]
+    del values["pagefile"]
     values.update(drivers=drivers, arch=arch, qemu_arguments=qemu)
     plan = RunPlan(**values)
     if not drivers:

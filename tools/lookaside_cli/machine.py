@@ -38,6 +38,14 @@ def merge_monitor(options: str, commands: List[str]) -> str:
     return options.strip()
 
 
+def watching_options(plan: RunPlan) -> List[str]:
+    """What the kernel is told about whose allocations to watch or to fail."""
+    given = (("VERIFIER", plan.verifier and "%#x" % plan.verifier),
+             ("SPECIALPOOL", plan.special_pool), ("POOLGUARD", plan.pool_guard),
+             ("FAULTS", plan.faults), ("FAILALLOCATION", plan.fail_allocation))
+    return ["/%s=%s" % pair for pair in given if pair[1]]
+
+
 def kernel_options(plan: RunPlan) -> str:
     """The kernel's command line."""
     words = ["/RUN", "/EXITPORT=%#x" % EXIT_PORT] if plan.batch else []
@@ -45,6 +53,7 @@ def kernel_options(plan: RunPlan) -> str:
         words.append("/RUNFOR=%d" % math.ceil(plan.run_for))
     if plan.imports == "trap":
         words.append("/IMPORTS=TRAP")
+    words += watching_options(plan)
     if plan.kgdb is not None:
         words += ["/DEBUG", "/DEBUGPORT=COM2", "/BREAK"]
     options = plan.options

@@ -9,6 +9,7 @@ from typing import List
 
 from .arguments import RunPlan, run_plan
 from .build import bring_up_to_date
+from .failures import fail_each_allocation
 from .progress import warn
 from .report import Outcome, write_json, write_junit
 from .session import run_session
@@ -39,7 +40,7 @@ def say_how_to_attach(plan: RunPlan) -> None:
 
 def finish(plan: RunPlan, outcome: Outcome, outputs: List) -> int:
     """Writes the reports and the verdict."""
-    if plan.batch:
+    if plan.batch and not plan.fail_each_allocation:
         outcome.judge_tests()
         outcome.name_bugcheck()
     if plan.junit:
@@ -62,20 +63,31 @@ def open_log(plan: RunPlan):
         raise UsageError("cannot write %s: %s" % (plan.log, error.strerror.lower())) from None
 
 
+def run_once(plan: RunPlan, outputs: List, symbols: Symbols) -> Outcome:
+    """One machine, in a folder of its own."""
+    folder = Path(tempfile.mkdtemp(prefix="lookaside-"))
+    try:
+        return run_session(plan, folder, outputs, symbols)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def run_command(argv: List[str]) -> int:
     """Runs drivers, or the sample drivers and the prompt."""
     plan = run_plan(argv)
     prepare(plan)
     if plan.gdb or plan.kgdb:
         say_how_to_attach(plan)
-    folder = Path(tempfile.mkdtemp(prefix="lookaside-"))
     log = open_log(plan)
     try:
         outputs = [sys.stdout.buffer] + ([log] if log else [])
         symbols = Symbols(plan.arch, plan.kernel, plan.drivers)
-        return finish(plan, run_session(plan, folder, outputs, symbols), outputs)
+        if plan.fail_each_allocation:
+            outcome = fail_each_allocation(plan, lambda one: run_once(one, [], symbols), outputs)
+        else:
+            outcome = run_once(plan, outputs, symbols)
+        return finish(plan, outcome, outputs)
     finally:
         if log:
             with contextlib.suppress(OSError):  # a full disk has been told of by then
                 log.close()
-        shutil.rmtree(folder, ignore_errors=True)

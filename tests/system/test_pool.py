@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: MIT
+"""The pool from outside: whose blocks are watched, what fails on purpose, what it shows."""
+import re
+
+import pytest
+from conftest import driver, lookaside
+
+
+def test_a_driver_without_mistakes_runs_clean_in_special_pool(arch, flavour):
+    """Every allocation alone in a page, and nobody notices."""
+    options = ["--checked"] if flavour == "checked" else []
+    run = lookaside("run", driver(arch, "edu"), driver(arch, "poolcall", "tests"),
+                    "--device", "edu", "--special-pool", "all", "--memory", "128M", *options)
+    run.assert_clean(2)
+
+
+def test_the_pool_guard_may_be_left_on(arch):
+    run = lookaside("run", driver(arch, "pool", "tests"), "--pool-guard", "50", "--memory", "64M",
+                    "--options",
+                    '/MONITOR="!verifier"')
+    run.assert_clean(1)
+
+
+def test_a_driver_that_checks_survives_each_failure(arch):
+    run = lookaside("run", driver(arch, "edu"), "--device", "edu", "--fail-each-allocation")
+    assert run.status == 0, run.tail()
+    assert re.match(r"verdict: 0 clean: each of \d+ allocations failed", run.verdict), run.tail()
+    assert "allocation 1 (" in run.out, run.tail()
+
+
+def test_failures_at_random_look_real(arch):
+    """The sample driver may give up, but neither crashes nor leaks."""
+    run = lookaside("run", driver(arch, "edu"), "--device", "edu", "--faults", "3000")
+    assert run.status in (0, 1), run.tail()
+
+
+@pytest.mark.parametrize("command, pattern", [
+    ("!verifier", r"Special pool: everybody, blocks at the end of their page"),
+    ("!quota", r"nonpaged +\d+ +\d+ +none"),
+])
+def test_commands_show(arch, command, pattern):
+    run = lookaside("run", driver(arch, "rtc"), "--special-pool", "all", "--options",
+                    '/MONITOR="%s"' % command)
+    assert re.search(pattern, run.out), run.tail()
