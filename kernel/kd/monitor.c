@@ -58,6 +58,12 @@ static BOOLEAN KdpParseTerm(const char **Text, ULONG64 *Value)
     return *Value != 0;
 }
 
+// Whether the machine has such a number: cut to 32 bits it would be another address.
+static BOOLEAN KdpFitsPointer(ULONG64 Value)
+{
+    return Value == (ULONG_PTR)Value || Value == (ULONG64)(LONG64)(LONG_PTR)Value;
+}
+
 BOOLEAN KdParseNumber(const char **Text, ULONG64 *Value)
 {
     ULONG64 Term;
@@ -71,7 +77,7 @@ BOOLEAN KdParseNumber(const char **Text, ULONG64 *Value)
         *Value = Sign == '+' ? *Value + Term : *Value - Term;
     }
     *Text = KdpSkipBlanks(*Text);
-    return TRUE;
+    return KdpFitsPointer(*Value);
 }
 
 // ---- finding and running ------------------------------------------------------------------------
