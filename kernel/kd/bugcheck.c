@@ -75,7 +75,8 @@ static VOID KdpPrintDrivers(VOID)
     }
 }
 
-static VOID KdpReport(const KE_BUGCHECK *BugCheck)
+// What stopped, which rule was broken, who did it and where.
+static VOID KdpReportHead(const KE_BUGCHECK *BugCheck)
 {
     const ULONG_PTR *P = BugCheck->Parameter;
 
@@ -85,6 +86,11 @@ static VOID KdpReport(const KE_BUGCHECK *BugCheck)
     KdpNameCulprit(BugCheck);
     KdPrintf("*** processor %u, IRQL %u (%s)\n\n", KeGetCurrentPrcb()->ProcessorNumber,
              BugCheck->Irql, KeIrqlName(BugCheck->Irql));
+}
+
+static VOID KdpReport(const KE_BUGCHECK *BugCheck)
+{
+    KdpReportHead(BugCheck);
     if (BugCheck->Frame != NULL)
         KdpPrintRegisters(BugCheck->Frame);
     KdPrintf("Backtrace:\n");
@@ -93,6 +99,14 @@ static VOID KdpReport(const KE_BUGCHECK *BugCheck)
         KdPrintf("Drivers:\n");
         KdpPrintDrivers();
     }
+}
+
+// Somebody is watching, perhaps on a screen of 25 lines, from which a long backtrace has pushed the
+// beginning: it is said again.
+DECLSPEC_NORETURN static VOID KdpWatchStop(const KE_BUGCHECK *BugCheck)
+{
+    KdpReportHead(BugCheck);
+    KdpBugCheckMonitor();
 }
 
 static VOID KdpBugCheck(const KE_BUGCHECK *BugCheck)
@@ -108,7 +122,7 @@ static VOID KdpBugCheck(const KE_BUGCHECK *BugCheck)
     KdpReport(BugCheck);
     KeRunBugCheckCallbacks();
     if (KdQueryOption("CRASHDEBUG", NULL, 0) || !KdQueryOption("EXITPORT", NULL, 0))
-        KdpBugCheckMonitor();
+        KdpWatchStop(BugCheck);
     RtlFormat(Words, sizeof(Words), "bugcheck 0x%X %s", BugCheck->Code,
               KeBugCheckName(BugCheck->Code));
     KdEndRun(3, Words);

@@ -87,6 +87,11 @@ def test_a_processor_without_long_mode_gets_a_message():
     assert re.search(r"64-bit|long mode", run.out, re.I), run.tail()
 
 
+def test_a_64_bit_processor_without_a_local_apic_is_told_so():
+    run = run_samples("amd64", "--timeout", 60, "--", "-cpu", "max,-apic")
+    assert run.status == 5 and "lacks a local APIC" in run.out, run.tail()
+
+
 def test_too_little_memory_gets_a_message(arch):
     run = run_samples(arch, "--memory", "4M", "--timeout", 60)
     assert run.status not in (0, 124), run.tail()

@@ -54,6 +54,8 @@ def test_a_bugcheck_at_the_prompt_leaves_a_monitor(terminal):
     terminal.send("crash D1\r")
     terminal.expect(r"\*\*\* STOP: 0x000000D1")
     terminal.expect(r"\n> ")
+    # On a screen of 25 lines the report has pushed its own beginning out.
+    assert "*** STOP: 0x000000D1" in "\n".join(terminal.before.splitlines()[-24:])
     assert "edu.sys" in command(terminal, "!drivers")
 
 
@@ -71,6 +73,12 @@ def test_addresses_are_explained(arch):
     run = lookaside("run", driver(arch, "rtc"), "--options", '/MONITOR="%s"' % commands)
     run.assert_clean(1)
     assert "ExAllocatePoolWithTag" in run.out.partition("> whatis ExAllocate")[2]
+
+
+def test_an_address_of_more_than_32_bits_is_refused_where_there_is_none():
+    run = lookaside("run", driver("i386", "rtc"), "--options", '/MONITOR="!pte 8000000000000000"')
+    run.assert_clean(1)
+    assert "\nusage: !pte" in run.out, run.tail()
 
 
 def test_crash_ends_a_batch_run_with_its_code(arch):
