@@ -76,9 +76,12 @@ EXPORT(KeResetEvent, DISPATCH_LEVEL, "WDK wdm.h KeResetEvent");
 // IRQL: <= DISPATCH_LEVEL. Source: WDK wdm.h, KeClearEvent.
 VOID NTAPI KeClearEvent(PRKEVENT Event)
 {
-    __atomic_store_n(&Event->Header.SignalState, 0, __ATOMIC_SEQ_CST);
+    KIRQL OldIrql = KiLockDispatcher(); // not between a KeSetEvent and the waiters it is for
+
+    Event->Header.SignalState = 0;
+    KiUnlockDispatcher(OldIrql);
 }
-EXPORT(KeClearEvent, EXPORT_ANY_IRQL, "WDK wdm.h KeClearEvent");
+EXPORT(KeClearEvent, DISPATCH_LEVEL, "WDK wdm.h KeClearEvent");
 
 // KePulseEvent: releases who waits now (a SynchronizationEvent: one of them) and leaves the event
 // not signalled. Returns its state before. IRQL: as KeSetEvent. Source: WDK ntddk.h, KePulseEvent.

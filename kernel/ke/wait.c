@@ -170,12 +170,12 @@ FORCEINLINE VOID KiBeginWait(PKTHREAD Thread, PVOID Object, const LARGE_INTEGER 
     if (__builtin_expect(Thread->WaitNext, 0)) {
         Thread->WaitNext = FALSE;
     } else {
-        Thread->WaitIrql = Irql;
         if (__builtin_expect(Irql >= DISPATCH_LEVEL, 0)) {
             if (Irql > DISPATCH_LEVEL || Timeout == NULL || Timeout->QuadPart != 0)
                 KiBadWait(Thread, Object, Irql, Caller);
         }
         KiSetIrql(DISPATCH_LEVEL);
+        Thread->WaitIrql = Irql; // not earlier: a DPC that looks at an object writes it too
     }
     KiTakeLock(&KiDispatcherLock);
 }
@@ -269,6 +269,7 @@ FORCEINLINE VOID KiLinkBlock(PDISPATCHER_HEADER Object, PKTHREAD Thread)
 FORCEINLINE LONG_PTR KiBlock(KI_WAIT *Wait)
 {
     PKTHREAD Thread = Wait->Thread;
+    LONG_PTR Status;
 
     if (Wait->Timeout != NULL)
         KiAddTimerBlock(Wait);
@@ -280,8 +281,9 @@ FORCEINLINE LONG_PTR KiBlock(KI_WAIT *Wait)
     Thread->WaitTime = KiTickCount();
     Thread->State = ThreadWaiting;
     KiSwapThread(Thread);
+    Status = Thread->WaitStatus; // APCs that run as the IRQL falls may wait too
     KiLowerIrql(Thread->WaitIrql);
-    return Thread->WaitStatus;
+    return Status;
 }
 
 // KeWaitForSingleObject: waits until Object is signalled and consumes the signal.
