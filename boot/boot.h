@@ -48,6 +48,7 @@ void BootAddFirmwareMemory(PBOOT_MAP Map, ULONG64 Base, ULONG64 Length, ULONG E8
 void BootAddLegacyMemory(PBOOT_MAP Map, BOOLEAN Bios);
 void BootNormalizeMemory(const BOOT_MAP *Map, PLOADER_BLOCK Block);
 const CHAR *BootBuildMemory(PBOOT_MAP Map, PLOADER_BLOCK Block);
+void BootClaimTrampoline(PBOOT_MAP Map, PLOADER_BLOCK Block);
 
 // multiboot1.c, multiboot2.c
 const CHAR *BootParseMultiboot1(ULONG Info, PLOADER_BLOCK Block, PBOOT_MAP Map);
@@ -88,6 +89,9 @@ void BootInstallTraps(void);
 
 // amd64/paging.c, i386/paging.c
 void BootBuildPageTables(ULONG ImageEnd);
+
+// trampoline.c
+void BootPlaceTrampoline(ULONG Page);
 
 // main.c
 void BootMain(ULONG Magic, ULONG Info);

@@ -54,6 +54,8 @@ void BootMain(ULONG Magic, ULONG Info)
         (Failure = BootBuildMemory(&Map, Block)))       // claims, modules -> the memory map
         BootStop(Failure);
     BootFindRsdp(Block);                                // what the loader passed -> ACPI's root
+    BootClaimTrampoline(&Map, Block);                   // the memory map -> a page below 1 MiB
+    BootPlaceTrampoline((ULONG)Block->TrampolinePage);  // that page -> where processors begin
     BootBuildPageTables((ULONG)Block->KernelEnd);       // BootNoExecute -> page tables
 }
 

@@ -18,6 +18,7 @@
 
 #define BIOS_DATA_EBDA    0x40Eu  // segment of the extended BIOS data area
 #define VGA_HOLE          0xA0000u
+#define TRAMPOLINE_LOWEST 0x8000u
 #define HIGH_MEMORY       0x100000u
 
 enum { E820Ram = 1, E820Reserved, E820AcpiTables, E820AcpiNvs, E820Bad };
@@ -214,4 +215,30 @@ const CHAR *BootBuildMemory(PBOOT_MAP Map, PLOADER_BLOCK Block)
                            BOOT_MAX_RANGES);
     BootNormalizeMemory(Map, Block);
     return NULL;
+}
+
+// The page that a processor starts in: the lowest free one that no old firmware takes for its own.
+static ULONG64 FindTrampolinePage(const LOADER_BLOCK *Block)
+{
+    for (ULONG i = 0; i < Block->MemoryCount; i++) {
+        const LOADER_MEMORY *Range = &Block->Memory[i];
+        ULONG64 Page = Range->Base > TRAMPOLINE_LOWEST ? Range->Base : TRAMPOLINE_LOWEST;
+        if (Range->Type == LoaderMemoryFree && Page < Range->Base + Range->Length)
+            return Page < VGA_HOLE ? Page : 0;
+    }
+    return 0;
+}
+
+// Keeps a page for starting other processors: they begin in real mode. Without one there is only
+// this processor.
+void BootClaimTrampoline(PBOOT_MAP Map, PLOADER_BLOCK Block)
+{
+    Block->TrampolinePage = FindTrampolinePage(Block);
+    if (Block->TrampolinePage == 0)
+        return;
+    BootAddMemory(Map, Block->TrampolinePage, BOOT_PAGE, LoaderMemoryFirmware);
+    if (Map->Lost)
+        Block->TrampolinePage = 0;
+    else
+        BootNormalizeMemory(Map, Block);
 }

@@ -78,6 +78,37 @@ VOID HalRequestSoftwareInterrupt(KIRQL Irql);
 ULONG HalAcknowledgeLegacyInterrupt(ULONG Irq);
 VOID HalRequestVector(ULONG Vector);
 
+// ---- processors ---------------------------------------------------------------------------------
+// The other processors of the machine, in the firmware's order; *Index begins at 0. FALSE: no more.
+BOOLEAN HalEnumerateProcessor(PULONG Index, PULONG ApicId);
+// The first Count of them then wait for HalStartProcessor. Takes 10 ms.
+VOID HalResetProcessors(ULONG Count);
+// Starts one in real mode at physical address Page (below 1 MiB). Returns whether *Answered became
+// anything but 0 within that time.
+BOOLEAN HalStartProcessor(ULONG ApicId, ULONG64 Page, const volatile ULONG *Answered,
+                          ULONG Microseconds);
+VOID HalAbandonProcessor(ULONG ApicId);      // from now on it does nothing, if it hears
+VOID HalInitializeProcessor(ULONG Number);   // on the processor, IF off: its local APIC and clock
+VOID HalEndProcessorStart(VOID);             // no other will be started
+ULONG HalQueryApicId(ULONG Number);
+// Counters that agree. The new processor calls the first, meanwhile another the second.
+VOID HalFollowCounter(VOID);
+VOID HalLeadCounter(VOID);
+
+FORCEINLINE ULONG HalCountProcessors(KAFFINITY Processors)
+{
+    ULONG Count = 0;
+    for (; Processors != 0; Processors &= Processors - 1)
+        Count++;
+    return Count;
+}
+
+// Processors: a bit for each number, without the caller's, which is Self. IRQL: any.
+VOID HalSendIpi(KAFFINITY Processors, KAFFINITY Self);  // IPI_VECTOR
+VOID HalSendNmi(KAFFINITY Processors);
+// APC_LEVEL's or DISPATCH_LEVEL's software interrupt on another processor.
+VOID HalRequestRemoteInterrupt(ULONG Number, KIRQL Irql);
+
 const char *HalDescribeInterrupts(VOID);  // "local and I/O APIC", "8259", for the log
 VOID HalDescribeVector(ULONG Vector, char *Buffer, SIZE_T Size);  // "GSI 11 level low", for !idt
 
@@ -87,6 +118,7 @@ VOID HalDescribeVector(ULONG Vector, char *Buffer, SIZE_T Size);  // "GSI 11 lev
 // The vector at which the periodic clock arrives once started.
 extern ULONG HalClockVector;
 VOID HalStartClock(VOID);
+VOID HalAcknowledgeClock(VOID);  // at each clock interrupt, on the processor that takes it
 
 ULONG64 HalQueryCounter(VOID);               // monotonic; TSC where usable
 extern ULONG64 HalCounterFrequency;          // Hz, 0 until it is known

@@ -11,7 +11,19 @@
 // ---- threads ------------------------------------------------------------------------------------
 extern PKPRCB KiProcessorBlock[MAXIMUM_PROCESSORS];  // NULL: no such processor
 extern volatile CCHAR KeNumberProcessors;             // exported data
-extern KAFFINITY KeActiveProcessors;                  // a bit for each processor that runs
+extern volatile KAFFINITY KeActiveProcessors;         // a bit for each processor that runs
+
+// Calls Routine(Context) at IPI_LEVEL on every processor of Targets that runs, but not on this one,
+// and returns when all are done. Routine is short, takes no lock and calls no others. IRQL: any,
+// with a processor that stays the same: >= DISPATCH_LEVEL.
+VOID KeCallOthers(KAFFINITY Targets, VOID (*Routine)(PVOID Context), PVOID Context);
+
+// Stops all other processors where they are, by NMI, and returns with them stopped and interrupts
+// off; FreezeFrame in their KPRCBs says where. Then any state may be read, and none is guarded by a
+// lock any more. Freezes nest. Returns those that did not stop. IRQL: any.
+KAFFINITY KiFreezeProcessors(VOID);
+VOID KiThawProcessors(VOID);
+extern volatile BOOLEAN KiHaltFrozen;  // the machine stays as it is: those that are frozen halt
 
 typedef struct _KE_THREAD {
     PVOID StackBase, StackLimit;
@@ -111,6 +123,14 @@ PLIST_ENTRY NTAPI KeRundownQueue(PRKQUEUE Queue);
 LONG NTAPI KeReadStateQueue(PRKQUEUE Queue);
 
 // ---- start --------------------------------------------------------------------------------------
+// A processor's block: descriptor tables, KPCR, stacks. Its first page is to be left unmapped, the
+// rest is zeroed memory. Prepare is called on another processor, Load and Activate on its own, with
+// interrupts off: Load gives traps that are reported; after Activate the others know it.
+SIZE_T KeProcessorSize(VOID);
+PKPRCB KePrepareProcessor(PVOID Block, ULONG Number, PKTHREAD IdleThread, PVOID StackLimit,
+                          PVOID StackBase);
+VOID KeLoadProcessor(PKPRCB Prcb);
+VOID KeActivateProcessor(PKPRCB Prcb);
 // The boot processor's KPCR, descriptor tables and stacks; after it traps are reported. IF stays
 // off.
 // The code that runs is the idle thread's from here on; it ends in KeIdleLoop.

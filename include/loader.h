@@ -59,6 +59,21 @@ typedef struct _LOADER_DISPLAY {
     UCHAR Reserved[2];
 } LOADER_DISPLAY, *PLOADER_DISPLAY;
 
+// What a processor that starts is told, at the end of the trampoline's page; the kernel fills it
+// in. The code in that page is boot/'s (boot/trampoline.inc).
+#define LOADER_TRAMPOLINE_OFFSET 0xF00u
+
+typedef struct _LOADER_TRAMPOLINE {
+    ULONG64 Entry;         // virtual address to begin at, never to return from
+    ULONG64 Stack;         // virtual: its stack pointer
+    ULONG64 Context;       // its only argument
+    ULONG64 Cr3;           // below 4 GiB; maps this page at its own address
+    ULONG Cr0, Cr4;        // with paging on
+    ULONG Efer, HasEfer;   // i386: not every processor has the register
+    volatile ULONG Ticket; // 1: whoever exchanges it for 0 may start
+    ULONG Reserved;
+} LOADER_TRAMPOLINE, *PLOADER_TRAMPOLINE;
+
 #define LOADER_BLOCK_MAGIC 0x4B4F4F4Cu // "LOOK"
 
 typedef struct _LOADER_BLOCK {
@@ -70,6 +85,7 @@ typedef struct _LOADER_BLOCK {
     ULONG64 BootTime;                      // TSC at the kernel's first instruction
     ULONG64 RsdpAddress;                   // ACPI RSDP; 0 when none was found
     ULONG64 EfiSystemTable;                // 0 on a BIOS machine
+    ULONG64 TrampolinePage;                // below 1 MiB, kept for starting processors; 0: none
     ULONG MemoryCount;
     ULONG ModuleCount;
     UCHAR Rsdp[40]; // a loader's copy; RsdpAddress then points here

@@ -12,8 +12,16 @@
 VOID MmInitialize(PLOADER_BLOCK Block);
 // Frees INIT sections and boot/'s memory. Returns bytes given back.
 SIZE_T MmFreeInitialMemory(VOID);
-// A new processor's page caches.
+// A new processor's page caches, made by another.
 VOID MmInitializeProcessor(PKPRCB Prcb);
+// Starting processors: Prepare on the first one, Load on the new one, with interrupts off, before
+// anything else that touches memory which is not cached as usual.
+VOID MmPrepareProcessors(VOID);
+VOID MmLoadProcessor(VOID);
+VOID MmEnterSystemSpace(VOID);  // forgets what the TLB holds: the others flush it from now on
+// One page mapped at its own physical address, in user space. Fails: no pages.
+BOOLEAN MmMapIdentity(ULONG64 Address);
+VOID MmUnmapIdentity(ULONG64 Address);
 
 // ---- physical pages -----------------------------------------------------------------------------
 #define MM_PAGE_ANY    0u

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The processor control block's part that both architectures share.
 //
-// Everything that belongs to one processor hangs here, from the start, though only the boot
-// processor runs yet. The head of KPRCB, whose offsets drivers compile in, is in the architecture's
-// pcr.h.
+// Everything that belongs to one processor hangs here. The head of KPRCB, whose offsets drivers
+// compile in, is in the architecture's pcr.h.
 #pragma once
 
 #include "nt/nt.h"
@@ -13,6 +12,13 @@
 
 struct _KTHREAD;
 struct _KTRAP_FRAME;
+
+// One processor's request to others: Routine(Context), by each of them once.
+typedef struct _KI_CALL {
+    VOID (*Routine)(PVOID Context);
+    PVOID Context;
+    volatile KAFFINITY Waiting; // those that have not done it yet
+} KI_CALL;
 
 #define KPRCB_BODY                                                                                 \
     /* ke: what trap.S addresses; offsets asserted in the architecture's pcr.h */                  \
@@ -40,6 +46,7 @@ struct _KTRAP_FRAME;
     struct _KTHREAD *RunningThread; /* who runs once a switch under way is done */                 \
     LIST_ENTRY ReadyListHead[MAXIMUM_PRIORITY];                                                    \
     ULONG ContextSwitches;                                                                         \
+    volatile BOOLEAN LookAgain;  /* others' queues got something since the idle loop looked */     \
     /* ke: timers set on this processor; under the dispatcher lock */                              \
     ULONG64 TimerDue;            /* none is due earlier; written with interrupts off */            \
     ULONG64 TimerHand;           /* hand up to which all have expired */                           \
@@ -52,9 +59,15 @@ struct _KTRAP_FRAME;
     ULONG64 ClockTicks;                                                                            \
     ULONG IdleCount;             /* times the processor was put to sleep */                       \
     ULONG InterruptDepth;        /* nesting of interrupt service */                                \
-    /* bugcheck */                                                                                 \
-    KIRQL BugCheckIrql;          /* the IRQL before KeBugCheckEx raised it */                      \
-    struct _KTRAP_FRAME *BugCheckFrame;                                                            \
+    /* ke: calls by other processors (ipi.c) */                                                    \
+    KI_CALL Call;                 /* what this one asks of others */                               \
+    volatile KAFFINITY CallsFrom; /* processors whose Call it is to carry out */                   \
+    ULONG IpiCount;               /* calls carried out */                                          \
+    /* ke: stopping (freeze.c) */                                                                  \
+    volatile LONG FreezeState;    /* KI_FREEZE_STATE */                                            \
+    struct _KTRAP_FRAME *volatile FreezeFrame; /* where it stands while it is frozen */            \
+    struct _KTRAP_FRAME *NmiFrame; /* an NMI or machine check is being handled; NULL: none */      \
+    KIRQL BugCheckIrql;           /* the IRQL before KeBugCheckEx raised it */                     \
     /* mm and ex: per-processor caches, owned by them */                                           \
     PVOID MmProcessor;                                                                             \
     PVOID PoolProcessor;

@@ -37,6 +37,8 @@ extern PEPROCESS PsInitialSystemProcess;
 
 // Makes the current thread, an idle thread in PS_STATIC_THREAD_SIZE bytes, an object.
 VOID PsInitialize(VOID);
+// The same for the idle thread of a processor that is to start.
+VOID PsAdoptIdleThread(PVOID Storage);
 // A thread of the kernel's own in the system process. Fails: no memory.
 NTSTATUS PsStartKernelThread(PKSTART_ROUTINE Routine, PVOID Context, KPRIORITY Priority,
                              const char *Name);

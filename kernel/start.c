@@ -9,6 +9,7 @@
 #include "hal.h"
 #include "ldr.h"
 #include "mm.h"
+#include "processors.h"
 #include "ps.h"
 #include "rtl.h"
 
@@ -52,6 +53,7 @@ static VOID NTAPI KiSystemThread(PVOID Context)
 {
     PLOADER_BLOCK Block = Context;
 
+    KiStartProcessors(Block);                       // pools, interrupts -> the other processors
     ExInitializeWorkers(PsStartKernelThread);       // threads -> work items, once-a-second chores
     ExInitializeCallbacks();                        // objects -> the callbacks known by name
     LdrInitialize(Block);                           // pools -> driver modules

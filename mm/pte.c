@@ -112,8 +112,13 @@ VOID MiFlushCaches(VOID)
     __asm__ volatile("wbinvd" ::: "memory");
 }
 
-// The one place that has to reach the other processors once there are any.
-VOID MiFlushTlb(const VOID *Base, SIZE_T Pages)
+// ---- TLB ----------------------------------------------------------------------------------------
+typedef struct _MI_FLUSH {
+    const VOID *Base;
+    SIZE_T Pages;
+} MI_FLUSH;
+
+static VOID MiFlushOwnTlb(const VOID *Base, SIZE_T Pages)
 {
     if (Pages < FLUSH_ALL_PAGES) {
         for (const UCHAR *Page = Base, *End = Page + Pages * PAGE_SIZE; Page != End;
@@ -130,6 +135,29 @@ VOID MiFlushTlb(const VOID *Base, SIZE_T Pages)
         KiWriteCr3(KiReadCr3());
     }
     KiRestoreInterrupts(Enabled);
+}
+
+static VOID MiServeFlush(PVOID Context)
+{
+    const MI_FLUSH *Flush = Context;
+    MiFlushOwnTlb(Flush->Base, Flush->Pages);
+}
+
+// System space is every processor's. The caller's locks may be held: whoever waits for one of them
+// serves the flush meanwhile (ke/ipi.c).
+VOID MiFlushTlb(const VOID *Base, SIZE_T Pages)
+{
+    MI_FLUSH Flush = {Base, Pages};
+    KIRQL OldIrql = MiRaiseToDispatch();
+    MiFlushOwnTlb(Base, Pages);
+    if (KeNumberProcessors > 1)
+        KeCallOthers(KeActiveProcessors, MiServeFlush, &Flush);
+    MiLowerFromDispatch(OldIrql);
+}
+
+VOID MmEnterSystemSpace(VOID)
+{
+    MiFlushOwnTlb(NULL, ~(SIZE_T)0);
 }
 
 // ---- transient window ---------------------------------------------------------------------------

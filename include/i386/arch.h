@@ -22,6 +22,8 @@
 #define CLOCK_VECTOR     0xF0u
 #define IPI_VECTOR       0xF8u
 #define APIC_ERROR_VECTOR 0xFAu
+#define APC_IPI_VECTOR   0xFBu  // from another processor: no service, a bit is set in KPCR.IRR
+#define DISPATCH_IPI_VECTOR 0xFCu
 #define SPURIOUS_VECTOR  0xFFu
 #define DIRQL_FIRST      5u
 #define DIRQL_LAST       26u

@@ -52,6 +52,22 @@ typedef struct _KPRCB *PKPRCB;
 #endif
 #define SYNCH_LEVEL (IPI_LEVEL - 2) // 12 on amd64, 27 on i386
 
+// ---- processors ---------------------------------------------------------------------------------
+typedef struct _PROCESSOR_NUMBER {
+    USHORT Group;
+    UCHAR Number; // within the group
+    UCHAR Reserved;
+} PROCESSOR_NUMBER, *PPROCESSOR_NUMBER;
+
+typedef struct _GROUP_AFFINITY {
+    KAFFINITY Mask;
+    USHORT Group;
+    USHORT Reserved[3];
+} GROUP_AFFINITY, *PGROUP_AFFINITY;
+
+#define ALL_PROCESSOR_GROUPS    0xFFFFu
+#define INVALID_PROCESSOR_INDEX 0xFFFFFFFFu
+
 // ---- spin locks ---------------------------------------------------------------------------------
 
 typedef ULONG_PTR KSPIN_LOCK, *PKSPIN_LOCK;

@@ -1,13 +1,21 @@
 // SPDX-License-Identifier: MIT
-// apic.c: the local APIC, in xAPIC mode.
+// apic.c: the local APIC of each processor, in xAPIC or x2APIC mode.
 //
-// It delivers what the I/O APICs and message-signalled devices send, has the clock's timer, and on
-// amd64 it is what makes CR8 mask interrupts and delivers the software interrupts. Its registers
-// are mapped uncached into the HAL region. A firmware that left x2APIC mode on is taken back to
-// xAPIC mode, which is possible by way of switching it off.
+// It delivers what the I/O APICs, message-signalled devices and other processors send, has the
+// clock's timer, and on amd64 it is what makes CR8 mask interrupts and delivers the software
+// interrupts.
+//
+// xAPIC mode: registers in memory, mapped uncached into the HAL region, and APIC ids of 8 bits.
+// x2APIC mode: registers are MSRs, and ids have 32 bits. It is used where a processor's id needs
+// it; otherwise a firmware that left it on is taken back to xAPIC mode, which is possible by way of
+// switching the APIC off. All processors are in the same mode. (Intel, Software Developer's Manual,
+// volume 3, "Extended xAPIC (x2APIC)".)
 //
 // LINT0 carries the 8259s where they are in use ("virtual wire"), LINT1 the NMI, unless firmware
-// says otherwise.
+// says otherwise; both on the boot processor alone: an NMI of the hardware's has one receiver.
+//
+// In xAPIC mode a processor has, besides its id, one of eight logical ids, so that one command
+// reaches any set of them (processor.c).
 #include "halp.h"
 
 #define MSR_APIC_BASE     0x1Bu
@@ -15,15 +23,19 @@
 #define APIC_BASE_ENABLED 0x800u
 #define APIC_BASE_ADDRESS 0x000FFFFFFFFFF000ull
 #define CPUID_APIC        (1u << 9)
+#define CPUID_X2APIC      (1u << 21)
 
 #define APIC_SOFTWARE_ENABLE 0x100u
 #define APIC_LVT_LOW         0x02000u
 #define APIC_COMMAND_BUSY    0x01000u
-#define APIC_COMMAND_SELF    0x40000u
 #define APIC_REGISTERS       0x400u
+#define APIC_FLAT_MODEL      0xFFFFFFFFu
+#define XAPIC_LARGEST_ID     0xFEu
+#define MSR_X2APIC_SELF      0x83Fu
 
 volatile UCHAR *HalpApic;
-static ULONG HalpApicErrorCount;
+BOOLEAN HalpX2Apic;
+static volatile ULONG HalpApicErrorCount;
 
 BOOLEAN HalpApicExists(VOID)
 {
@@ -32,18 +44,34 @@ BOOLEAN HalpApicExists(VOID)
     return (Registers[3] & CPUID_APIC) != 0;
 }
 
-// The physical address of its registers, with the APIC switched on in xAPIC mode.
-static ULONG64 HalpApicSwitchOn(VOID)
+static BOOLEAN HalpNeedsX2Apic(VOID)
+{
+    ULONG Registers[4];
+    KiCpuid(1, 0, Registers);
+    if (!(Registers[2] & CPUID_X2APIC))
+        return FALSE;
+    for (ULONG i = 0; i < HalpAcpi.ProcessorCount; i++)
+        if (HalpAcpi.ApicId[i] > XAPIC_LARGEST_ID)
+            return TRUE;
+    return FALSE;
+}
+
+// Switches this processor's APIC on, in HalpX2Apic's mode. Between the modes the only way is by
+// "off" in the one direction and by xAPIC mode in the other.
+static VOID HalpApicSwitchOn(VOID)
 {
     ULONG64 Base = KiReadMsr(MSR_APIC_BASE);
-    ULONG64 Address = Base & APIC_BASE_ADDRESS;
+    ULONG64 Off = Base & ~(ULONG64)(APIC_BASE_X2 | APIC_BASE_ENABLED);
+    if (HalpX2Apic) {
+        if (!(Base & APIC_BASE_X2)) {
+            KiWriteMsr(MSR_APIC_BASE, Off | APIC_BASE_ENABLED);
+            KiWriteMsr(MSR_APIC_BASE, Off | APIC_BASE_ENABLED | APIC_BASE_X2);
+        }
+        return;
+    }
     if (Base & APIC_BASE_X2)
-        KiWriteMsr(MSR_APIC_BASE, Base & ~(ULONG64)(APIC_BASE_X2 | APIC_BASE_ENABLED));
-    KiWriteMsr(MSR_APIC_BASE, (Base & ~(ULONG64)APIC_BASE_X2) | APIC_BASE_ENABLED);
-    if (HalpAcpi.HasMadt && HalpAcpi.LocalApicAddress != Address)
-        KLOG("hal", "the MADT has the local APIC at %llx, the processor at %llx",
-             HalpAcpi.LocalApicAddress, Address);
-    return Address;
+        KiWriteMsr(MSR_APIC_BASE, Off);
+    KiWriteMsr(MSR_APIC_BASE, Off | APIC_BASE_ENABLED);
 }
 
 // What firmware left in service would keep lower vectors from arriving for ever.
@@ -68,36 +96,90 @@ static VOID HalpApicWireNmi(VOID)
     }
 }
 
-BOOLEAN HalpApicInitialize(BOOLEAN LegacyThrough)
+// What every processor's needs. Its lines stay closed.
+static VOID HalpApicSetUp(VOID)
 {
-    HalpApic = HalMapPhysical(HalpApicSwitchOn(), APIC_REGISTERS, FALSE);
-    if (HalpApic == NULL)
-        return FALSE;
+    HalpApicSwitchOn();
     HalpAcceptAllPriorities();
     HalpApicWrite(APIC_TIMER, APIC_MASKED);
     HalpApicWrite(APIC_SPURIOUS, APIC_SOFTWARE_ENABLE | SPURIOUS_VECTOR);
-    HalpApicWireNmi();
-    HalpApicWrite(APIC_LINT0, LegacyThrough ? APIC_MODE_EXTINT : APIC_MODE_EXTINT | APIC_MASKED);
+    HalpApicWrite(APIC_LINT0, APIC_MODE_EXTINT | APIC_MASKED);
+    HalpApicWrite(APIC_LINT1, APIC_MODE_NMI | APIC_MASKED);
     HalpApicDrain();
     HalpApicWrite(APIC_ERROR_STATUS, 0);
     HalpApicWrite(APIC_ERROR, APIC_ERROR_VECTOR);
+}
+
+BOOLEAN HalpApicInitialize(BOOLEAN LegacyThrough)
+{
+    ULONG64 Address = KiReadMsr(MSR_APIC_BASE) & APIC_BASE_ADDRESS;
+    if (HalpAcpi.HasMadt && HalpAcpi.LocalApicAddress != Address)
+        KLOG("hal", "the MADT has the local APIC at %llx, the processor at %llx",
+             HalpAcpi.LocalApicAddress, Address);
+    HalpApic = HalMapPhysical(Address, APIC_REGISTERS, FALSE);
+    if (HalpApic == NULL)
+        return FALSE;
+    HalpX2Apic = HalpNeedsX2Apic();
+    HalpApicSetUp();
+    HalpInitializeBootProcessor();
+    HalpApicWireNmi();
+    if (LegacyThrough)
+        HalpApicWrite(APIC_LINT0, APIC_MODE_EXTINT);
     HalpNameVector(APIC_ERROR_VECTOR, "local APIC error");
     HalpNameVector(SPURIOUS_VECTOR, "local APIC spurious");
     return TRUE;
+}
+
+VOID HalpApicSetLogicalId(ULONG LogicalId)
+{
+    if (HalpX2Apic)
+        return;
+    HalpApicWrite(APIC_LOGICAL_MODE, APIC_FLAT_MODEL);
+    HalpApicWrite(APIC_LOGICAL_ID, LogicalId << 24);
+}
+
+VOID HalpApicStartProcessor(ULONG LogicalId)
+{
+    HalpApicSetUp();
+    HalpApicSetLogicalId(LogicalId);
 }
 
 VOID HalpApicHandleError(VOID)
 {
     HalpApicWrite(APIC_ERROR_STATUS, 0);  // latches the status of now
     ULONG Status = HalpApicRead(APIC_ERROR_STATUS);
-    if (HalpApicErrorCount++ < 8)
+    if (__atomic_fetch_add(&HalpApicErrorCount, 1, __ATOMIC_RELAXED) < 8)
         KLOG("hal", "local APIC error, status %x", Status);
     HalpApicWrite(APIC_EOI, 0);
 }
 
+// Destination: an APIC id, or logical ids where Command says so; nothing where it has a shorthand.
+// In xAPIC mode it is two writes that nothing may come between. In x2APIC mode the write does not
+// wait for stores before it, so they are waited for: the receiver must see them.
+VOID HalpApicSend(ULONG Destination, ULONG Command)
+{
+    BOOLEAN Enabled;
+    if (HalpX2Apic) {
+        __asm__ volatile("mfence; lfence" ::: "memory");
+        KiWriteMsr(MSR_X2APIC + APIC_COMMAND / 16, (ULONG64)Destination << 32 | Command);
+        return;
+    }
+    Enabled = KiDisableInterrupts();
+    while (HalpApicRead(APIC_COMMAND) & APIC_COMMAND_BUSY)
+        KiPause();
+    HalpApicWrite(APIC_COMMAND_HIGH, Destination << 24);
+    HalpApicWrite(APIC_COMMAND, Command);
+    KiRestoreInterrupts(Enabled);
+}
+
 VOID HalpApicSendSelf(ULONG Vector)
 {
-    BOOLEAN Enabled = KiDisableInterrupts();
+    BOOLEAN Enabled;
+    if (HalpX2Apic) {
+        KiWriteMsr(MSR_X2APIC_SELF, Vector);
+        return;
+    }
+    Enabled = KiDisableInterrupts();
     while (HalpApicRead(APIC_COMMAND) & APIC_COMMAND_BUSY)
         KiPause();
     HalpApicWrite(APIC_COMMAND, APIC_COMMAND_SELF | Vector);
@@ -106,7 +188,7 @@ VOID HalpApicSendSelf(ULONG Vector)
 
 ULONG HalpApicId(VOID)
 {
-    return HalpApicRead(APIC_ID) >> 24;
+    return HalpX2Apic ? HalpApicRead(APIC_ID) : HalpApicRead(APIC_ID) >> 24;
 }
 
 ULONG HalpApicErrors(VOID)

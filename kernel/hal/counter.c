@@ -13,6 +13,15 @@
 // middle of a sample makes it a bad sample, not a wrong result. What it could hide is a whole turn
 // of a short reference (the PIT's is 55 ms), so two results have to agree.
 //
+// Several processors. Each has a TSC of its own; machines of this century reset them together, but
+// firmware and hypervisors have been seen to set one and forget another. A new processor therefore
+// compares its TSC with the first one's (HalFollowCounter, HalLeadCounter: both at the same time):
+// in each round it asks, the other reads its TSC, and it reads its own before and after. The round
+// with the shortest time between tells most exactly how far they are apart; no more than that time
+// is the same as nothing. Else the new processor's TSC is set right, and if then it is still ahead
+// or behind, the counter of the system becomes the largest value that any processor has read: never
+// backwards, on any of them, at the price of a shared word.
+//
 // Observability: `hwinfo` names the source.
 #include "halp.h"
 
@@ -250,10 +259,77 @@ VOID INIT_CODE HalpInitializeCounter(VOID)
     }
 }
 
+// ---- several processors -------------------------------------------------------------------------
+#define MSR_TSC     0x10u
+#define SYNC_ROUNDS 16u
+
+static volatile ULONG HalpSyncAsked, HalpSyncAnswered; // rounds
+static volatile ULONG64 HalpSyncValue;
+static BOOLEAN HalpSharedCounter;
+static volatile ULONG64 HalpLargestCounter;
+
+// How far this processor's TSC is behind the first one's, 0 when no difference can be told.
+static LONG64 HalpMeasureLag(VOID)
+{
+    ULONG64 Shortest = ~0ull;
+    LONG64 Lag = 0;
+
+    for (ULONG i = 0; i < SYNC_ROUNDS; i++) {
+        ULONG Round = HalpSyncAsked + 1;
+        ULONG64 Before = KiReadTsc(), After;
+        __atomic_store_n(&HalpSyncAsked, Round, __ATOMIC_SEQ_CST);
+        while (__atomic_load_n(&HalpSyncAnswered, __ATOMIC_ACQUIRE) != Round)
+            KiPause();
+        After = KiReadTsc();
+        if (After - Before < Shortest) {
+            Shortest = After - Before;
+            Lag = (LONG64)(HalpSyncValue - (Before + Shortest / 2));
+        }
+    }
+    return (ULONG64)(Lag < 0 ? -Lag : Lag) <= Shortest ? 0 : Lag;
+}
+
+VOID HalFollowCounter(VOID)
+{
+    LONG64 Lag = HalpMeasureLag();
+
+    if (Lag != 0)
+        KiWriteMsr(MSR_TSC, KiReadTsc() + (ULONG64)Lag);
+    if (HalpMeasureLag() != 0)
+        HalpSharedCounter = TRUE;
+}
+
+VOID HalLeadCounter(VOID)
+{
+    ULONG Last = HalpSyncAnswered + 2 * SYNC_ROUNDS;
+
+    while (HalpSyncAnswered != Last) {
+        ULONG Round = HalpSyncAnswered + 1;
+        while (__atomic_load_n(&HalpSyncAsked, __ATOMIC_ACQUIRE) != Round)
+            KiPause();
+        HalpSyncValue = KiReadTsc();
+        __atomic_store_n(&HalpSyncAnswered, Round, __ATOMIC_RELEASE);
+    }
+}
+
+static ULONG64 HalpQueryShared(VOID)
+{
+    ULONG64 Largest = __sync_val_compare_and_swap(&HalpLargestCounter, 0, 0);
+    ULONG64 Counter = KiReadTsc();
+
+    while (Counter > Largest) {
+        ULONG64 Seen = __sync_val_compare_and_swap(&HalpLargestCounter, Largest, Counter);
+        if (Seen == Largest)
+            return Counter;
+        Largest = Seen;
+    }
+    return Largest;
+}
+
 // ---- use ----------------------------------------------------------------------------------------
 ULONG64 HalQueryCounter(VOID)
 {
-    return KiReadTsc();
+    return __builtin_expect(HalpSharedCounter, 0) ? HalpQueryShared() : KiReadTsc();
 }
 
 // Before the counter has a frequency, a write to the diagnostic port stands for about a
@@ -278,6 +354,7 @@ VOID HalStallExecution(ULONG Microseconds)
 
 VOID HalpCounterReport(VOID)
 {
-    KdPrintf("time: TSC at %llu Hz by %s, reference: %s\n", HalCounterFrequency, HalpCounterSource,
-             HalpReference.Name != NULL ? HalpReference.Name : "none");
+    KdPrintf("time: TSC at %llu Hz by %s, reference: %s%s\n", HalCounterFrequency,
+             HalpCounterSource, HalpReference.Name != NULL ? HalpReference.Name : "none",
+             HalpSharedCounter ? "; the processors' differ" : "");
 }

@@ -101,6 +101,8 @@ extern HALP_ACPI HalpAcpi;  // all zero where there is no ACPI, or /SAFE
 #define APIC_VERSION       0x030u
 #define APIC_TASK_PRIORITY 0x080u
 #define APIC_EOI           0x0B0u
+#define APIC_LOGICAL_ID    0x0D0u
+#define APIC_LOGICAL_MODE  0x0E0u
 #define APIC_SPURIOUS      0x0F0u
 #define APIC_IN_SERVICE    0x100u
 #define APIC_ERROR_STATUS  0x280u
@@ -118,17 +120,35 @@ extern HALP_ACPI HalpAcpi;  // all zero where there is no ACPI, or /SAFE
 #define APIC_MODE_NMI       0x00400u
 #define APIC_MODE_EXTINT    0x00700u
 #define APIC_TIMER_PERIODIC 0x20000u
+#define APIC_TIMER_DEADLINE 0x40000u
+
+// The command register: how, and to whom.
+#define APIC_COMMAND_FIXED   0x00000u
+#define APIC_COMMAND_NMI     0x00400u
+#define APIC_COMMAND_INIT    0x04500u
+#define APIC_COMMAND_STARTUP 0x04600u
+#define APIC_COMMAND_LOGICAL 0x00800u
+#define APIC_COMMAND_SELF    0x40000u
+#define APIC_COMMAND_OTHERS  0xC0000u  // all but this one, whoever they are
+
+#define MSR_X2APIC 0x800u  // x2APIC mode: register r is MSR 0x800 + r / 16
 
 extern volatile UCHAR *HalpApic;  // its registers; NULL: this machine has none, or we do not use it
+extern BOOLEAN HalpX2Apic;        // they are MSRs instead, and APIC ids have 32 bits
 
 FORCEINLINE ULONG HalpApicRead(ULONG Register)
 {
+    if (__builtin_expect(HalpX2Apic, 0))
+        return (ULONG)KiReadMsr(MSR_X2APIC + Register / 16);
     return *(volatile ULONG *)(HalpApic + Register);
 }
 
 FORCEINLINE VOID HalpApicWrite(ULONG Register, ULONG Value)
 {
-    *(volatile ULONG *)(HalpApic + Register) = Value;
+    if (__builtin_expect(HalpX2Apic, 0))
+        KiWriteMsr(MSR_X2APIC + Register / 16, Value);
+    else
+        *(volatile ULONG *)(HalpApic + Register) = Value;
 }
 
 BOOLEAN HalpApicExists(VOID);  // in the processor
@@ -136,8 +156,15 @@ BOOLEAN
 HalpApicInitialize(BOOLEAN LegacyThrough);  // LegacyThrough: the 8259s interrupt through LINT0
 VOID HalpApicHandleError(VOID);
 VOID HalpApicSendSelf(ULONG Vector);
+VOID HalpApicSend(ULONG Destination, ULONG Command);
+VOID HalpApicStartProcessor(ULONG LogicalId);  // on another processor than the first
+VOID HalpApicSetLogicalId(ULONG LogicalId);    // xAPIC: a bit of eight, 0: none
 ULONG HalpApicId(VOID);
 ULONG HalpApicErrors(VOID);
+
+// ---- processors (processor.c) -------------------------------------------------------------------
+VOID HalpInitializeBootProcessor(VOID);
+extern ULONG HalpBootApicId;  // where device interrupts go
 
 // ---- controllers of lines (ioapic.c, pic.c) -----------------------------------------------------
 typedef struct _HALP_CONTROLLER {
@@ -196,6 +223,7 @@ ULONG HalpVectorsPerIrql(VOID);
 KIRQL HalpPreferredIrql(ULONG Line);
 BOOLEAN HalpApicRequired(VOID);
 VOID HalpAcceptAllPriorities(VOID);
+ULONG HalpSoftwareVector(KIRQL Irql);  // APC_LEVEL's and DISPATCH_LEVEL's, for another processor
 
 // ---- time ---------------------------------------------------------------------------------------
 // A timer of known frequency that something else is measured against.
@@ -213,6 +241,7 @@ typedef struct _HALP_SPAN {
 
 VOID HalpEarlyCounter(VOID);
 VOID HalpInitializeCounter(VOID);  // gives the counter its frequency
+VOID HalpStartLocalClock(VOID);    // this processor's timer
 // Measures until it is exact, or as long as Longest allows. FALSE: the reference does not count.
 BOOLEAN HalpMeasure(const HALP_REFERENCE *Reference, HALP_SPAN Longest, HALP_SPAN *Result);
 VOID HalpInitializeClock(VOID);

@@ -148,7 +148,7 @@ ULONG HalAllocateMessageVector(PKIRQL Irql, PULONG64 MessageAddress, PULONG Mess
         HalpVectors[Vector] = (HALP_VECTOR){.Kind = HalpVectorMessage};
     HalpReleaseLock(&HalpVectorLock, Enabled);
     *Irql = HalVectorToIrql(Vector);
-    *MessageAddress = 0xFEE00000ull | (ULONG64)HalpApicId() << 12;
+    *MessageAddress = 0xFEE00000ull | (ULONG64)HalpBootApicId << 12;
     *MessageData = Vector;  // fixed delivery, edge
     return Vector;
 }

@@ -103,7 +103,7 @@ static BOOLEAN IoApicProgram(ULONG Gsi, ULONG Vector, KINTERRUPT_MODE Mode, BOOL
     ULONG Wiring = IoApicWiring(Gsi, Mode);
     BOOLEAN Enabled = HalpAcquireLock(&HalpIoApicLock);
     IoApicWrite(IoApic, IoApicEntry(IoApic, Gsi), ENTRY_MASKED | Wiring | Vector);
-    IoApicWrite(IoApic, IoApicEntry(IoApic, Gsi) + 1, HalpApicId() << 24);
+    IoApicWrite(IoApic, IoApicEntry(IoApic, Gsi) + 1, HalpBootApicId << 24);
     HalpReleaseLock(&HalpIoApicLock, Enabled);
     *Level = (Wiring & ENTRY_LEVEL) != 0;
     return TRUE;
@@ -154,7 +154,7 @@ static VOID INIT_CODE HalpIoApicWireNmis(VOID)
         if (IoApic == NULL)
             continue;
         BOOLEAN Low = (Nmi->Flags & ACPI_POLARITY_MASK) == ACPI_ACTIVE_LOW;
-        IoApicWrite(IoApic, IoApicEntry(IoApic, Nmi->Input) + 1, HalpApicId() << 24);
+        IoApicWrite(IoApic, IoApicEntry(IoApic, Nmi->Input) + 1, HalpBootApicId << 24);
         IoApicWrite(IoApic, IoApicEntry(IoApic, Nmi->Input),
                     ENTRY_MODE_NMI | (Low ? ENTRY_LOW : 0));
     }

@@ -119,7 +119,7 @@ NTSTATUS NTAPI IoConnectInterrupt(PKINTERRUPT *InterruptObject, PKSERVICE_ROUTIN
 
     ASSERT_IRQL_AT_MOST(PASSIVE_LEVEL);
     *InterruptObject = NULL;
-    if ((ProcessorEnableMask & KeGetCurrentPrcb()->ProcessorMask) == 0)
+    if ((ProcessorEnableMask & KeActiveProcessors) == 0)
         return STATUS_INVALID_PARAMETER;
     return IopConnectLine(&Line, KiReturnAddress(), InterruptObject);
 }

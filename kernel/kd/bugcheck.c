@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 // The bugcheck report, and the end of a run.
 //
-// ke arrives here with interrupts off and one processor running. The report goes to every console:
-// NT's line of code and parameters first, because tools look for it; then one sentence that says
-// which rule was broken; then who (the innermost driver frame), the registers, the backtrace and
-// the drivers. After that the run ends with status 3 where a tool waits for it, or the monitor
-// opens for whoever is watching.
+// ke arrives here with interrupts off and all other processors stopped. The report goes to every
+// console: NT's line of code and parameters first, because tools look for it; then one sentence
+// that says which rule was broken; then who (the innermost driver frame), the registers, the
+// backtrace, where the other processors are, and the drivers. After that the run ends with status 3
+// where a tool waits for it, or the monitor opens for whoever is watching.
 //
 // Nothing here allocates or takes a lock. A fault inside the report is noticed by KdInBugCheck
 // being set already: the machine then ends without trying again.
@@ -75,6 +75,23 @@ static VOID KdpPrintDrivers(VOID)
     }
 }
 
+// Where the other processors were stopped.
+static VOID KdpReportOthers(VOID)
+{
+    for (ULONG i = 0; i < MAXIMUM_PROCESSORS; i++) {
+        PKPRCB Prcb = KiProcessorBlock[i];
+        if (Prcb == NULL || Prcb == KeGetCurrentPrcb())
+            continue;
+        if (Prcb->FreezeFrame == NULL) {
+            KdPrintf("Processor %u did not stop.\n", i);
+            continue;
+        }
+        KIRQL Irql = (KIRQL)Prcb->FreezeFrame->PreviousIrql;
+        KdPrintf("Processor %u, IRQL %u (%s):\n", i, Irql, KeIrqlName(Irql));
+        KdBacktrace(Prcb->FreezeFrame);
+    }
+}
+
 // What stopped, which rule was broken, who did it and where.
 static VOID KdpReportHead(const KE_BUGCHECK *BugCheck)
 {
@@ -95,6 +112,7 @@ static VOID KdpReport(const KE_BUGCHECK *BugCheck)
         KdpPrintRegisters(BugCheck->Frame);
     KdPrintf("Backtrace:\n");
     KdBacktrace(BugCheck->Frame);
+    KdpReportOthers();
     if (LdrDriverList.Flink != &LdrDriverList) {
         KdPrintf("Drivers:\n");
         KdpPrintDrivers();
@@ -132,13 +150,14 @@ static VOID KdpBugCheck(const KE_BUGCHECK *BugCheck)
 
 DECLSPEC_NORETURN VOID KdEndRun(ULONG Status, const char *Words)
 {
-    KdInBugCheck = TRUE; // whatever lock the log is under, this line goes out
-    KiCli();
+    KiFreezeProcessors(); // the verdict is the last line
+    KdInBugCheck = TRUE;  // whatever lock the log is under, this line goes out
     KLOG("verdict", "%u %s", Status, Words);
     if (KdQueryOption("EXITPORT", NULL, 0))
         HalExitEmulator((ULONG)KdQueryOptionNumber("EXITPORT", 0), EXIT_BASE + Status);
     if (Status != 3)
         HalPowerOff();
+    KiHaltFrozen = TRUE;
     HalHalt();
 }
 

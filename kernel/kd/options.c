@@ -27,6 +27,8 @@ static const KD_OPTION KdOptions[] = {
     {"MAXMEM", "=MIB: use no RAM above that address"},
     {"MONITOR", "=\"command; command\": run these at the prompt first"},
     {"NOEXECUTE", "=ALWAYSON: no pool is executable, whatever its type says"},
+    {"NUMPROC", "=N: use that many processors at most"},
+    {"ONECPU", "use one processor"},
     {"POOLGUARD", "=RATE: one pool allocation in RATE is put between inaccessible pages"},
     {"POOLQUOTA", "=BYTES: what the system process may be charged for of each pool"},
     {"OSVERSION", "=5.2, 6.0, 6.1 or 10.0: the version drivers are told"},

@@ -10,8 +10,9 @@
 // KernelApcPending says that there may be something to deliver; it is set by whoever queues or
 // leaves a region, and cleared by the delivery, which then takes what the rules allow. While it is
 // set, the APC_LEVEL software interrupt is on its way whenever the thread is on a processor: it is
-// asked for when the flag is set in the running thread, and at each switch to the thread. A waiting
-// thread is woken for a deliverable APC and waits again afterwards.
+// asked for when the flag is set in a running thread, on whichever processor, and at each switch to
+// the thread; where a thread that runs nothing of the kind is interrupted, nothing happens. A
+// waiting thread is woken for a deliverable APC and waits again afterwards.
 //
 // Locking: KTHREAD.ApcLock covers lists and Inserted; it is taken under the dispatcher lock, or
 // alone at DISPATCH_LEVEL. The disable counts are written by the thread itself alone, or by whoever
@@ -157,7 +158,7 @@ static VOID KiNotifyApc(PKTHREAD Thread, PKAPC Apc, KPRIORITY Increment)
         if (Thread == KiCurrentThread())
             KiRequestApc();
         else if (Thread->State == ThreadRunning)
-            KiRequestRemoteDispatch(KiProcessorBlock[Thread->Processor]);
+            HalRequestRemoteInterrupt(Thread->Processor, APC_LEVEL);
     } else if (Wake) {
         Thread->UserApcPending = TRUE;
     }

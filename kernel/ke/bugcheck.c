@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Bugchecks: the system stops, because going on would do more harm than stopping.
 //
-// A bugcheck disables interrupts, notes the IRQL as it was (that is what the report shows), raises
-// it to HIGH_LEVEL and hands over to kd, which prints and ends the run. Before kd exists the bare
-// line goes to whatever console there is. Callbacks that drivers registered run after the report.
+// A bugcheck disables interrupts, notes the IRQL as it was (that is what the report shows), stops
+// the other processors, raises the IRQL to HIGH_LEVEL and hands over to kd, which prints and ends
+// the run. Of several processors that bugcheck at once one reports; the others show where they are.
+// Before kd exists the bare line goes to whatever console there is. Callbacks that drivers
+// registered run after the report.
 //
 // What a code's parameters mean stands with the routine that raises it.
 #include "ki.h"
@@ -41,13 +43,12 @@ static DECLSPEC_NORETURN VOID KiStop(KE_BUGCHECK *BugCheck)
 
     KiCli();
     BugCheck->Irql = KiGetIrql();
+    KiFreezeProcessors();
     BugCheck->Name = KeBugCheckName(BugCheck->Code);
     KeLastBugCheck = BugCheck;
     KiDebugEvent(KeDebugBugCheck, BugCheck->Frame, BugCheck);
-    if (!KiBugCheckActive) {
+    if (!KiBugCheckActive)
         Prcb->BugCheckIrql = BugCheck->Irql;
-        Prcb->BugCheckFrame = BugCheck->Frame;
-    }
     KiBugCheckActive = TRUE;
     KiSetIrql(HIGH_LEVEL);
     if (KeBugCheckRoutine == NULL)

@@ -181,8 +181,10 @@ BOOLEAN NTAPI KeInsertQueueDpc(PKDPC Dpc, PVOID SystemArgument1, PVOID SystemArg
             Prcb->DpcRequested = TRUE;
     }
     KiGiveLock(&Prcb->DpcLock);
-    if (Urgent)
+    if (Urgent && Prcb == KeGetCurrentPrcb())
         KiStartDpcs(Prcb, Enabled);
+    else if (Urgent)
+        KiRequestRemoteDispatch(Prcb);
     KiRestoreInterrupts(Enabled);
     return Inserted;
 }
@@ -229,17 +231,38 @@ VOID NTAPI KeSetTargetProcessorDpc(PKDPC Dpc, CCHAR Number)
 }
 EXPORT(KeSetTargetProcessorDpc, EXPORT_ANY_IRQL, "WDK ntddk.h KeSetTargetProcessorDpc");
 
-static VOID KiFlushProcessor(PKPRCB Prcb)
+// KeSetTargetProcessorDpcEx: the same by group and number.
+// IRQL: any. Fails: STATUS_INVALID_PARAMETER when there is no such processor.
+// Source: WDK wdm.h, KeSetTargetProcessorDpcEx.
+NTSTATUS NTAPI KeSetTargetProcessorDpcEx(PKDPC Dpc, PPROCESSOR_NUMBER ProcNumber);
+NTSTATUS NTAPI KeSetTargetProcessorDpcEx(PKDPC Dpc, PPROCESSOR_NUMBER ProcNumber)
 {
-    BOOLEAN Enabled = KiDisableInterrupts();
+    if (ProcNumber->Group != 0 || ProcNumber->Reserved != 0 ||
+        ProcNumber->Number >= KeNumberProcessors)
+        return STATUS_INVALID_PARAMETER;
+    Dpc->Number = (USHORT)(MAXIMUM_PROCESSORS + ProcNumber->Number);
+    return STATUS_SUCCESS;
+}
+EXPORT(KeSetTargetProcessorDpcEx, EXPORT_ANY_IRQL, "WDK wdm.h KeSetTargetProcessorDpcEx");
 
-    if (Prcb->DpcQueueDepth != 0 && !Prcb->DpcActive) {
-        Prcb->DpcRequested = TRUE;
-        KiStartDpcs(Prcb, Enabled);
-    }
-    KiRestoreInterrupts(Enabled);
-    while (Prcb->DpcQueueDepth != 0 || Prcb->DpcActive)
-        KiPause();
+static VOID NTAPI KiFlushDpc(PKDPC Dpc, PVOID DeferredContext, PVOID SystemArgument1,
+                            PVOID SystemArgument2)
+{
+    KeSetEvent(DeferredContext, 0, FALSE);
+}
+
+// A DPC at the queue's end: when it runs, those before it have.
+static VOID KiFlushProcessor(ULONG Number)
+{
+    KEVENT Reached;
+    KDPC Dpc;
+
+    KeInitializeEvent(&Reached, NotificationEvent, FALSE);
+    KeInitializeDpc(&Dpc, KiFlushDpc, &Reached);
+    Dpc.Importance = MediumHighImportance;
+    Dpc.Number = (USHORT)(MAXIMUM_PROCESSORS + Number);
+    KeInsertQueueDpc(&Dpc, NULL, NULL);
+    KeWaitForSingleObject(&Reached, Executive, KernelMode, FALSE, NULL);
 }
 
 // KeFlushQueuedDpcs: returns when every DPC queued so far, on any processor, has run.
@@ -249,7 +272,7 @@ VOID NTAPI KeFlushQueuedDpcs(VOID)
     ASSERT_IRQL_AT_MOST(PASSIVE_LEVEL);
     for (ULONG i = 0; i < MAXIMUM_PROCESSORS; i++)
         if (KiProcessorBlock[i] != NULL)
-            KiFlushProcessor(KiProcessorBlock[i]);
+            KiFlushProcessor(i);
 }
 EXPORT(KeFlushQueuedDpcs, PASSIVE_LEVEL, "WDK wdm.h KeFlushQueuedDpcs");
 

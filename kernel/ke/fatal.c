@@ -78,10 +78,9 @@ static const char *KiDoubleFaultSentence(PKTRAP_FRAME Frame)
 {
     PKPRCB Prcb = KeGetCurrentPrcb();
     PKTHREAD Thread = Prcb->CurrentThread;
-    ULONG_PTR Sp = TRAP_SP(Frame);
+    ULONG_PTR Sp = TRAP_SP(Frame), DpcLimit = (ULONG_PTR)Prcb->DpcStackLimit;
 
-    if (Prcb->DpcActive && Sp <= (ULONG_PTR)KeGuardPage() + PAGE_SIZE &&
-        Sp > (ULONG_PTR)KeGuardPage())
+    if (Prcb->DpcActive && Sp <= DpcLimit && Sp > DpcLimit - PAGE_SIZE)
         return "The DPC stack overflowed.";
     if (Sp <= (ULONG_PTR)Thread->StackLimit + PAGE_SIZE / 4 &&
         Sp > (ULONG_PTR)Thread->StackLimit - PAGE_SIZE)
@@ -89,11 +88,25 @@ static const char *KiDoubleFaultSentence(PKTRAP_FRAME Frame)
     return "A trap came while the processor was entering another one.";
 }
 
+// Most NMIs are another processor's wish that this one stop.
+static BOOLEAN KiHandleNmi(PKTRAP_FRAME Frame)
+{
+    PKPRCB Prcb = KeGetCurrentPrcb();
+    BOOLEAN Handled;
+
+    Prcb->NmiFrame = Frame;
+    Handled = KiAnswerFreeze(Prcb, Frame) || KiCallNmiCallbacks() ||
+              KiDebugEvent(KeDebugNmi, Frame, NULL);
+    if (Handled)
+        Prcb->NmiFrame = NULL;
+    return Handled;
+}
+
 VOID FASTCALL KiDispatchFatal(PKTRAP_FRAME Frame)
 {
     switch (Frame->Vector) {
     case TRAP_NMI:
-        if (KiCallNmiCallbacks() || KiDebugEvent(KeDebugNmi, Frame, NULL))
+        if (KiHandleNmi(Frame))
             return;
         KiBugCheck(NMI_HARDWARE_FAILURE, NMI_REASON_UNKNOWN, 0, 0, 0, Frame, NULL);
     case TRAP_MACHINE_CHECK:

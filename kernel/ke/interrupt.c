@@ -17,9 +17,9 @@
 // of the chain, its context, its interrupt object, and whether there are more routines (2) or not
 // (1).
 //
-// Locking: KI_VECTOR.Lock holds the chain still. It is taken at the vector's IRQL or above, so on
-// one processor a routine is never interrupted by its own vector, and disconnecting waits for
-// routines that run on others. A routine that returns at another IRQL than it was called at is
+// Locking: KI_VECTOR.Lock holds the chain still. It is taken at the vector's IRQL, so on one
+// processor a routine is never interrupted by its own vector, and disconnecting waits for routines
+// that run on others. A routine that returns at another IRQL than it was called at is
 // IRQL_UNEXPECTED_VALUE: (current << 16) | (expected << 8) | 3, the routine, the interrupt object.
 //
 // `!idt` prints the vectors. Test: tests/guest/irql.c.
@@ -193,7 +193,7 @@ BOOLEAN KeConnectInterrupt(PKINTERRUPT Interrupt)
     if (Interrupt->Vector >= HAL_VECTOR_COUNT || Interrupt->Irql < DIRQL_FIRST ||
         Interrupt->Irql > DIRQL_LAST || Interrupt->SynchronizeIrql < Interrupt->Irql)
         return FALSE;
-    OldIrql = KiRaiseIrqlChecked(HIGH_LEVEL);
+    OldIrql = KiRaiseIrqlChecked(Interrupt->Irql);
     KiTakeLock(&Vector->Lock);
     Connected = KiConnectToVector(Vector, Interrupt);
     KiDropLock(&Vector->Lock);
@@ -204,7 +204,7 @@ BOOLEAN KeConnectInterrupt(PKINTERRUPT Interrupt)
 BOOLEAN KeDisconnectInterrupt(PKINTERRUPT Interrupt)
 {
     KI_VECTOR *Vector = &KiVectors[Interrupt->Vector];
-    KIRQL OldIrql = KiRaiseIrqlChecked(HIGH_LEVEL);
+    KIRQL OldIrql = KiRaiseIrqlChecked(Interrupt->Irql);
     BOOLEAN Was;
 
     KiTakeLock(&Vector->Lock);

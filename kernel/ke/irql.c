@@ -104,18 +104,39 @@ KIRQL NTAPI KeRaiseIrqlToSynchLevel(VOID)
 EXPORT(KeRaiseIrqlToSynchLevel, SYNCH_LEVEL, "WDK wdm.h KeRaiseIrqlToSynchLevel");
 
 // ---- monitor ------------------------------------------------------------------------------------
+#define IRQL_UNKNOWN 0xFFu
+
+// On amd64 another processor's IRQL can be had only from where it was stopped.
+static KIRQL KiStoppedIrql(PKPRCB Prcb)
+{
+    if (Prcb == KeGetCurrentPrcb())
+        return KiBugCheckActive ? Prcb->BugCheckIrql : KiGetIrql();
+    return Prcb->FreezeFrame != NULL ? (KIRQL)Prcb->FreezeFrame->PreviousIrql : IRQL_UNKNOWN;
+}
+
+static VOID KiPrintIrql(PKPRCB Prcb, KIRQL Irql)
+{
+    if (Irql == IRQL_UNKNOWN)
+        KdPrintf("processor %u did not stop\n", Prcb->ProcessorNumber);
+    else
+        KdPrintf("processor %u: IRQL %u (%s)%s%s\n", Prcb->ProcessorNumber, Irql,
+                 KeIrqlName(Irql), Prcb->InterruptDepth != 0 ? ", in interrupt service" : "",
+                 Prcb->DpcActive ? ", running DPCs" : "");
+}
+
 static BOOLEAN KiIrqlCommand(const char *Arguments)
 {
-    for (ULONG i = 0; i < MAXIMUM_PROCESSORS; i++) {
-        PKPRCB Prcb = KiProcessorBlock[i];
-        if (Prcb == NULL)
-            continue;
-        // On amd64 another processor's IRQL cannot be read, only what it was when it stopped.
-        KIRQL Irql = KiBugCheckActive ? Prcb->BugCheckIrql : KiGetIrql();
-        KdPrintf("processor %u: IRQL %u (%s)%s%s\n", i, Irql, KeIrqlName(Irql),
-                 Prcb->InterruptDepth != 0 ? ", in interrupt service" : "",
-                 Prcb->DpcActive ? ", running DPCs" : "");
-    }
+    KIRQL Irqls[MAXIMUM_PROCESSORS];
+    PKPRCB Prcb;
+
+    KiFreezeProcessors(); // and nothing is printed meanwhile: one of them may hold the log's lock
+    for (ULONG i = 0; i < MAXIMUM_PROCESSORS; i++)
+        if ((Prcb = KiProcessorBlock[i]) != NULL)
+            Irqls[i] = KiStoppedIrql(Prcb);
+    KiThawProcessors();
+    for (ULONG i = 0; i < MAXIMUM_PROCESSORS; i++)
+        if ((Prcb = KiProcessorBlock[i]) != NULL)
+            KiPrintIrql(Prcb, Irqls[i]);
     return TRUE;
 }
 KD_COMMAND(irql, "!irql", "!irql: the processors' IRQL, in a bugcheck the one before it",

@@ -124,6 +124,7 @@ VOID KiInitializeScheduler(PKPRCB Prcb, PKTHREAD IdleThread);
 // Locked: dispatcher, for these; the caller ends with KiExitDispatcher.
 VOID KiReadyThread(PKTHREAD Thread);
 VOID KiSetPriority(PKTHREAD Thread, SCHAR Priority);
+VOID KiSetAffinity(PKTHREAD Thread, KAFFINITY Affinity);
 VOID KiBoostPriority(PKTHREAD Thread, KPRIORITY Increment); // at the end of a wait
 // Thread, which runs here, no longer does. Locked: dispatcher, and released inside.
 VOID KiSwapThread(PKTHREAD Thread);
@@ -133,7 +134,7 @@ VOID KiDispatchSwitch(VOID);
 VOID KiDrainDispatch(VOID);
 VOID KiChargeQuantum(PKPRCB Prcb);         // once a clock tick, at CLOCK_LEVEL
 VOID KiRequestReschedule(PKPRCB Prcb);     // this processor: look at DISPATCH_LEVEL
-VOID KiRequestRemoteDispatch(PKPRCB Prcb); // another one: look at DPCs, Reschedule and APCs
+VOID KiRequestRemoteDispatch(PKPRCB Prcb); // another one: look at DPCs and Reschedule
 
 #define THREAD_QUANTUM 6  // in thirds of a clock tick
 
@@ -218,6 +219,20 @@ VOID KiInitializeMachineCheck(VOID);
 typedef BOOLEAN NTAPI NMI_CALLBACK(PVOID Context, BOOLEAN Handled);
 typedef NMI_CALLBACK *PNMI_CALLBACK;
 BOOLEAN KiCallNmiCallbacks(VOID);  // whether one claimed the NMI
+
+// ---- other processors (ipi.c, freeze.c) ---------------------------------------------------------
+VOID KiInitializeIpis(VOID);
+VOID KiServeCalls(PKPRCB Prcb);  // what others ask of this one. IRQL: any; runs at IPI_LEVEL
+BOOLEAN KiAnswerFreeze(PKPRCB Prcb, PKTRAP_FRAME Frame);  // whether the NMI was such a wish
+
+// For a processor that waits with interrupts off, or at IPI_LEVEL or above: others may be waiting
+// for it.
+FORCEINLINE VOID KiPauseAndServe(PKPRCB Prcb)
+{
+    if (__builtin_expect(Prcb->CallsFrom != 0, 0))
+        KiServeCalls(Prcb);
+    KiPause();
+}
 
 // ---- processors ---------------------------------------------------------------------------------
 #define CR0_TS 0x8u  // the next floating point instruction traps

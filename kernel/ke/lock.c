@@ -26,12 +26,13 @@ DECLSPEC_NORETURN VOID NTAPI KiSpinLockNotOwned(PKSPIN_LOCK Lock, ULONG_PTR Call
 VOID FASTCALL KiWaitForSpinLock(PKSPIN_LOCK Lock, ULONG_PTR Caller)
 {
     volatile KSPIN_LOCK *Watched = Lock;
+    PKPRCB Prcb = KeGetCurrentPrcb();
 
-    if (*Watched == (ULONG_PTR)KeGetCurrentPrcb())
+    if (*Watched == (ULONG_PTR)Prcb)
         KiSpinLockAlreadyOwned(Lock, Caller);
     do {
         while (*Watched != 0)
-            KiPause();
+            KiPauseAndServe(Prcb);
     } while (!KiTryTakeLock(Lock));
 }
 

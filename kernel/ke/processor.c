@@ -13,7 +13,7 @@ EXPORT_VARIABLE(KeNumberProcessors, "WDK wdm.h KeNumberProcessors");
 
 const ULONG KiInitialMxCsr = 0x1F80;  // all SIMD exceptions masked, round to nearest
 
-KAFFINITY KeActiveProcessors;
+volatile KAFFINITY KeActiveProcessors;
 
 VOID KiInitializePrcb(PKPRCB Prcb, ULONG Number, PKTHREAD IdleThread, PVOID DpcStack)
 {
@@ -22,9 +22,17 @@ VOID KiInitializePrcb(PKPRCB Prcb, ULONG Number, PKTHREAD IdleThread, PVOID DpcS
     KiInitializeScheduler(Prcb, IdleThread);
     KiInitializeDpcs(Prcb, DpcStack);
     KiInitializeTimers(Prcb);
-    KiProcessorBlock[Number] = Prcb;
-    KeActiveProcessors |= Prcb->ProcessorMask;
-    KeNumberProcessors++;
+}
+
+VOID KeActivateProcessor(PKPRCB Prcb)
+{
+    Prcb->ApicId = HalQueryApicId(Prcb->ProcessorNumber);
+    KiPcrOfPrcb(Prcb)->StallScaleFactor = (ULONG)(HalCounterFrequency / 1000000);
+    KiProcessorBlock[Prcb->ProcessorNumber] = Prcb;
+    __atomic_fetch_or(&KeActiveProcessors, Prcb->ProcessorMask, __ATOMIC_SEQ_CST);
+    KeNumberProcessors++; // they start one by one
+    if (KeSharedUserData != NULL)
+        KeSharedUserData->ActiveProcessorCount = (ULONG)KeNumberProcessors;
 }
 
 #define CR0_MP 0x2u
@@ -77,75 +85,6 @@ PKTHREAD NTAPI KeGetCurrentThread(VOID)
     return KiCurrentThread();
 }
 EXPORT(KeGetCurrentThread, EXPORT_ANY_IRQL, "WDK wdm.h KeGetCurrentThread");
-
-// KeGetCurrentProcessorNumber: this processor's number, from 0. It is a hint below DISPATCH_LEVEL.
-// IRQL: any. Source: WDK wdm.h, KeGetCurrentProcessorNumber.
-ULONG NTAPI KeGetCurrentProcessorNumber(VOID);
-ULONG NTAPI KeGetCurrentProcessorNumber(VOID)
-{
-    return KeGetCurrentPrcb()->ProcessorNumber;
-}
-EXPORT(KeGetCurrentProcessorNumber, EXPORT_ANY_IRQL, "WDK wdm.h KeGetCurrentProcessorNumber");
-
-// KeGetCurrentProcessorNumberEx: the same; *ProcNumber (may be NULL) receives group and number
-// within it. There is one group: MAXIMUM_PROCESSORS fit in it.
-// IRQL: any. Source: WDK wdm.h, KeGetCurrentProcessorNumberEx.
-typedef struct _PROCESSOR_NUMBER {
-    USHORT Group;
-    UCHAR Number;
-    UCHAR Reserved;
-} PROCESSOR_NUMBER, *PPROCESSOR_NUMBER;
-ULONG NTAPI KeGetCurrentProcessorNumberEx(PPROCESSOR_NUMBER ProcNumber);
-ULONG NTAPI KeGetCurrentProcessorNumberEx(PPROCESSOR_NUMBER ProcNumber)
-{
-    ULONG Number = KeGetCurrentPrcb()->ProcessorNumber;
-    if (ProcNumber != NULL)
-        *ProcNumber = (PROCESSOR_NUMBER){.Group = 0, .Number = (UCHAR)Number};
-    return Number;
-}
-EXPORT(KeGetCurrentProcessorNumberEx, EXPORT_ANY_IRQL, "WDK wdm.h KeGetCurrentProcessorNumberEx");
-
-// KeQueryActiveProcessors: a bit for each processor that runs.
-// IRQL: any. Source: WDK wdm.h, KeQueryActiveProcessors.
-KAFFINITY NTAPI KeQueryActiveProcessors(VOID);
-KAFFINITY NTAPI KeQueryActiveProcessors(VOID)
-{
-    return KeActiveProcessors;
-}
-EXPORT(KeQueryActiveProcessors, EXPORT_ANY_IRQL, "WDK wdm.h KeQueryActiveProcessors");
-
-// KeQueryActiveProcessorCount: how many processors run; *ActiveProcessors (may be NULL) receives
-// which.
-// IRQL: any. Source: WDK wdm.h, KeQueryActiveProcessorCount.
-ULONG NTAPI KeQueryActiveProcessorCount(KAFFINITY *ActiveProcessors);
-ULONG NTAPI KeQueryActiveProcessorCount(KAFFINITY *ActiveProcessors)
-{
-    if (ActiveProcessors != NULL)
-        *ActiveProcessors = KeQueryActiveProcessors();
-    return (ULONG)KeNumberProcessors;
-}
-EXPORT(KeQueryActiveProcessorCount, EXPORT_ANY_IRQL, "WDK wdm.h KeQueryActiveProcessorCount");
-
-#define ALL_PROCESSOR_GROUPS 0xFFFFu
-
-// KeQueryActiveProcessorCountEx: how many processors of a group run, or of all.
-// IRQL: any. Fails: 0 for a group that does not exist. Source: WDK wdm.h,
-// KeQueryActiveProcessorCountEx.
-ULONG NTAPI KeQueryActiveProcessorCountEx(USHORT GroupNumber);
-ULONG NTAPI KeQueryActiveProcessorCountEx(USHORT GroupNumber)
-{
-    return GroupNumber == 0 || GroupNumber == ALL_PROCESSOR_GROUPS ? (ULONG)KeNumberProcessors : 0;
-}
-EXPORT(KeQueryActiveProcessorCountEx, EXPORT_ANY_IRQL, "WDK wdm.h KeQueryActiveProcessorCountEx");
-
-// KeQueryActiveGroupCount: the number of processor groups: one.
-// IRQL: any. Source: WDK wdm.h, KeQueryActiveGroupCount.
-USHORT NTAPI KeQueryActiveGroupCount(VOID);
-USHORT NTAPI KeQueryActiveGroupCount(VOID)
-{
-    return 1;
-}
-EXPORT(KeQueryActiveGroupCount, EXPORT_ANY_IRQL, "WDK wdm.h KeQueryActiveGroupCount");
 
 // ---- monitor ------------------------------------------------------------------------------------
 static BOOLEAN KiPcrCommand(const char *Arguments)

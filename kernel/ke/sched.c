@@ -34,8 +34,23 @@
 // several objects, a pulse, an abandoned mutex change many objects and threads at one instant, and
 // the sections are some tens of instructions long.
 //
+// ReadyLock is taken with interrupts off, since a switch waits for it so: see ipi.c for why these
+// go together. Reschedule goes from FALSE to TRUE under ReadyLock; whoever makes that change sees
+// to it that the processor looks (for another one: a dispatch interrupt), and later ones need not.
+//
 // A thread that gives its processor up is Waiting or Ready, and may be chosen elsewhere, before its
-// registers are saved. InContext says so, and whoever switches to it waits (swap.S).
+// registers are saved. InContext says so, and whoever switches to it waits (swap.S). From the
+// moment when others may choose it until then interrupts are off, so the wait is short.
+//
+// Nothing is left lying. Whoever puts a thread into a queue looks at KiIdleProcessors afterwards,
+// and a processor that becomes idle sets its bit there and looks into the queues afterwards: one of
+// the two sees the other. In the first case LookAgain is set in the idle processor's KPRCB, and an
+// interrupt sent: it does not halt if it is set, which it asks with interrupts off until the hlt
+// has begun, and if it has halted the interrupt ends that (KeIdleLoop).
+//
+// A thread's affinity may change at any time. While it is ready or chosen it is moved at once;
+// while it runs where it no longer may, its processor is told to switch, and gives it away then
+// (KiMoveAway).
 //
 // `!threads` prints all threads. Tests: tests/guest/threads.c.
 #include "ki.h"
@@ -59,6 +74,26 @@ VOID KiInitializeScheduler(PKPRCB Prcb, PKTHREAD IdleThread)
     IdleThread->Affinity = IdleThread->UserAffinity = Prcb->ProcessorMask;
     IdleThread->InContext = TRUE;
     Prcb->CurrentThread = Prcb->RunningThread = Prcb->IdleThread = IdleThread;
+}
+
+// ---- the lock -----------------------------------------------------------------------------------
+FORCEINLINE BOOLEAN KiLockReady(PKPRCB Prcb)
+{
+    BOOLEAN Enabled = KiDisableInterrupts();
+    KiTakeLock(&Prcb->ReadyLock);
+    return Enabled;
+}
+
+// Was: whether Reschedule was set when the lock was taken. If it is now and was not, the processor
+// is to look.
+FORCEINLINE VOID KiUnlockReady(PKPRCB Prcb, BOOLEAN Was, BOOLEAN Enabled)
+{
+    BOOLEAN Notify = Prcb->Reschedule && !Was && Prcb != KeGetCurrentPrcb();
+
+    KiGiveLock(&Prcb->ReadyLock);
+    KiRestoreInterrupts(Enabled);
+    if (__builtin_expect(Notify, 0))
+        KiRequestRemoteDispatch(Prcb);
 }
 
 // ---- ready queues: under ReadyLock --------------------------------------------------------------
@@ -103,7 +138,7 @@ static VOID KiChoose(PKPRCB Prcb, PKTHREAD Thread)
     if (Displaced != NULL)
         KiEnqueue(Prcb, Displaced, TRUE);
     else if (Prcb->RunningThread == Prcb->IdleThread)
-        __atomic_fetch_and(&KiIdleProcessors, ~Prcb->ProcessorMask, __ATOMIC_RELAXED);
+        __atomic_fetch_and(&KiIdleProcessors, ~Prcb->ProcessorMask, __ATOMIC_SEQ_CST);
 }
 
 static VOID KiPlace(PKPRCB Prcb, PKTHREAD Thread, BOOLEAN AtHead)
@@ -146,7 +181,7 @@ static PKTHREAD KiTakeNext(PKPRCB Prcb)
         KiDequeue(Prcb, Thread);
     } else {
         Thread = Prcb->IdleThread;
-        __atomic_fetch_or(&KiIdleProcessors, Prcb->ProcessorMask, __ATOMIC_RELAXED);
+        __atomic_fetch_or(&KiIdleProcessors, Prcb->ProcessorMask, __ATOMIC_SEQ_CST);
     }
     Thread->State = ThreadRunning;
     Prcb->RunningThread = Thread;
@@ -169,36 +204,52 @@ static PKPRCB KiChooseProcessor(const KTHREAD *Thread)
     return KiProcessorBlock[__builtin_ctzll(Candidates)];
 }
 
+// A thread was put into a queue. A processor that has become idle meanwhile may not have seen it.
+static VOID KiWakeIdleFor(KAFFINITY Affinity)
+{
+    KAFFINITY Idle;
+
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    Idle = KiIdleProcessors & Affinity & ~KeGetCurrentPrcb()->ProcessorMask;
+    if (Idle != 0) {
+        PKPRCB Prcb = KiProcessorBlock[__builtin_ctzll(Idle)];
+        if (!__atomic_exchange_n(&Prcb->LookAgain, TRUE, __ATOMIC_SEQ_CST))
+            KiRequestRemoteDispatch(Prcb);
+    }
+}
+
 VOID KiReadyThread(PKTHREAD Thread)
 {
-    PKPRCB Prcb = KeNumberProcessors == 1 ? KeGetCurrentPrcb() : KiChooseProcessor(Thread);
-    BOOLEAN Head = Thread->Preempted, Notify;
+    BOOLEAN Several = KeNumberProcessors != 1;
+    PKPRCB Prcb = Several ? KiChooseProcessor(Thread) : KeGetCurrentPrcb();
+    BOOLEAN Head = Thread->Preempted, Enabled = KiLockReady(Prcb), Was = Prcb->Reschedule, Queued;
+    KAFFINITY Affinity = Thread->Affinity;
 
     Thread->Preempted = FALSE;
-    KiTakeLock(&Prcb->ReadyLock);
     KiPlace(Prcb, Thread, Head);
-    Notify = Prcb->Reschedule && Prcb != KeGetCurrentPrcb();
-    KiDropLock(&Prcb->ReadyLock);
-    if (Notify)
-        KiRequestRemoteDispatch(Prcb);
+    Queued = Thread->State == ThreadReady;
+    KiUnlockReady(Prcb, Was, Enabled);
+    if (__builtin_expect(Several && Queued, 0))
+        KiWakeIdleFor(Affinity);
 }
 
 // Locks the processor that a thread is ready on or runs on.
-static PKPRCB KiLockProcessorOf(PKTHREAD Thread)
+static PKPRCB KiLockProcessorOf(PKTHREAD Thread, BOOLEAN *Enabled)
 {
     for (;;) {
         PKPRCB Prcb = KiProcessorBlock[*(volatile ULONG *)&Thread->Processor];
-        KiTakeLock(&Prcb->ReadyLock);
+        *Enabled = KiLockReady(Prcb);
         if (Prcb->ProcessorNumber == Thread->Processor)
             return Prcb;
-        KiDropLock(&Prcb->ReadyLock);
+        KiUnlockReady(Prcb, Prcb->Reschedule, *Enabled);
     }
 }
 
 VOID KiSetPriority(PKTHREAD Thread, SCHAR Priority)
 {
-    PKPRCB Prcb = KiLockProcessorOf(Thread);
-    BOOLEAN Notify;
+    BOOLEAN Enabled;
+    PKPRCB Prcb = KiLockProcessorOf(Thread, &Enabled);
+    BOOLEAN Was = Prcb->Reschedule;
 
     if (Thread->State == ThreadReady) {
         KiDequeue(Prcb, Thread);
@@ -209,10 +260,44 @@ VOID KiSetPriority(PKTHREAD Thread, SCHAR Priority)
         if (Thread->State == ThreadRunning || Thread->State == ThreadStandby)
             KiReconsider(Prcb);
     }
-    Notify = Prcb->Reschedule && Prcb != KeGetCurrentPrcb();
-    KiDropLock(&Prcb->ReadyLock);
-    if (Notify)
-        KiRequestRemoteDispatch(Prcb);
+    KiUnlockReady(Prcb, Was, Enabled);
+}
+
+// Takes a thread that is ready or chosen off its processor again. Under ReadyLock.
+static VOID KiWithdraw(PKPRCB Prcb, PKTHREAD Thread)
+{
+    if (Thread->State == ThreadReady) {
+        KiDequeue(Prcb, Thread);
+        return;
+    }
+    Prcb->NextThread = NULL;
+    if (Prcb->ReadySummary != 0) {
+        PKTHREAD Best = KiBestReady(Prcb);
+        if (Best->Priority > Prcb->RunningThread->Priority) {
+            KiDequeue(Prcb, Best);
+            KiChoose(Prcb, Best);
+        }
+    }
+    if (Prcb->NextThread == NULL && Prcb->RunningThread == Prcb->IdleThread)
+        __atomic_fetch_or(&KiIdleProcessors, Prcb->ProcessorMask, __ATOMIC_SEQ_CST);
+}
+
+VOID KiSetAffinity(PKTHREAD Thread, KAFFINITY Affinity)
+{
+    BOOLEAN Enabled;
+    PKPRCB Prcb = KiLockProcessorOf(Thread, &Enabled);
+    BOOLEAN Was = Prcb->Reschedule, Leaves = (Affinity & Prcb->ProcessorMask) == 0, Moved = FALSE;
+
+    Thread->Affinity = Affinity;
+    if (Leaves && (Thread->State == ThreadReady || Thread->State == ThreadStandby)) {
+        KiWithdraw(Prcb, Thread);
+        Moved = TRUE;
+    } else if (Leaves && Thread->State == ThreadRunning) {
+        Prcb->Reschedule = TRUE;
+    }
+    KiUnlockReady(Prcb, Was, Enabled);
+    if (Moved)
+        KiReadyThread(Thread);
 }
 
 // ---- quantum and boosts -------------------------------------------------------------------------
@@ -312,13 +397,10 @@ VOID KeRelieveStarvation(VOID)
         ULONG Left = STARVED_SCAN;
         if (Prcb == NULL || Prcb->ReadySummary == 0)
             continue;
-        KiTakeLock(&Prcb->ReadyLock);
+        BOOLEAN Enabled = KiLockReady(Prcb), Was = Prcb->Reschedule;
         for (ULONG Priority = 1; Priority < LOW_REALTIME_PRIORITY - 1 && Left != 0; Priority++)
             Left -= KiRelieveQueue(Prcb, Priority, Left);
-        BOOLEAN Notify = Prcb->Reschedule && Prcb != KeGetCurrentPrcb();
-        KiDropLock(&Prcb->ReadyLock);
-        if (Notify)
-            KiRequestRemoteDispatch(Prcb);
+        KiUnlockReady(Prcb, Was, Enabled);
     }
     KiExitDispatcher(OldIrql);
 }
@@ -341,21 +423,19 @@ VOID KiSwapThread(PKTHREAD Thread)
     PKPRCB Prcb = KeGetCurrentPrcb();
     PKTHREAD New;
 
+    KiCli(); // before others may end the wait
     KiDropLock(&KiDispatcherLock);
     KiTakeLock(&Prcb->ReadyLock);
     New = KiTakeNext(Prcb);
-    KiDropLock(&Prcb->ReadyLock);
-    if (New == Thread) { // made ready again already
-        if (Thread->KernelApcPending)
-            KiRequestApc();
-        return;
-    }
-    KiCli();
-    KiSwap(Prcb, Thread, New);
+    KiGiveLock(&Prcb->ReadyLock);
+    if (New != Thread)
+        KiSwap(Prcb, Thread, New);
+    else if (Thread->KernelApcPending) // made ready again already
+        KiRequestApc();
     KiSti();
 }
 
-// The running thread goes back to a queue: this processor's if it may stay.
+// The running thread goes back to a queue of this processor.
 static VOID KiPutBack(PKPRCB Prcb, PKTHREAD Thread, BOOLEAN AtHead)
 {
     if (Thread == Prcb->IdleThread)
@@ -364,12 +444,58 @@ static VOID KiPutBack(PKPRCB Prcb, PKTHREAD Thread, BOOLEAN AtHead)
     KiEnqueue(Prcb, Thread, AtHead);
 }
 
+static VOID KiLockBoth(PKPRCB One, PKPRCB Other)
+{
+    PKPRCB First = One->ProcessorNumber < Other->ProcessorNumber ? One : Other;
+
+    KiTakeLock(&First->ReadyLock);
+    if (One != Other)
+        KiTakeLock(First == One ? &Other->ReadyLock : &One->ReadyLock);
+}
+
+static VOID KiUnlockBoth(PKPRCB One, PKPRCB Other)
+{
+    KiGiveLock(&One->ReadyLock);
+    if (One != Other)
+        KiGiveLock(&Other->ReadyLock);
+}
+
+// The running thread may not run here any more: it becomes ready where it may. Its state and place
+// change under both processors' locks, so whoever looks for it finds it at one of them.
+static DECLSPEC_NOINLINE VOID KiMoveAway(PKPRCB Prcb, PKTHREAD Thread)
+{
+    PKPRCB Target = KiChooseProcessor(Thread);
+    PKTHREAD New = NULL;
+    BOOLEAN Was, Notify;
+
+    KiLockBoth(Prcb, Target);
+    Was = Target->Reschedule;
+    if (Target != Prcb && (Thread->Affinity & Target->ProcessorMask)) {
+        New = KiTakeNext(Prcb);
+        KiPlace(Target, Thread, FALSE);
+    } else {
+        Prcb->Reschedule = TRUE; // its affinity has changed again: look again
+        KiRequestReschedule(Prcb);
+    }
+    Notify = New != NULL && Target->Reschedule && !Was;
+    KiUnlockBoth(Prcb, Target);
+    if (Notify)
+        KiRequestRemoteDispatch(Target);
+    if (New != NULL)
+        KiSwap(Prcb, Thread, New);
+}
+
 VOID KiDispatchSwitch(VOID)
 {
     PKPRCB Prcb = KeGetCurrentPrcb();
     PKTHREAD Old = Prcb->CurrentThread, New = NULL;
 
     KiTakeLock(&Prcb->ReadyLock);
+    if (__builtin_expect((Old->Affinity & Prcb->ProcessorMask) == 0, 0)) {
+        KiGiveLock(&Prcb->ReadyLock);
+        KiMoveAway(Prcb, Old);
+        return;
+    }
     Old->Preempted = TRUE;
     if (Prcb->QuantumEnd)
         KiEndQuantum(Prcb, Old);
@@ -379,7 +505,7 @@ VOID KiDispatchSwitch(VOID)
     }
     Old->Preempted = FALSE;
     Prcb->Reschedule = Prcb->QuantumEnd = FALSE;
-    KiDropLock(&Prcb->ReadyLock);
+    KiGiveLock(&Prcb->ReadyLock);
     if (New != NULL)
         KiSwap(Prcb, Old, New);
 }
@@ -422,10 +548,10 @@ VOID KeYieldExecution(VOID)
     PKTHREAD Thread = Prcb->CurrentThread;
 
     if (Prcb->ReadySummary != 0) {
-        KiTakeLock(&Prcb->ReadyLock);
+        BOOLEAN Enabled = KiLockReady(Prcb);
         Thread->Quantum = 0;
         Prcb->QuantumEnd = Prcb->Reschedule = TRUE;
-        KiDropLock(&Prcb->ReadyLock);
+        KiUnlockReady(Prcb, TRUE, Enabled);
     }
     KiExitDispatcher(OldIrql);
 }
@@ -446,10 +572,10 @@ BOOLEAN KeOthersIdle(VOID)
     return TRUE;
 }
 
-// Asks another processor to look at its DPCs, its NextThread and its thread's APCs.
+// Asks another processor to look at its DPCs and its NextThread.
 VOID KiRequestRemoteDispatch(PKPRCB Prcb)
 {
-    VERIFY(Prcb == KeGetCurrentPrcb()); // no other runs yet
+    HalRequestRemoteInterrupt(Prcb->ProcessorNumber, DISPATCH_LEVEL);
 }
 
 // ---- idling -------------------------------------------------------------------------------------
@@ -457,12 +583,10 @@ VOID KiRequestRemoteDispatch(PKPRCB Prcb)
 // to do.
 static BOOLEAN KiPull(PKPRCB Prcb, PKPRCB Other)
 {
+    BOOLEAN Enabled = KiDisableInterrupts();
     PKTHREAD Found = NULL;
 
-    KiTakeLock(Prcb->ProcessorNumber < Other->ProcessorNumber ? &Prcb->ReadyLock
-                                                              : &Other->ReadyLock);
-    KiTakeLock(Prcb->ProcessorNumber < Other->ProcessorNumber ? &Other->ReadyLock
-                                                              : &Prcb->ReadyLock);
+    KiLockBoth(Prcb, Other);
     for (LONG Priority = HIGH_PRIORITY; Priority > 0 && Found == NULL; Priority--) {
         PLIST_ENTRY Head = &Other->ReadyListHead[Priority], Entry = Head->Flink;
         while (Entry != Head &&
@@ -475,8 +599,8 @@ static BOOLEAN KiPull(PKPRCB Prcb, PKPRCB Other)
         KiDequeue(Other, Found);
         KiPlace(Prcb, Found, FALSE);
     }
-    KiDropLock(&Other->ReadyLock);
-    KiDropLock(&Prcb->ReadyLock);
+    KiUnlockBoth(Prcb, Other);
+    KiRestoreInterrupts(Enabled);
     return Found != NULL;
 }
 
@@ -494,13 +618,30 @@ static VOID KiBalance(VOID)
     KiExitDispatcher(OldIrql);
 }
 
+// The first time; from then on KiTakeNext says so.
+static VOID KiEnterIdle(PKPRCB Prcb)
+{
+    BOOLEAN Enabled = KiLockReady(Prcb);
+
+    if (Prcb->RunningThread == Prcb->IdleThread && Prcb->NextThread == NULL)
+        __atomic_fetch_or(&KiIdleProcessors, Prcb->ProcessorMask, __ATOMIC_SEQ_CST);
+    KiUnlockReady(Prcb, TRUE, Enabled);
+}
+
 DECLSPEC_NORETURN VOID KeIdleLoop(VOID)
 {
+    PKPRCB Prcb = KeGetCurrentPrcb();
+
+    KiEnterIdle(Prcb);
     for (;;) {
+        Prcb->LookAgain = FALSE;
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
         if (KeNumberProcessors > 1)
             KiBalance();
         KiCli();
-        KeGetCurrentPrcb()->IdleCount++;
-        KiEnableAndHalt();
+        Prcb->IdleCount++;
+        if (!Prcb->LookAgain)
+            KiEnableAndHalt();
+        KiSti();
     }
 }

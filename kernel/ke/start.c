@@ -103,6 +103,7 @@ VOID KeStartInterrupts(VOID)
     KiReadVersionOption();
     KiFillSharedData();
     KiInitializeTime();
+    KiInitializeIpis();
     KiLowerIrql(PASSIVE_LEVEL);
     HalStartClock();
     KiSti();

@@ -64,6 +64,7 @@ VOID KiClockInterrupt(KI_VECTOR *Vector, PKTRAP_FRAME Frame)
 {
     PKPRCB Prcb = KeGetCurrentPrcb();
 
+    HalAcknowledgeClock();
     Prcb->ClockTicks++;
     if (Prcb->ProcessorNumber == 0)
         KiAdvanceTime();

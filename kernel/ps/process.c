@@ -37,6 +37,15 @@ BOOLEAN PspIsSystemProcess(HANDLE ProcessHandle)
     return Is;
 }
 
+VOID PsAdoptIdleThread(PVOID Storage)
+{
+    PETHREAD Idle = (PETHREAD)((PUCHAR)Storage + OB_HEADER_SIZE);
+
+    ObInitializeStaticObject(Storage, PsThreadType);
+    PspAdoptThread(Idle, 0);
+    Idle->Cid.UniqueProcess = Idle->Cid.UniqueThread = NULL; // NT's idle process is 0
+}
+
 VOID PsInitialize(VOID)
 {
     PETHREAD Idle = (PETHREAD)KiCurrentThread();
@@ -48,9 +57,7 @@ VOID PsInitialize(VOID)
     PsInitialSystemProcess->UniqueProcessId = SYSTEM_PROCESS_ID;
     memcpy(PsInitialSystemProcess->ImageFileName, "System", sizeof("System"));
     PspInitializeQuota(PsInitialSystemProcess);
-    ObInitializeStaticObject((PUCHAR)Idle - OB_HEADER_SIZE, PsThreadType);
-    PspAdoptThread(Idle, 0);
-    Idle->Cid.UniqueProcess = Idle->Cid.UniqueThread = NULL; // NT's idle process is 0
+    PsAdoptIdleThread((PUCHAR)Idle - OB_HEADER_SIZE);
     ObCurrentProcess = PspCurrentProcess;
     ObCurrentThread = PspCurrentThread;
 }

@@ -209,3 +209,12 @@ ULONG64 KdQueryOptionNumber(const char *Name, ULONG64 Default)
            : *End == 'K' ? Value << 10
                          : Value;
 }
+
+// ---- other processors ---------------------------------------------------------------------------
+// There is nobody to call.
+volatile CCHAR KeNumberProcessors = 1;
+volatile KAFFINITY KeActiveProcessors = 1;
+
+VOID KeCallOthers(KAFFINITY Targets, VOID (*Routine)(PVOID Context), PVOID Context)
+{
+}

@@ -20,6 +20,8 @@ __thread KPRCB HostPrcb;
 HALP_ACPI HalpAcpi;
 ULONG HalClockVector = CLOCK_VECTOR;
 volatile UCHAR *HalpApic;
+BOOLEAN HalpX2Apic;
+ULONG HalpBootApicId = 3;
 BOOLEAN HalpLocksBroken;
 
 static UCHAR ApicRegisters[0x400];
@@ -103,7 +105,7 @@ VOID KdPrintf(const char *Format, ...)
 
 ULONG HalpApicId(VOID)
 {
-    return 3;
+    return HalpBootApicId;
 }
 
 ULONG HalpApicErrors(VOID)

@@ -13,7 +13,6 @@ from typing import List, Optional
 
 from . import pe
 from .build import build_missing
-from .progress import warn
 from .status import ROOT, UsageError
 
 BOOTS = ("kernel", "bios", "uefi", "uefi32", "usb", "usb-uefi")
@@ -286,8 +285,6 @@ def check_values(given: argparse.Namespace) -> None:
     for target in (given.junit, given.log, given.json):
         if target is not None:
             check_target(target)
-    if given.smp > 1:
-        warn("--smp %d: the kernel runs one processor for now; the others stay parked" % given.smp)
 
 
 def run_plan(argv: List[str]) -> RunPlan:

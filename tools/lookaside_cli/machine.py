@@ -81,6 +81,14 @@ def accelerator(plan: RunPlan) -> str:
     return plan.accel
 
 
+def accelerator_argument(plan: RunPlan) -> str:
+    """With several processors, each emulated one gets a thread of the host's. Counting instructions
+    (-icount) needs them in one."""
+    several = plan.smp > 1 and "-icount" not in plan.qemu_arguments
+    name = accelerator(plan)
+    return name + ",thread=multi" if name == "tcg" and several else name
+
+
 def qemu_binary(plan: RunPlan) -> str:
     """The emulator: i386 kernels get a processor without long mode unless the firmware needs it, or
     RAM lies above 4 GiB: qemu-system-i386 cuts the addresses of page tables to 32 bits."""
@@ -190,7 +198,7 @@ def debugger_arguments(plan: RunPlan) -> List[str]:
 def qemu_command(plan: RunPlan, folder: Path) -> List[str]:
     """The whole command line; files the run needs are put into `folder`."""
     command = [qemu_binary(plan), "-nodefaults", "-no-user-config", "-vga", "std", "-cpu", "max",
-               "-accel", accelerator(plan), "-smp", str(plan.smp)]
+               "-accel", accelerator_argument(plan), "-smp", str(plan.smp)]
     command += boot_arguments(plan, folder) + memory_arguments(plan.memory)
     command += console_arguments(plan)
     command += ["-qmp", "unix:%s,server=on,wait=off" % escape(folder / "qmp")]

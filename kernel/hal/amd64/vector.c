@@ -42,9 +42,14 @@ VOID HalpAcceptAllPriorities(VOID)
 {
 }
 
+ULONG HalpSoftwareVector(KIRQL Irql)
+{
+    return (ULONG)Irql << 4 | 0xF;
+}
+
 VOID HalRequestSoftwareInterrupt(KIRQL Irql)
 {
-    HalpApicSendSelf(((ULONG)Irql << 4) | 0xF);
+    HalpApicSendSelf(HalpSoftwareVector(Irql));
 }
 
 VOID HalRequestVector(ULONG Vector)

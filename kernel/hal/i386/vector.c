@@ -50,6 +50,11 @@ VOID HalpAcceptAllPriorities(VOID)
     HalpApicWrite(APIC_TASK_PRIORITY, 0);
 }
 
+ULONG HalpSoftwareVector(KIRQL Irql)
+{
+    return Irql == APC_LEVEL ? APC_IPI_VECTOR : DISPATCH_IPI_VECTOR;
+}
+
 VOID HalHoldInterrupt(ULONG Vector)
 {
     const HALP_VECTOR *Entry = &HalpVectors[Vector];

@@ -2,11 +2,12 @@
 // amd64: what a processor needs before anything else: KPCR, descriptor tables, stacks for the traps
 // that cannot trust the current one, control registers.
 //
-// The boot processor's block is static, since there is no memory manager yet. The IDT is one for
+// The boot processor's block is static, since there is no memory manager yet; kernel/processors.c
+// makes the others'. The IDT is one for
 // all processors; GDT and TSS belong to each. The stacks that the processor itself switches to
 // (IST) are for double fault (a kernel stack has run into its guard page), NMI and machine check
 // (they may come at any instruction). They and the DPC stack are separated by nothing: overflow of
-// the DPC stack runs into its guard page, which the memory manager unmaps (KeGuardPage).
+// the DPC stack runs into its guard page, the block's first, which is unmapped (KeGuardPage).
 #include "../ki.h"
 #include "offsets.h"
 
@@ -137,7 +138,7 @@ static VOID KiLoadDescriptors(KI_PROCESSOR *Processor)
     KiWriteMsr(MSR_KERNEL_GS_BASE, 0);
 }
 
-static VOID KiInitializePcr(KI_PROCESSOR *Processor, ULONG Number, PKTHREAD IdleThread)
+static VOID KiInitializePcr(KI_PROCESSOR *Processor, ULONG Number)
 {
     PKPCR Pcr = &Processor->Pcr;
     Pcr->GdtBase = Processor->Gdt;
@@ -149,24 +150,46 @@ static VOID KiInitializePcr(KI_PROCESSOR *Processor, ULONG Number, PKTHREAD Idle
     Pcr->MajorVersion = Pcr->MinorVersion = 1;
     Pcr->Prcb.MxCsr = KiInitialMxCsr;
     Pcr->Prcb.Number = (UCHAR)Number;
-    // 32 bytes of shadow space for the first function called there.
     Pcr->Prcb.DpcStackLimit = Processor->DpcStack;
-    KiInitializePrcb(&Pcr->Prcb, Number, IdleThread,
-                     Processor->DpcStack + DPC_STACK_SIZE - 0x20);
+}
+
+SIZE_T KeProcessorSize(VOID)
+{
+    return sizeof(KI_PROCESSOR);
+}
+
+PKPRCB KePrepareProcessor(PVOID Block, ULONG Number, PKTHREAD IdleThread, PVOID StackLimit,
+                          PVOID StackBase)
+{
+    KI_PROCESSOR *Processor = Block;
+    PKPRCB Prcb = &Processor->Pcr.Prcb;
+
+    KiInitializeIdleThread(IdleThread, StackBase, StackLimit);
+    KiInitializeGdt(Processor);
+    KiInitializeTss(Processor);
+    KiInitializePcr(Processor, Number);
+    // 32 bytes of shadow space for the first function called there.
+    KiInitializePrcb(Prcb, Number, IdleThread, Processor->DpcStack + DPC_STACK_SIZE - 0x20);
+    return Prcb;
+}
+
+VOID KeLoadProcessor(PKPRCB Prcb)
+{
+    KiLoadDescriptors(CONTAINING_RECORD(Prcb, KI_PROCESSOR, Pcr.Prcb));
+    KiInitializeControlRegisters();
+    KiInitializeMachineCheck();
+    KiSetIrql(PASSIVE_LEVEL);
 }
 
 VOID KeInitializeProcessor(PKTHREAD IdleThread, PVOID BootStackLimit, PVOID BootStackBase)
 {
-    KiInitializeIdleThread(IdleThread, BootStackBase, BootStackLimit);
+    PKPRCB Prcb =
+        KePrepareProcessor(&KiBootProcessor, 0, IdleThread, BootStackLimit, BootStackBase);
+
     KiInitializeIdt();
-    KiInitializeGdt(&KiBootProcessor);
-    KiInitializeTss(&KiBootProcessor);
-    KiInitializePcr(&KiBootProcessor, 0, IdleThread);
-    KiLoadDescriptors(&KiBootProcessor);
-    KiInitializeControlRegisters();
     KiInitializeVectors();
-    KiInitializeMachineCheck();
-    KiSetIrql(PASSIVE_LEVEL);
+    KeLoadProcessor(Prcb);
+    KeActivateProcessor(Prcb);
 }
 
 PVOID KeGuardPage(VOID)

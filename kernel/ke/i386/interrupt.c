@@ -98,6 +98,14 @@ VOID FASTCALL KiReplayInterrupts(KIRQL NewIrql)
     KiRestoreInterrupts(Enabled);
 }
 
+// Another processor wants this one to look at its DPCs or APCs: at any IRQL that is a bit to set.
+static BOOLEAN KiArriveSoftware(PKPCR Pcr, ULONG Number)
+{
+    Pcr->IRR |= 1u << (Number == APC_IPI_VECTOR ? APC_LEVEL : DISPATCH_LEVEL);
+    HalEndSystemInterrupt(Number);
+    return TRUE;
+}
+
 // FALSE: it was spurious. TRUE: it has run or is held.
 static BOOLEAN KiArrive(PKPCR Pcr, ULONG Number, PKTRAP_FRAME Frame)
 {
@@ -133,6 +141,8 @@ VOID FASTCALL KiInterrupt(PKTRAP_FRAME Frame)
 
     if (Number - LEGACY_VECTOR_BASE < 16)
         Arrived = KiArriveLegacy(Pcr, Number);
+    else if (Number == APC_IPI_VECTOR || Number == DISPATCH_IPI_VECTOR)
+        Arrived = KiArriveSoftware(Pcr, Number);
     else if (Number >= DIRQL_VECTOR_BASE && Number != SPURIOUS_VECTOR)
         Arrived = KiArrive(Pcr, Number, Frame);
     if (!Arrived)

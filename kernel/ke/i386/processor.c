@@ -2,12 +2,14 @@
 // i386: what a processor needs before anything else: KPCR, descriptor tables, tasks for the traps
 // that cannot trust the current stack.
 //
-// The boot processor's block is static, since there is no memory manager yet. The IDT is one for
+// The boot processor's block is static, since there is no memory manager yet; kernel/processors.c
+// makes the others'. The IDT is one for
 // all processors; GDT and TSSs belong to each. Double fault (a kernel stack has run into its guard
 // page, so that the processor could not push a frame) and NMI (which may come at any instruction)
 // are task gates: the processor saves its registers into the interrupted TSS and loads the task's,
 // stack included. A task carries its own CR3: the one the system started with, which maps the
-// kernel as every other does.
+// kernel as every other does. The return from a task loads the interrupted TSS's Cr3, which the
+// processor never stores: whoever switches address spaces has to write it there (KPCR.TSS).
 #include "../ki.h"
 #include "offsets.h"
 
@@ -170,21 +172,44 @@ static VOID KiInitializePcr(KI_PROCESSOR *Processor, ULONG Number, PKTHREAD Idle
     Pcr->PrcbData.MajorVersion = Pcr->PrcbData.MinorVersion = 1;
     Pcr->PrcbData.Number = (UCHAR)Number;
     Pcr->PrcbData.DpcStackLimit = Processor->DpcStack;
-    KiInitializePrcb(&Pcr->PrcbData, Number, IdleThread, Processor->DpcStack + DPC_STACK_SIZE);
+}
+
+SIZE_T KeProcessorSize(VOID)
+{
+    return sizeof(KI_PROCESSOR);
+}
+
+PKPRCB KePrepareProcessor(PVOID Block, ULONG Number, PKTHREAD IdleThread, PVOID StackLimit,
+                          PVOID StackBase)
+{
+    KI_PROCESSOR *Processor = Block;
+    PKPRCB Prcb = &Processor->Pcr.PrcbData;
+
+    KiInitializeIdleThread(IdleThread, StackBase, StackLimit);
+    KiInitializeGdt(Processor);
+    KiInitializeTasks(Processor, IdleThread);
+    KiInitializePcr(Processor, Number, IdleThread);
+    KiInitializePrcb(Prcb, Number, IdleThread, Processor->DpcStack + DPC_STACK_SIZE);
+    return Prcb;
+}
+
+VOID KeLoadProcessor(PKPRCB Prcb)
+{
+    KiLoadDescriptors(CONTAINING_RECORD(Prcb, KI_PROCESSOR, Pcr.PrcbData));
+    KiInitializeControlRegisters();
+    KiInitializeMachineCheck();
+    KiSetIrql(PASSIVE_LEVEL);
 }
 
 VOID KeInitializeProcessor(PKTHREAD IdleThread, PVOID BootStackLimit, PVOID BootStackBase)
 {
-    KiInitializeIdleThread(IdleThread, BootStackBase, BootStackLimit);
+    PKPRCB Prcb =
+        KePrepareProcessor(&KiBootProcessor, 0, IdleThread, BootStackLimit, BootStackBase);
+
     KiInitializeIdt();
-    KiInitializeGdt(&KiBootProcessor);
-    KiInitializeTasks(&KiBootProcessor, IdleThread);
-    KiInitializePcr(&KiBootProcessor, 0, IdleThread);
-    KiLoadDescriptors(&KiBootProcessor);
-    KiInitializeControlRegisters();
     KiInitializeVectors();
-    KiInitializeMachineCheck();
-    KiSetIrql(PASSIVE_LEVEL);
+    KeLoadProcessor(Prcb);
+    KeActivateProcessor(Prcb);
 }
 
 PVOID KeGuardPage(VOID)

@@ -54,6 +54,19 @@ FORCEINLINE PVOID KiReadPoolProcessor(VOID)
     return HostPrcb.PoolProcessor;
 }
 
+// No local APIC in x2APIC mode here.
+FORCEINLINE ULONG64 KiReadMsr(ULONG Msr)
+{
+    (void)Msr;
+    return 0;
+}
+
+FORCEINLINE VOID KiWriteMsr(ULONG Msr, ULONG64 Value)
+{
+    (void)Msr;
+    (void)Value;
+}
+
 FORCEINLINE ULONG64 KiReadTsc(VOID)
 {
     return __builtin_ia32_rdtsc();

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT
+// Stopping all processors but one: for a bugcheck, for the monitor, for a debugger.
+//
+// The one that goes on sends each of the others an NMI, which interrupts them at any IRQL, with
+// interrupts off or on, also in the middle of a lock. The NMI's handler leaves its trap frame in
+// the KPRCB and stays until it is told to go on. The registers in that frame are those the
+// processor resumes with: a debugger may change them.
+//
+// A processor's FreezeState:
+//
+//     Running -> Asked -> Frozen -> Running
+//                  |
+//                  +----> Late (thawed before it answered; its NMI is still to come) -> Running
+//
+// Every step is the stopper's but two: Asked to Frozen, and Late to Running, which the processor
+// itself makes by an exchange. An NMI that finds Running is not ours.
+//
+// Two processors may want to stop the others at once. KiFreezeOwner decides; the other is stopped
+// like everyone, and goes on to stop the rest once it has been thawed. If it is in an NMI's handler
+// itself, no second NMI comes through: it looks for the wish while it waits.
+//
+// What does not answer in time (a processor that has failed in earnest) is reported and left.
+//
+// `!running` prints where all processors are. Tests: tests/guest/broken/freeze.c,
+// tests/guest/smp.c.
+#include "ki.h"
+
+typedef enum _KI_FREEZE_STATE {
+    FreezeRunning,
+    FreezeAsked,
+    FreezeFrozen,
+    FreezeLate
+} KI_FREEZE_STATE;
+
+#define ANSWER_MILLISECONDS 1000u
+
+volatile BOOLEAN KiHaltFrozen;
+static PKPRCB volatile KiFreezeOwner;
+static ULONG KiFreezeDepth;          // the owner's
+static BOOLEAN KiFreezeInterrupts;   // whether the owner had them on
+
+// ---- one that is stopped
+// ------------------------------------------------------------------------- A change of state by
+// the processor itself. FALSE: it was not in state From.
+static BOOLEAN KiChangeFreeze(PKPRCB Prcb, LONG From, LONG To)
+{
+    return __atomic_compare_exchange_n(&Prcb->FreezeState, &From, To, FALSE, __ATOMIC_SEQ_CST,
+                                       __ATOMIC_SEQ_CST);
+}
+
+static VOID KiStayFrozen(PKPRCB Prcb, PKTRAP_FRAME Frame)
+{
+    Prcb->FreezeFrame = Frame;
+    if (KiChangeFreeze(Prcb, FreezeAsked, FreezeFrozen)) {
+        while (__atomic_load_n(&Prcb->FreezeState, __ATOMIC_ACQUIRE) == FreezeFrozen) {
+            if (KiHaltFrozen)
+                HalHalt();
+            KiPause();
+        }
+    }
+    Prcb->FreezeFrame = NULL;
+}
+
+BOOLEAN KiAnswerFreeze(PKPRCB Prcb, PKTRAP_FRAME Frame)
+{
+    if (KiChangeFreeze(Prcb, FreezeLate, FreezeRunning))
+        return TRUE;
+    if (Prcb->FreezeState != FreezeAsked)
+        return FALSE;
+    KiStayFrozen(Prcb, Frame);
+    return TRUE;
+}
+
+// ---- the one that stops the others --------------------------------------------------------------
+// Interrupts are off. Returns once this processor is the owner.
+static VOID KiBecomeOwner(PKPRCB Prcb)
+{
+    PKPRCB Nobody = NULL;
+
+    while (!__atomic_compare_exchange_n(&KiFreezeOwner, &Nobody, Prcb, FALSE, __ATOMIC_SEQ_CST,
+                                        __ATOMIC_SEQ_CST)) {
+        if (Prcb->NmiFrame != NULL && Prcb->FreezeState == FreezeAsked)
+            KiStayFrozen(Prcb, Prcb->NmiFrame);
+        Nobody = NULL;
+        KiPause();
+    }
+}
+
+static KAFFINITY KiAskToFreeze(KAFFINITY Others)
+{
+    KAFFINITY Asked = 0;
+
+    for (; Others != 0; Others &= Others - 1) {
+        PKPRCB Prcb = KiProcessorBlock[__builtin_ctzll(Others)];
+        // One that is late has its NMI still to come: that will do.
+        if (KiChangeFreeze(Prcb, FreezeRunning, FreezeAsked))
+            Asked |= Prcb->ProcessorMask;
+        else
+            KiChangeFreeze(Prcb, FreezeLate, FreezeAsked);
+    }
+    return Asked;
+}
+
+static KAFFINITY KiNotFrozen(KAFFINITY Others)
+{
+    KAFFINITY Left = 0;
+
+    for (; Others != 0; Others &= Others - 1) {
+        PKPRCB Prcb = KiProcessorBlock[__builtin_ctzll(Others)];
+        if (__atomic_load_n(&Prcb->FreezeState, __ATOMIC_ACQUIRE) != FreezeFrozen)
+            Left |= Prcb->ProcessorMask;
+    }
+    return Left;
+}
+
+// Returns those that did not answer.
+static KAFFINITY KiAwaitFrozen(KAFFINITY Others)
+{
+    ULONG64 Start = HalQueryCounter(), Limit = HalCounterFrequency / 1000 * ANSWER_MILLISECONDS;
+
+    while ((Others = KiNotFrozen(Others)) != 0 && HalQueryCounter() - Start < Limit)
+        KiPause();
+    return Others;
+}
+
+KAFFINITY KiFreezeProcessors(VOID)
+{
+    BOOLEAN Enabled = KiDisableInterrupts();
+    PKPRCB Prcb = KeGetCurrentPrcb();
+    KAFFINITY Others = KeActiveProcessors & ~Prcb->ProcessorMask;
+
+    if (KiFreezeOwner == Prcb) {
+        KiFreezeDepth++;
+        return KiNotFrozen(Others);
+    }
+    KiBecomeOwner(Prcb);
+    KiFreezeDepth = 1;
+    KiFreezeInterrupts = Enabled;
+    if (Others == 0)
+        return 0;
+    HalSendNmi(KiAskToFreeze(Others));
+    return KiAwaitFrozen(Others);
+}
+
+VOID KiThawProcessors(VOID)
+{
+    PKPRCB Self = KeGetCurrentPrcb();
+    BOOLEAN Enabled = KiFreezeInterrupts;
+
+    VERIFY(KiFreezeOwner == Self);
+    if (--KiFreezeDepth != 0)
+        return;
+    for (KAFFINITY Left = KeActiveProcessors & ~Self->ProcessorMask; Left != 0; Left &= Left - 1) {
+        PKPRCB Prcb = KiProcessorBlock[__builtin_ctzll(Left)];
+        if (!KiChangeFreeze(Prcb, FreezeAsked, FreezeLate))
+            KiChangeFreeze(Prcb, FreezeFrozen, FreezeRunning);
+    }
+    __atomic_store_n(&KiFreezeOwner, NULL, __ATOMIC_SEQ_CST);
+    KiRestoreInterrupts(Enabled);
+}
