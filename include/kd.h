@@ -114,7 +114,7 @@ DECLSPEC_NORETURN VOID KdEndRun(ULONG Status, const char *Words);
 // still held. The routine prints each item with KLOG("leak", ...) and returns how many there were.
 typedef ULONG LEAK_ROUTINE(ULONG_PTR Start, ULONG_PTR End);
 typedef struct _LEAK_SOURCE_ENTRY {
-    const char *What; // "pool allocations", "I/O space mappings"
+    const char *What; // plural in s: "pool allocations", "I/O space mappings"
     LEAK_ROUTINE *Routine;
 } LEAK_SOURCE_ENTRY;
 #ifdef LOOKASIDE_HOST

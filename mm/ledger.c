@@ -158,8 +158,8 @@ static ULONG MiNonCachedLeaks(ULONG_PTR Start, ULONG_PTR End)
 }
 
 LEAK_SOURCE(MmIoSpace, "I/O space mappings", MiIoSpaceLeaks);
-LEAK_SOURCE(MmContiguous, "blocks of contiguous memory", MiContiguousLeaks);
-LEAK_SOURCE(MmNonCached, "blocks of noncached memory", MiNonCachedLeaks);
+LEAK_SOURCE(MmContiguous, "contiguous memory blocks", MiContiguousLeaks);
+LEAK_SOURCE(MmNonCached, "noncached memory blocks", MiNonCachedLeaks);
 
 VOID MiDescribeRecord(const MI_RECORD *Record)
 {

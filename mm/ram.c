@@ -13,6 +13,8 @@
 
 MI_RAM MiRam[MI_RAM_MAX];
 ULONG MiRamCount;
+#define LEAST_FREE_PAGES 512u  // 2 MiB: the start, the monitor and a small driver
+
 PFN_NUMBER MiTotalPages, MiLowestPage, MiHighestPage, MiLoadedPages;
 
 static MI_PAGE_STATE MiStateOfLoaderMemory(ULONG Type)
@@ -44,6 +46,7 @@ static VOID INIT_CODE MiAppendRam(PFN_NUMBER First, PFN_NUMBER End, MI_PAGE_STAT
 // mistake.
 static VOID INIT_CODE MiCollectRam(PLOADER_BLOCK Block, PFN_NUMBER Limit, PFN_NUMBER FreeLimit)
 {
+    MiRamCount = 0;
     for (ULONG i = 0; i < Block->MemoryCount; i++) {
         const LOADER_MEMORY *Memory = &Block->Memory[i];
         ULONG64 First = Memory->Base >> PAGE_SHIFT,
@@ -139,12 +142,24 @@ static PFN_NUMBER INIT_CODE MiMemoryOption(const char *Name)
     return (PFN_NUMBER)(Value < 0x100000 ? Value << 8 : Value >> PAGE_SHIFT);
 }
 
+// Whether taking Pages away leaves enough to start with; says so if not.
+static BOOLEAN INIT_CODE MiLeavesEnough(const char *Option, PFN_NUMBER Pages)
+{
+    if (MiCountRam(0, ~(PFN_NUMBER)0, MiPageFree) >= Pages + LEAST_FREE_PAGES)
+        return TRUE;
+    KLOG("mm", "/%s leaves too little memory to start with: ignored", Option);
+    return FALSE;
+}
+
 VOID INIT_CODE MiInitializeRam(PLOADER_BLOCK Block, PFN_NUMBER Limit)
 {
-    PFN_NUMBER Most = MiMemoryOption("MAXMEM");
-    MiRamCount = 0;
+    PFN_NUMBER Most = MiMemoryOption("MAXMEM"), Burn = MiMemoryOption("BURNMEMORY");
+
     MiCollectRam(Block, Limit, Most != 0 && Most < Limit ? Most : Limit);
-    MiBurnRam(MiMemoryOption("BURNMEMORY"));
+    if (Most != 0 && !MiLeavesEnough("MAXMEM", 0))
+        MiCollectRam(Block, Limit, Limit);
+    if (Burn != 0 && MiLeavesEnough("BURNMEMORY", Burn))
+        MiBurnRam(Burn);
     MiDropSlivers();
     MiSummarizeRam();
 }

@@ -320,7 +320,7 @@ static ULONG KiTimerLeaks(ULONG_PTR Start, ULONG_PTR End)
     KiUnlockDispatcher(OldIrql);
     return Count;
 }
-LEAK_SOURCE(timers, "timers that are set", KiTimerLeaks);
+LEAK_SOURCE(timers, "active timers", KiTimerLeaks);
 
 // The lists may be in the middle of a change when a bugcheck stops them: every step is read safely.
 static VOID KiPrintHand(PLIST_ENTRY Head, ULONG64 Now)

@@ -272,7 +272,8 @@ static ULONG LdrpReportLeaks(const LDR_DRIVER *Driver)
          Source++) {
         ULONG Count = Source->Routine(Driver->Base, Driver->Base + Driver->Size);
         if (Count != 0)
-            KLOG("leak", "%s left %u %s", Driver->Name, Count, Source->What);
+            KLOG("leak", "%s left %u %.*s", Driver->Name, Count,
+                 (int)strlen(Source->What) - (Count == 1), Source->What);
         Leaks += Count;
     }
     return Leaks;

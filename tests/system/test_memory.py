@@ -40,6 +40,21 @@ def test_little_is_taken_however_much_there_is(arch, memory):
     assert in_use < 4096, run.tail()
 
 
+@pytest.mark.parametrize("option,left", (("/MAXMEM=16", 15), ("/BURNMEMORY=40", 23)))
+def test_memory_is_left_out_as_asked(arch, option, left):
+    run = lookaside("run", driver(arch, "rtc"), "--memory", "64M", "--options", option)
+    run.assert_clean(1)
+    assert "mm: %d MiB of RAM," % left in run.out, run.tail()
+
+
+@pytest.mark.parametrize("option", ("/MAXMEM=1", "/BURNMEMORY=63"))
+def test_an_option_that_leaves_too_little_is_ignored(arch, option):
+    run = lookaside("run", driver(arch, "rtc"), "--memory", "64M", "--options", option)
+    run.assert_clean(1)
+    assert "%s leaves too little memory" % option.split("=")[0] in run.out, run.tail()
+    assert "mm: 63 MiB of RAM," in run.out, run.tail()
+
+
 def regions(text):
     """The layout that !vm prints: (first, last, name) in ascending order."""
     found = re.findall(r"^  ([0-9A-F]+)-([0-9A-F]+) +\d+ \w+ +(\w[\w ]*)", text, re.M)
