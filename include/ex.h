@@ -9,6 +9,7 @@
 
 // ---- lookaside lists ---------------------------------------------------------------------------
 VOID ExInitializeLookaside(VOID);
+VOID ExInitializeWatch(VOID); // checked build: over memory that is freed
 VOID ExAdjustLookasideDepth(VOID); // once a second
 
 VOID NTAPI ExInitializeNPagedLookasideList(PNPAGED_LOOKASIDE_LIST Lookaside,

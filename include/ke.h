@@ -120,6 +120,7 @@ LONG NTAPI KeInsertQueue(PRKQUEUE Queue, PLIST_ENTRY Entry);
 LONG NTAPI KeInsertHeadQueue(PRKQUEUE Queue, PLIST_ENTRY Entry);
 PLIST_ENTRY NTAPI KeRemoveQueue(PRKQUEUE Queue, KPROCESSOR_MODE WaitMode, PLARGE_INTEGER Timeout);
 PLIST_ENTRY NTAPI KeRundownQueue(PRKQUEUE Queue);
+PLIST_ENTRY KeFindQueueEntry(PKQUEUE Queue, ULONG_PTR Start, ULONG_PTR End); // NULL: none there
 LONG NTAPI KeReadStateQueue(PRKQUEUE Queue);
 
 // ---- start --------------------------------------------------------------------------------------
@@ -255,6 +256,34 @@ KIRQL KiAcquireLock(PKSPIN_LOCK SpinLock);              // to DISPATCH_LEVEL, re
 VOID KiReleaseLock(PKSPIN_LOCK SpinLock, KIRQL OldIrql);
 VOID KiAcquireLockAtDpcLevel(PKSPIN_LOCK SpinLock);     // IRQL >= DISPATCH_LEVEL already
 VOID KiReleaseLockFromDpcLevel(PKSPIN_LOCK SpinLock);
+
+// ---- the checked build's watch over locks and freed memory (lockorder.c, freed.c) ---------------
+#if DBG && !defined(LOOKASIDE_HOST)
+#define KE_WATCHES 1
+VOID KeNoteLockWanted(const VOID *Lock); // about to be acquired: may be a bugcheck
+VOID KeNoteSpinLock(const VOID *Lock, ULONG_PTR Caller); // this processor holds it, or no longer
+VOID KeForgetSpinLock(const VOID *Lock);
+VOID KeNoteMutex(PKTHREAD Owner, const VOID *Lock, ULONG_PTR Caller);
+VOID KeForgetMutex(PKTHREAD Owner, const VOID *Lock);
+VOID KeForgetLock(const VOID *Lock);                  // made anew
+VOID KeForgetLocks(const VOID *Start, SIZE_T Bytes);  // their memory goes
+VOID KeNoteObject(const VOID *Object);                // the memory of which must not be freed
+VOID KeCheckFreedMemory(const VOID *Memory, SIZE_T Bytes);
+typedef VOID KE_FREED_ROUTINE(ULONG_PTR Start, ULONG_PTR End);
+extern KE_FREED_ROUTINE *KeFreedRoutine; // ex registers what it knows
+#else
+#define KE_WATCHES                        0
+#define KeNoteLockWanted(Lock)            ((VOID)0)
+#define KeNoteSpinLock(Lock, Caller)      ((VOID)0)
+#define KeForgetSpinLock(Lock)            ((VOID)0)
+#define KeNoteMutex(Owner, Lock, Caller)  ((VOID)0)
+#define KeForgetMutex(Owner, Lock)        ((VOID)0)
+#define KeForgetLock(Lock)                ((VOID)0)
+#define KeForgetLocks(Start, Bytes)       ((VOID)0)
+#define KeNoteObject(Object)              ((VOID)0)
+#define KeCheckFreedMemory(Memory, Bytes) ((VOID)0)
+#endif
+VOID KePrintHeldSpinLocks(VOID);
 
 // ---- DPCs ---------------------------------------------------------------------------------------
 VOID NTAPI KeInitializeDpc(PKDPC Dpc, PKDEFERRED_ROUTINE DeferredRoutine, PVOID DeferredContext);

@@ -24,6 +24,11 @@ typedef enum _KTHREAD_STATE {
 #define HIGH_PRIORITY         31
 #define MAXIMUM_PRIORITY      32
 
+// A lock and who acquired it. Checked build.
+typedef struct _KE_HELD_LOCK {
+    ULONG_PTR Lock, Caller;
+} KE_HELD_LOCK;
+
 // The first routine of a thread, which ends it when StartRoutine returns.
 typedef VOID KE_SYSTEM_ROUTINE(PKSTART_ROUTINE StartRoutine, PVOID StartContext);
 
@@ -89,6 +94,11 @@ typedef struct _KTHREAD {
     BOOLEAN StackSwapDisabled;  // what KeSetKernelStackSwapEnable was told
     const char *Name;           // for reports; NULL: known by its start routine
     PVOID FloatState;           // i386: FXSAVE area, at the top of its stack
+#if DBG
+    KE_HELD_LOCK Held[8]; // mutexes of all kinds that it owns (kernel/ke/lockorder.c)
+    ULONG HeldCount;
+    ULONG_PTR WaitCaller; // who waits
+#endif
 } KTHREAD;
 
 #define TIMER_WAIT_BLOCK THREAD_WAIT_OBJECTS

@@ -86,6 +86,7 @@ DECLSPEC_NORETURN VOID NTAPI KiSystemStartup(PLOADER_BLOCK Block)
     HalInitializeSystem(Block);                     // HAL region -> interrupt controllers, timers
     KeStartInterrupts();                            // HAL -> IRQLs that mask, the clock, DPCs
     KdEnableBreakIn();                              // interrupt controllers -> Ctrl-C in gdb
+    ExInitializeWatch();                            // lists of ex -> they are looked at, checked
     KiConnectRtl();                                 // pools, traps -> strings, exceptions
     PsInitialize();                                 // pools -> the system process
     VERIFY(NT_SUCCESS(PsStartKernelThread(KiSystemThread, Block, PS_SYSTEM_PRIORITY, "system")));

@@ -374,6 +374,7 @@ static VOID ExpFreeLarge(POOL *Pool, POOL_PAGE *Page, PVOID P, ULONG Tag, ULONG_
         ExpReportTag(P, Owner, Tag, Page->Caller, Caller);
     if (ExpIsLargeGuarded(Page->Bytes) && *ExpGuardOf(P, Page->Bytes) != ExpGuard)
         ExpReportOverrun(P, Page->Bytes, Owner, Page->Caller, Caller);
+    KeCheckFreedMemory(P, Page->Bytes);
     KIRQL OldIrql = KiRaiseIrql(DISPATCH_LEVEL);
     POOL_CELL *Cell = ExpCells() + Page->Cell;
     Cell->Frees++;
@@ -395,6 +396,7 @@ static VOID ExpFreeSmall(POOL_PAGE *Page, PVOID P, ULONG Tag, ULONG_PTR Caller)
         ExpReportTag(P, Owner, Tag, AllocatedBy, Caller);
     if (*ExpGuardOf(P, Record->Size) != ExpGuard)
         ExpReportOverrun(P, Record->Size, Owner, AllocatedBy, Caller);
+    KeCheckFreedMemory(P, Page->BlockSize);
     ExpFillFreed(P, Page->BlockSize);
     KIRQL OldIrql = KiRaiseIrql(DISPATCH_LEVEL);
     POOL_CELL *Cell = ExpCells() + Record->Cell;
@@ -468,6 +470,7 @@ FORCEINLINE BOOLEAN ExpFillIfOwned(PVOID P, const POOL_RECORD *Record, ULONG Tag
     const POOL_CELL *Owner = ExpPoolProcessor[0]->Cells + Record->Cell;
     if (!ExpTagMatches(Owner, Tag))
         return FALSE;
+    KeCheckFreedMemory(P, Owner->Size);
     ExpFillFreed(P, Owner->Size);
 #endif
     return TRUE;

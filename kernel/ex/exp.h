@@ -7,7 +7,11 @@
 
 VOID ExpAdjustWorkers(VOID); // worker.c
 KSTART_ROUTINE ExpBalanceThread;
-PVOID ExpFindResource(ULONG_PTR Start, ULONG_PTR End); // that lies there; NULL: none
+
+// What lies in [Start, End); NULL: none. For freed.c.
+PVOID ExpFindResource(ULONG_PTR Start, ULONG_PTR End);
+PVOID ExpFindLookaside(ULONG_PTR Start, ULONG_PTR End);
+PVOID ExpFindWorkItem(ULONG_PTR Start, ULONG_PTR End); // that is queued
 
 #ifndef __x86_64__
 LONG FASTCALL InterlockedIncrement(volatile LONG *Addend);

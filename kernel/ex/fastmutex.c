@@ -41,9 +41,11 @@ static DECLSPEC_NOINLINE VOID ExpWaitForMutex(PFAST_MUTEX Mutex, KWAIT_REASON Re
 
 FORCEINLINE VOID ExpTakeMutex(PFAST_MUTEX Mutex, KWAIT_REASON Reason)
 {
+    KeNoteLockWanted(Mutex);
     if (__builtin_expect(__atomic_sub_fetch(&Mutex->Count, 1, __ATOMIC_ACQUIRE) != 0, 0))
         ExpWaitForMutex(Mutex, Reason);
     Mutex->Owner = KiCurrentThread();
+    KeNoteMutex(KiCurrentThread(), Mutex, KiReturnAddress());
 }
 
 FORCEINLINE BOOLEAN ExpTryTakeMutex(PFAST_MUTEX Mutex)
@@ -54,6 +56,7 @@ FORCEINLINE BOOLEAN ExpTryTakeMutex(PFAST_MUTEX Mutex)
                                      __ATOMIC_RELAXED))
         return FALSE;
     Mutex->Owner = KiCurrentThread();
+    KeNoteMutex(KiCurrentThread(), Mutex, KiReturnAddress());
     return TRUE;
 }
 
@@ -75,6 +78,7 @@ FORCEINLINE VOID ExpGiveMutex(PFAST_MUTEX Mutex)
     if (__builtin_expect(Mutex->Owner != KiCurrentThread(), 0))
         ExpMutexNotOwned(Mutex);
     Mutex->Owner = NULL;
+    KeForgetMutex(KiCurrentThread(), Mutex);
     if (__builtin_expect(__atomic_add_fetch(&Mutex->Count, 1, __ATOMIC_RELEASE) != 1, 0))
         KeSetEvent(&Mutex->Event, IO_NO_INCREMENT, FALSE);
 }
@@ -177,6 +181,7 @@ EXPORT(ExReleaseFastMutexUnsafe, APC_LEVEL, "WDK wdm.h ExReleaseFastMutexUnsafe"
 // IRQL: any. Source: WDK wdm.h, KeInitializeGuardedMutex.
 VOID FASTCALL KeInitializeGuardedMutex(PKGUARDED_MUTEX GuardedMutex)
 {
+    KeForgetLock(GuardedMutex);
     GuardedMutex->CombinedApcDisable = 0;
     ExInitializeFastMutexHead(ExpFastOf(GuardedMutex));
 }

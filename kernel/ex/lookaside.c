@@ -27,7 +27,7 @@
 // Locking: ExpLookasideLock guards the registry, at DISPATCH_LEVEL. The lists need none.
 //
 // Observability: !lookaside [ADDRESS]; tests/host/test_lookaside.c, tests/guest/lookaside.c.
-#include "ex.h"
+#include "exp.h"
 #include "mm.h"
 #include "rtl.h"
 
@@ -76,12 +76,27 @@ static VOID ExpRegister(PLOOKASIDE List, ULONG_PTR Caller)
         RtlZeroMemory(List, sizeof(*List));
         memcpy(List->Future, &Caller, sizeof(Caller));
         InsertTailList(&ExpLookasideLists, &List->ListEntry);
+        KeNoteObject(List);
     }
     KiReleaseLock(&ExpLookasideLock, OldIrql);
     if (Known)
         KiBugCheck(DRIVER_VERIFIER_DETECTED_VIOLATION, 0xCA, (ULONG_PTR)List, 0, 0, NULL,
                    "A lookaside list was initialised a second time without being deleted.");
 }
+
+#if KE_WATCHES
+PVOID ExpFindLookaside(ULONG_PTR Start, ULONG_PTR End)
+{
+    KIRQL OldIrql = KiAcquireLock(&ExpLookasideLock);
+    PLIST_ENTRY Entry = ExpLookasideLists.Flink;
+
+    while (Entry != &ExpLookasideLists &&
+           (ULONG_PTR)ExpLookasideOf(Entry) - Start >= End - Start)
+        Entry = Entry->Flink;
+    KiReleaseLock(&ExpLookasideLock, OldIrql);
+    return Entry != &ExpLookasideLists ? ExpLookasideOf(Entry) : NULL;
+}
+#endif
 
 static VOID ExpUnregister(PLOOKASIDE List)
 {

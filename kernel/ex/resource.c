@@ -580,6 +580,7 @@ NTSTATUS NTAPI ExInitializeResourceLite(PERESOURCE Resource)
     memset(Resource, 0, sizeof(*Resource));
     Resource->Address = (PVOID)KiReturnAddress();
     InsertTailList(&ExpResources, &Resource->SystemResourcesList);
+    KeNoteObject(Resource);
     KiReleaseLock(&ExpResourceLock, OldIrql);
     return STATUS_SUCCESS;
 }
@@ -732,6 +733,7 @@ static BOOLEAN ExLocksCommand(const char *Arguments)
         Entry = Resource.SystemResourcesList.Flink;
     }
     KdPrintf("%u resources, %u of them owned\n", Count, Owned);
+    KePrintHeldSpinLocks();
     return TRUE;
 }
 KD_COMMAND(locks, "!locks", "!locks: resources that are owned, and spin locks that are held",

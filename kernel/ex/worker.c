@@ -110,9 +110,19 @@ VOID NTAPI ExQueueWorkItem(PWORK_QUEUE_ITEM WorkItem, WORK_QUEUE_TYPE QueueType)
         KiBugCheck(WORKER_INVALID, 1, (ULONG_PTR)WorkItem, (ULONG_PTR)WorkItem->WorkerRoutine, 0,
                    NULL,
                    "A work item was queued that is queued already, or was never initialized.");
+    KeNoteObject(WorkItem);
     KeInsertQueue(&ExpWorkQueues[Queue].Queue, &WorkItem->List);
 }
 EXPORT(ExQueueWorkItem, DISPATCH_LEVEL, "WDK wdm.h ExQueueWorkItem");
+
+PVOID ExpFindWorkItem(ULONG_PTR Start, ULONG_PTR End)
+{
+    PLIST_ENTRY Found = NULL;
+
+    for (ULONG i = 0; i < QUEUES && Found == NULL; i++)
+        Found = KeFindQueueEntry(&ExpWorkQueues[i].Queue, Start, End);
+    return Found;
+}
 
 // ---- leaks and monitor --------------------------------------------------------------------------
 static BOOLEAN ExpNextItem(const EX_WORK_QUEUE *Work, PLIST_ENTRY *Entry, WORK_QUEUE_ITEM *Copy)

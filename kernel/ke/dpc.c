@@ -161,6 +161,7 @@ FORCEINLINE BOOLEAN KiLinkDpc(PKPRCB Prcb, PKDPC Dpc, PVOID SystemArgument1, PVO
     else
         InsertTailList(&Prcb->DpcListHead, &Dpc->DpcListEntry);
     Prcb->DpcQueueDepth++;
+    KeNoteObject(Dpc);
     return TRUE;
 }
 
@@ -275,6 +276,28 @@ VOID NTAPI KeFlushQueuedDpcs(VOID)
             KiFlushProcessor(i);
 }
 EXPORT(KeFlushQueuedDpcs, PASSIVE_LEVEL, "WDK wdm.h KeFlushQueuedDpcs");
+
+#if KE_WATCHES
+PVOID KiFindQueuedDpc(ULONG_PTR Start, ULONG_PTR End)
+{
+    PVOID Found = NULL;
+
+    for (ULONG i = 0; i < MAXIMUM_PROCESSORS; i++) {
+        PKPRCB Prcb = KiProcessorBlock[i];
+        BOOLEAN Enabled = KiDisableInterrupts();
+        if (Prcb != NULL) {
+            KiTakeLock(&Prcb->DpcLock);
+            for (PLIST_ENTRY Entry = Prcb->DpcListHead.Flink; Entry != &Prcb->DpcListHead;
+                 Entry = Entry->Flink)
+                if ((ULONG_PTR)CONTAINING_RECORD(Entry, KDPC, DpcListEntry) - Start < End - Start)
+                    Found = CONTAINING_RECORD(Entry, KDPC, DpcListEntry);
+            KiDropLock(&Prcb->DpcLock);
+        }
+        KiRestoreInterrupts(Enabled);
+    }
+    return Found;
+}
+#endif
 
 BOOLEAN KeDpcsIdle(VOID)
 {

@@ -57,6 +57,20 @@ FORCEINLINE VOID KiGiveLock(PKSPIN_LOCK Lock)
     __atomic_store_n(Lock, 0, __ATOMIC_RELEASE);
 }
 
+// For drivers: the checked build watches what is held, and in which order.
+FORCEINLINE VOID KiTakeWatched(PKSPIN_LOCK Lock)
+{
+    KeNoteLockWanted(Lock);
+    KiTakeLock(Lock);
+    KeNoteSpinLock(Lock, KiReturnAddress());
+}
+
+FORCEINLINE VOID KiDropWatched(PKSPIN_LOCK Lock)
+{
+    KiDropLock(Lock);
+    KeForgetSpinLock(Lock);
+}
+
 // ---- IRQL ---------------------------------------------------------------------------------------
 // Raise and lower with the rule checked; Caller is who to blame.
 DECLSPEC_NORETURN VOID FASTCALL KiBadRaise(KIRQL Current, KIRQL Requested, ULONG_PTR Caller);
@@ -185,6 +199,14 @@ VOID KiInsertTimer(PKTIMER Timer, ULONG64 DueTime);  // locked: dispatcher; in i
 VOID KiRemoveTimer(PKTIMER Timer);                   // the same; it is inserted
 VOID KiCheckTimers(PKPRCB Prcb, ULONG64 Now);        // once a clock tick, at CLOCK_LEVEL
 ULONG64 KiDueTime(LARGE_INTEGER Time);  // a relative (negative) or absolute time as interrupt time
+
+PVOID KiFindSetTimer(ULONG_PTR Start, ULONG_PTR End);  // whose object lies there; NULL: none
+PVOID KiFindQueuedDpc(ULONG_PTR Start, ULONG_PTR End);
+#if KE_WATCHES
+VOID KiCheckWait(VOID);  // lockorder.c
+#else
+#define KiCheckWait() ((VOID)0)
+#endif
 
 // ---- APCs (apc.c) -------------------------------------------------------------------------------
 VOID KiDeliverApcs(VOID);  // APC_LEVEL, on the thread's stack

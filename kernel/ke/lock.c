@@ -9,7 +9,8 @@
 //
 // Waiting is test-and-test-and-set: a waiter reads its own cached copy until the holder's store
 // takes that away. The pair that drivers call most is assembly: amd64/spinlock.S, i386/spinlock.S.
-// The names that only one architecture exports are in its own folder's lock.c. Locks that hand over
+// What only one architecture exports is in its own folder's lock.c. In the checked build the pair
+// is in C, too: lockorder.c watches what drivers hold. Locks that hand over
 // in order are in queuedlock.c, those with shared owners in rwlock.c.
 #include "ki.h"
 
@@ -63,6 +64,7 @@ VOID KiReleaseLockFromDpcLevel(PKSPIN_LOCK SpinLock)
 // IRQL: any. Source: WDK wdm.h, KeInitializeSpinLock.
 VOID NTAPI KeInitializeSpinLock(PKSPIN_LOCK SpinLock)
 {
+    KeForgetLock(SpinLock);
     *SpinLock = 0;
 }
 EXPORT(KeInitializeSpinLock, EXPORT_ANY_IRQL, "WDK wdm.h KeInitializeSpinLock");
@@ -73,7 +75,10 @@ BOOLEAN FASTCALL KeTryToAcquireSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock);
 BOOLEAN FASTCALL KeTryToAcquireSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock)
 {
     ASSERT_AT_LEAST_DISPATCH();
-    return KiTryTakeLock(SpinLock);
+    if (!KiTryTakeLock(SpinLock))
+        return FALSE;
+    KeNoteSpinLock(SpinLock, KiReturnAddress());
+    return TRUE;
 }
 EXPORT(KeTryToAcquireSpinLockAtDpcLevel, EXPORT_ANY_IRQL,
        "WDK wdm.h KeTryToAcquireSpinLockAtDpcLevel");
@@ -94,7 +99,7 @@ KIRQL FASTCALL KeAcquireSpinLockForDpc(PKSPIN_LOCK SpinLock);
 KIRQL FASTCALL KeAcquireSpinLockForDpc(PKSPIN_LOCK SpinLock)
 {
     KIRQL OldIrql = KiRaiseIrqlChecked(DISPATCH_LEVEL);
-    KiTakeLock(SpinLock);
+    KiTakeWatched(SpinLock);
     return OldIrql;
 }
 EXPORT(KeAcquireSpinLockForDpc, DISPATCH_LEVEL, "WDK wdm.h KeAcquireSpinLockForDpc");
@@ -105,7 +110,40 @@ EXPORT(KeAcquireSpinLockForDpc, DISPATCH_LEVEL, "WDK wdm.h KeAcquireSpinLockForD
 VOID FASTCALL KeReleaseSpinLockForDpc(PKSPIN_LOCK SpinLock, KIRQL OldIrql);
 VOID FASTCALL KeReleaseSpinLockForDpc(PKSPIN_LOCK SpinLock, KIRQL OldIrql)
 {
-    KiDropLock(SpinLock);
+    KiDropWatched(SpinLock);
     KiLowerIrqlChecked(OldIrql);
 }
 EXPORT(KeReleaseSpinLockForDpc, DISPATCH_LEVEL, "WDK wdm.h KeReleaseSpinLockForDpc");
+
+// KeAcquireSpinLockRaiseToSynch: raises to SYNCH_LEVEL and takes the lock. Returns the IRQL before.
+// IRQL: <= SYNCH_LEVEL. Source: WDK ntifs.h, KeAcquireSpinLockRaiseToSynch.
+KIRQL FASTCALL KeAcquireSpinLockRaiseToSynch(PKSPIN_LOCK SpinLock);
+KIRQL FASTCALL KeAcquireSpinLockRaiseToSynch(PKSPIN_LOCK SpinLock)
+{
+    KIRQL OldIrql = KiRaiseIrqlChecked(SYNCH_LEVEL);
+    KiTakeWatched(SpinLock);
+    return OldIrql;
+}
+EXPORT(KeAcquireSpinLockRaiseToSynch, SYNCH_LEVEL, "WDK ntifs.h KeAcquireSpinLockRaiseToSynch");
+
+// KeAcquireSpinLockAtDpcLevel: takes the lock where the IRQL is high enough already.
+// IRQL: DISPATCH_LEVEL. Fails: bugcheck SPIN_LOCK_ALREADY_OWNED.
+// Source: WDK wdm.h, KeAcquireSpinLockAtDpcLevel.
+VOID NTAPI KeAcquireSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock);
+VOID NTAPI KeAcquireSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock)
+{
+    ASSERT_AT_LEAST_DISPATCH();
+    KiTakeWatched(SpinLock);
+}
+EXPORT(KeAcquireSpinLockAtDpcLevel, EXPORT_ANY_IRQL, "WDK wdm.h KeAcquireSpinLockAtDpcLevel");
+
+// KeReleaseSpinLockFromDpcLevel: releases it; the IRQL stays.
+// IRQL: DISPATCH_LEVEL. Fails: bugcheck SPIN_LOCK_NOT_OWNED.
+// Source: WDK wdm.h, KeReleaseSpinLockFromDpcLevel.
+VOID NTAPI KeReleaseSpinLockFromDpcLevel(PKSPIN_LOCK SpinLock);
+VOID NTAPI KeReleaseSpinLockFromDpcLevel(PKSPIN_LOCK SpinLock)
+{
+    ASSERT_AT_LEAST_DISPATCH();
+    KiDropWatched(SpinLock);
+}
+EXPORT(KeReleaseSpinLockFromDpcLevel, EXPORT_ANY_IRQL, "WDK wdm.h KeReleaseSpinLockFromDpcLevel");

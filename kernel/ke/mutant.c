@@ -13,6 +13,7 @@
 static VOID KiInitializeMutant(PKMUTANT Mutant, PKTHREAD Owner, UCHAR ApcDisable)
 {
     KiInitializeHeader(&Mutant->Header, MutantObject, sizeof(*Mutant), Owner == NULL);
+    KeForgetLock(Mutant);
     Mutant->OwnerThread = Owner;
     Mutant->Abandoned = FALSE;
     Mutant->ApcDisable = ApcDisable;
@@ -48,6 +49,7 @@ static VOID KiFreeMutant(PKMUTANT Mutant, KPRIORITY Increment)
     Mutant->OwnerThread = NULL;
     if (Owner != NULL) {
         RemoveEntryList(&Mutant->MutantListEntry);
+        KeForgetMutex(Owner, Mutant);
         Owner->KernelApcDisable += Mutant->ApcDisable;
     }
     KiSignalWaiters(&Mutant->Header, Increment);

@@ -151,6 +151,17 @@ PLIST_ENTRY NTAPI KeRemoveQueue(PRKQUEUE Queue, KPROCESSOR_MODE WaitMode, PLARGE
 }
 EXPORT(KeRemoveQueue, APC_LEVEL, "WDK ntifs.h KeRemoveQueue");
 
+PLIST_ENTRY KeFindQueueEntry(PKQUEUE Queue, ULONG_PTR Start, ULONG_PTR End)
+{
+    KIRQL OldIrql = KiLockDispatcher();
+    PLIST_ENTRY Entry = Queue->EntryListHead.Flink;
+
+    while (Entry != &Queue->EntryListHead && (ULONG_PTR)Entry - Start >= End - Start)
+        Entry = Entry->Flink;
+    KiUnlockDispatcher(OldIrql);
+    return Entry != &Queue->EntryListHead ? Entry : NULL;
+}
+
 // KeRundownQueue: threads serve the queue no longer, those that wait for it get STATUS_ABANDONED.
 // Returns the entries as a ring without a head; NULL: there are none.
 // IRQL: <= DISPATCH_LEVEL. Source: WDK ntifs.h, KeRundownQueue.

@@ -31,6 +31,7 @@ static DECLSPEC_NOINLINE VOID KiWaitInQueue(PKSPIN_LOCK_QUEUE Queue)
 
 static VOID KiEnterQueue(PKSPIN_LOCK SpinLock, PKSPIN_LOCK_QUEUE Queue)
 {
+    KeNoteLockWanted(SpinLock);
     Queue->Next = NULL;
     *KiQueueState(Queue) = (ULONG_PTR)SpinLock | LOCK_QUEUE_WAIT;
     PKSPIN_LOCK_QUEUE Before =
@@ -40,6 +41,7 @@ static VOID KiEnterQueue(PKSPIN_LOCK SpinLock, PKSPIN_LOCK_QUEUE Queue)
         KiWaitInQueue(Queue);
     }
     *KiQueueState(Queue) = (ULONG_PTR)SpinLock | LOCK_QUEUE_OWNER;
+    KeNoteSpinLock(SpinLock, KiReturnAddress());
 }
 
 static VOID KiLeaveQueue(PKSPIN_LOCK_QUEUE Queue)
@@ -50,6 +52,7 @@ static VOID KiLeaveQueue(PKSPIN_LOCK_QUEUE Queue)
     if (!(State & LOCK_QUEUE_OWNER))
         KiSpinLockNotOwned(SpinLock != NULL ? SpinLock : (PKSPIN_LOCK)&Queue->Lock,
                            KiReturnAddress());
+    KeForgetSpinLock(SpinLock);
     *KiQueueState(Queue) = (ULONG_PTR)SpinLock;
     if (Queue->Next == NULL &&
         __atomic_compare_exchange_n(SpinLock, &Last, 0, FALSE, __ATOMIC_RELEASE, __ATOMIC_RELAXED))

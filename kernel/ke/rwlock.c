@@ -37,22 +37,25 @@ FORCEINLINE BOOLEAN KiChangeRwLock(PEX_SPIN_LOCK SpinLock, ULONG From, ULONG To)
 
 static VOID KiTakeShared(PEX_SPIN_LOCK SpinLock, ULONG_PTR Caller)
 {
-    for (;;) {
-        ULONG Value = (ULONG)*SpinLock;
-        if (Value & RW_EXCLUSIVE)
+    ULONG Value;
+
+    KeNoteLockWanted((PVOID)SpinLock);
+    do {
+        while ((Value = (ULONG)*SpinLock) & RW_EXCLUSIVE)
             KiPauseForRwLock(SpinLock, Caller);
-        else if (KiChangeRwLock(SpinLock, Value, Value + 1))
-            return;
-    }
+    } while (!KiChangeRwLock(SpinLock, Value, Value + 1));
+    KeNoteSpinLock((PVOID)SpinLock, Caller);
 }
 
 static VOID KiTakeExclusive(PEX_SPIN_LOCK SpinLock, ULONG_PTR Caller)
 {
+    KeNoteLockWanted((PVOID)SpinLock);
     while ((ULONG)__atomic_fetch_or(SpinLock, (LONG)RW_EXCLUSIVE, __ATOMIC_ACQUIRE) & RW_EXCLUSIVE)
         while ((ULONG)*SpinLock & RW_EXCLUSIVE)
             KiPauseForRwLock(SpinLock, Caller);
     while ((ULONG)*SpinLock != RW_EXCLUSIVE)
         KiPauseForRwLock(SpinLock, Caller);
+    KeNoteSpinLock((PVOID)SpinLock, Caller);
 }
 
 static VOID KiDropShared(PEX_SPIN_LOCK SpinLock, ULONG_PTR Caller)
@@ -60,6 +63,7 @@ static VOID KiDropShared(PEX_SPIN_LOCK SpinLock, ULONG_PTR Caller)
     if (((ULONG)*SpinLock & ~RW_EXCLUSIVE) == 0)
         KiRwLockNotOwned(SpinLock, Caller);
     __atomic_fetch_sub(SpinLock, 1, __ATOMIC_RELEASE);
+    KeForgetSpinLock((PVOID)SpinLock);
 }
 
 static VOID KiDropExclusive(PEX_SPIN_LOCK SpinLock, ULONG_PTR Caller)
@@ -67,6 +71,7 @@ static VOID KiDropExclusive(PEX_SPIN_LOCK SpinLock, ULONG_PTR Caller)
     if ((ULONG)*SpinLock != RW_EXCLUSIVE)
         KiRwLockNotOwned(SpinLock, Caller);
     __atomic_store_n(SpinLock, 0, __ATOMIC_RELEASE);
+    KeForgetSpinLock((PVOID)SpinLock);
 }
 
 // ExAcquireSpinLockShared: raises to DISPATCH_LEVEL and takes a share. Returns the IRQL before.

@@ -65,6 +65,7 @@ VOID KiInsertTimer(PKTIMER Timer, ULONG64 DueTime)
     Timer->DueTime.QuadPart = DueTime;
     Timer->Header.Hand = (UCHAR)Hand;
     Timer->Header.Inserted = TRUE;
+    KeNoteObject(Timer);
     KiSetTimerProcessor(Timer, Prcb->ProcessorNumber);
     if (DueTime < Prcb->TimerDue)
         KiSetTimerDue(Prcb, DueTime);
@@ -284,6 +285,25 @@ BOOLEAN NTAPI KeReadStateTimer(PKTIMER Timer)
     return (BOOLEAN) * (volatile LONG *)&Timer->Header.SignalState;
 }
 EXPORT(KeReadStateTimer, EXPORT_ANY_IRQL, "WDK wdm.h KeReadStateTimer");
+
+#if KE_WATCHES
+PVOID KiFindSetTimer(ULONG_PTR Start, ULONG_PTR End)
+{
+    KIRQL OldIrql = KiLockDispatcher();
+    PVOID Found = NULL;
+
+    for (ULONG i = 0; i < MAXIMUM_PROCESSORS; i++) {
+        for (ULONG Hand = 0; KiProcessorBlock[i] != NULL && Hand < TIMER_HANDS; Hand++) {
+            PLIST_ENTRY Head = &KiProcessorBlock[i]->TimerListHead[Hand];
+            for (PLIST_ENTRY Entry = Head->Flink; Entry != Head; Entry = Entry->Flink)
+                if ((ULONG_PTR)KiTimerOf(Entry) - Start < End - Start)
+                    Found = KiTimerOf(Entry);
+        }
+    }
+    KiUnlockDispatcher(OldIrql);
+    return Found;
+}
+#endif
 
 // ---- leaks and monitor --------------------------------------------------------------------------
 static BOOLEAN KiTimerBelongsTo(PKTIMER Timer, ULONG_PTR Start, ULONG_PTR End)

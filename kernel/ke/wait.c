@@ -55,6 +55,7 @@ static LONG_PTR KiConsumeMutant(PKMUTANT Mutant, PKTHREAD Thread)
         return 0;
     Mutant->OwnerThread = Thread;
     Thread->KernelApcDisable -= Mutant->ApcDisable;
+    KeNoteMutex(Thread, Mutant, Thread->WaitCaller);
     InsertHeadList(&Thread->MutantListHead, &Mutant->MutantListEntry);
     if (!Mutant->Abandoned)
         return 0;
@@ -173,11 +174,27 @@ FORCEINLINE VOID KiBeginWait(PKTHREAD Thread, PVOID Object, const LARGE_INTEGER 
         if (__builtin_expect(Irql >= DISPATCH_LEVEL, 0)) {
             if (Irql > DISPATCH_LEVEL || Timeout == NULL || Timeout->QuadPart != 0)
                 KiBadWait(Thread, Object, Irql, Caller);
+        } else {
+            KiCheckWait();
         }
         KiSetIrql(DISPATCH_LEVEL);
         Thread->WaitIrql = Irql; // not earlier: a DPC that looks at an object writes it too
     }
     KiTakeLock(&KiDispatcherLock);
+}
+
+// The checked build notes who waits, and that a mutant is wanted.
+FORCEINLINE VOID KiWatchWait(PKTHREAD Thread, PVOID Object, const LARGE_INTEGER *Timeout,
+                             ULONG_PTR Caller)
+{
+#if KE_WATCHES
+    const KMUTANT *Mutant = Object;
+
+    Thread->WaitCaller = Caller;
+    if (Mutant->Header.Type == MutantObject && Mutant->OwnerThread != Thread &&
+        (Timeout == NULL || Timeout->QuadPart != 0))
+        KeNoteLockWanted(Mutant);
+#endif
 }
 
 // A kernel APC that can be delivered now is, before the thread waits.
@@ -311,6 +328,7 @@ NTSTATUS NTAPI KeWaitForSingleObject(PVOID Object, KWAIT_REASON WaitReason,
                     .Timeout = Timeout};
     LONG_PTR Status;
 
+    KiWatchWait(Thread, Object, Timeout, KiReturnAddress());
     do {
         KiBeginWait(Thread, Object, Timeout, KiReturnAddress());
         if (__builtin_expect(KiApcComesFirst(Thread), 0)) {
@@ -418,6 +436,7 @@ NTSTATUS NTAPI KeWaitForMultipleObjects(ULONG Count, PVOID Object[], WAIT_TYPE W
 
     if (Count == 0 || Count > (WaitBlockArray != NULL ? MAXIMUM_WAIT_OBJECTS : THREAD_WAIT_OBJECTS))
         KiTooManyObjects(Count);
+    KiWatchWait(Thread, Object[0], Timeout, KiReturnAddress());
     do {
         KiBeginWait(Thread, Object[0], Timeout, KiReturnAddress());
         if (KiApcComesFirst(Thread)) {

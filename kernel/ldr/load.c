@@ -256,6 +256,7 @@ static VOID LdrpDiscard(PLDR_DRIVER Driver)
     if (Driver->DriverObject != NULL)
         ExFreePoolWithTag(CONTAINING_RECORD(Driver->DriverObject, LDR_OBJECT, Object), LDR_TAG);
     if (Driver->Base != 0) {
+        KeForgetLocks((PVOID)Driver->Base, Driver->Size);
         MmDecommitSystemRange((PVOID)Driver->Base, Driver->Size >> PAGE_SHIFT);
         MmReleaseSystemRange((PVOID)Driver->Base, Driver->Size >> PAGE_SHIFT);
     }

@@ -7,6 +7,8 @@
 
 #define DISPATCH 2
 
+#if !DBG // the checked build has them in lock.c
+
     .text
 
 // KIRQL KeAcquireSpinLockRaiseToDpc(PKSPIN_LOCK SpinLock)
@@ -59,5 +61,6 @@ KeReleaseSpinLock:
     movq    %rsp, %rbp
     subq    $0x20, %rsp
     call    KiSpinLockNotOwned
+#endif
 
     .section .note.GNU-stack, "", @progbits

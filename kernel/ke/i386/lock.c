@@ -5,13 +5,13 @@
 
 // KfAcquireSpinLock: raises to DISPATCH_LEVEL and takes the lock. Returns the IRQL before.
 // IRQL: <= DISPATCH_LEVEL. Fails: bugcheck SPIN_LOCK_ALREADY_OWNED, IRQL_NOT_GREATER_OR_EQUAL.
-// Source: WDK wdm.h, KeAcquireSpinLock. Defined in spinlock.S.
+// Source: WDK wdm.h, KeAcquireSpinLock. In spinlock.S, free build.
 KIRQL FASTCALL KfAcquireSpinLock(PKSPIN_LOCK SpinLock);
 EXPORT(KfAcquireSpinLock, DISPATCH_LEVEL, "WDK wdm.h KeAcquireSpinLock");
 
 // KfReleaseSpinLock: releases the lock, back to NewIrql.
 // IRQL: DISPATCH_LEVEL. Fails: bugcheck SPIN_LOCK_NOT_OWNED.
-// Source: WDK wdm.h, KeReleaseSpinLock. Defined in spinlock.S.
+// Source: WDK wdm.h, KeReleaseSpinLock. In spinlock.S, free build.
 VOID FASTCALL KfReleaseSpinLock(PKSPIN_LOCK SpinLock, KIRQL NewIrql);
 EXPORT(KfReleaseSpinLock, DISPATCH_LEVEL, "WDK wdm.h KeReleaseSpinLock");
 
@@ -21,7 +21,7 @@ VOID NTAPI KeAcquireSpinLock(PKSPIN_LOCK SpinLock, PKIRQL OldIrql);
 VOID NTAPI KeAcquireSpinLock(PKSPIN_LOCK SpinLock, PKIRQL OldIrql)
 {
     KIRQL Irql = KiRaiseIrqlChecked(DISPATCH_LEVEL);
-    KiTakeLock(SpinLock);
+    KiTakeWatched(SpinLock);
     *OldIrql = Irql;
 }
 EXPORT(KeAcquireSpinLock, DISPATCH_LEVEL, "WDK wdm.h KeAcquireSpinLock");
@@ -31,21 +31,10 @@ EXPORT(KeAcquireSpinLock, DISPATCH_LEVEL, "WDK wdm.h KeAcquireSpinLock");
 VOID NTAPI KeReleaseSpinLock(PKSPIN_LOCK SpinLock, KIRQL NewIrql);
 VOID NTAPI KeReleaseSpinLock(PKSPIN_LOCK SpinLock, KIRQL NewIrql)
 {
-    KiDropLock(SpinLock);
+    KiDropWatched(SpinLock);
     KiLowerIrqlChecked(NewIrql);
 }
 EXPORT(KeReleaseSpinLock, DISPATCH_LEVEL, "WDK wdm.h KeReleaseSpinLock");
-
-// KeAcquireSpinLockRaiseToSynch: takes the lock at SYNCH_LEVEL. Returns the IRQL before.
-// IRQL: <= SYNCH_LEVEL. Source: WDK ntifs.h, KeAcquireSpinLockRaiseToSynch.
-KIRQL FASTCALL KeAcquireSpinLockRaiseToSynch(PKSPIN_LOCK SpinLock);
-KIRQL FASTCALL KeAcquireSpinLockRaiseToSynch(PKSPIN_LOCK SpinLock)
-{
-    KIRQL OldIrql = KiRaiseIrqlChecked(SYNCH_LEVEL);
-    KiTakeLock(SpinLock);
-    return OldIrql;
-}
-EXPORT(KeAcquireSpinLockRaiseToSynch, SYNCH_LEVEL, "WDK ntifs.h KeAcquireSpinLockRaiseToSynch");
 
 // KefAcquireSpinLockAtDpcLevel, KiAcquireSpinLock: take the lock where the IRQL is high enough
 // already.
@@ -55,7 +44,7 @@ VOID FASTCALL KefAcquireSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock);
 VOID FASTCALL KefAcquireSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock)
 {
     ASSERT_AT_LEAST_DISPATCH();
-    KiTakeLock(SpinLock);
+    KiTakeWatched(SpinLock);
 }
 EXPORT(KefAcquireSpinLockAtDpcLevel, EXPORT_ANY_IRQL, "WDK wdm.h KeAcquireSpinLockAtDpcLevel");
 EXPORT_AS(KiAcquireSpinLock, KefAcquireSpinLockAtDpcLevel, EXPORT_ANY_IRQL, 0,
@@ -68,26 +57,23 @@ VOID FASTCALL KefReleaseSpinLockFromDpcLevel(PKSPIN_LOCK SpinLock);
 VOID FASTCALL KefReleaseSpinLockFromDpcLevel(PKSPIN_LOCK SpinLock)
 {
     ASSERT_AT_LEAST_DISPATCH();
-    KiDropLock(SpinLock);
+    KiDropWatched(SpinLock);
 }
 EXPORT(KefReleaseSpinLockFromDpcLevel, EXPORT_ANY_IRQL, "WDK wdm.h KeReleaseSpinLockFromDpcLevel");
 EXPORT_AS(KiReleaseSpinLock, KefReleaseSpinLockFromDpcLevel, EXPORT_ANY_IRQL, 0,
           "WDK wdm.h KeReleaseSpinLockFromDpcLevel");
 
-// KeAcquireSpinLockAtDpcLevel, KeReleaseSpinLockFromDpcLevel: the stdcall forms of the two.
-// IRQL: DISPATCH_LEVEL. Source: WDK wdm.h.
-VOID NTAPI KeAcquireSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock);
-VOID NTAPI KeAcquireSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock)
+#if KE_WATCHES
+KIRQL FASTCALL KfAcquireSpinLock(PKSPIN_LOCK SpinLock)
 {
-    ASSERT_AT_LEAST_DISPATCH();
-    KiTakeLock(SpinLock);
+    KIRQL OldIrql = KiRaiseIrqlChecked(DISPATCH_LEVEL);
+    KiTakeWatched(SpinLock);
+    return OldIrql;
 }
-EXPORT(KeAcquireSpinLockAtDpcLevel, EXPORT_ANY_IRQL, "WDK wdm.h KeAcquireSpinLockAtDpcLevel");
 
-VOID NTAPI KeReleaseSpinLockFromDpcLevel(PKSPIN_LOCK SpinLock);
-VOID NTAPI KeReleaseSpinLockFromDpcLevel(PKSPIN_LOCK SpinLock)
+VOID FASTCALL KfReleaseSpinLock(PKSPIN_LOCK SpinLock, KIRQL NewIrql)
 {
-    ASSERT_AT_LEAST_DISPATCH();
-    KiDropLock(SpinLock);
+    KiDropWatched(SpinLock);
+    KiLowerIrqlChecked(NewIrql);
 }
-EXPORT(KeReleaseSpinLockFromDpcLevel, EXPORT_ANY_IRQL, "WDK wdm.h KeReleaseSpinLockFromDpcLevel");
+#endif

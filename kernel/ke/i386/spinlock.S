@@ -7,6 +7,8 @@
 
 #define DISPATCH 2
 
+#if !DBG // the checked build has them in lock.c
+
     .text
 
 // KIRQL FASTCALL KfAcquireSpinLock(PKSPIN_LOCK SpinLock)
@@ -63,5 +65,6 @@ KfReleaseSpinLock:
     call    KiReplayInterrupts
     popl    %ebp
     ret
+#endif
 
     .section .note.GNU-stack, "", @progbits
