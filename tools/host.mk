@@ -20,10 +20,18 @@ HOST_CFLAGS := -std=gnu11 -O1 -g -DLOOKASIDE_HOST -DDBG=1 -D_AMD64_ -fshort-wcha
 HOST_SAN  := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 FUZZ_SAN  := -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined
 
+# The simulator of the scheduler gets ke's sources with the thread sanitizer's instrumentation, whose
+# routines it has itself: at each of them another processor may go on. (KUSER_SHARED_DATA has 64-bit
+# times at 4-byte boundaries.)
+SIM_SOURCES := $(addprefix kernel/ke/,affinity.c apc.c dpc.c event.c interrupt.c ipi.c irql.c lock.c \
+               mutant.c queue.c sched.c thread.c time.c timer.c wait.c amd64/interrupt.c)
+SIM_CFLAGS := -Itests/host/sim $(HOST_CFLAGS) -O2 -fsanitize=undefined -fno-sanitize=alignment \
+              -fno-sanitize-recover=undefined
+
 host_tests := $(patsubst tests/host/%.c,build/host/%,$(wildcard tests/host/test_*.c))
 host_fuzz  := $(patsubst tests/host/%.c,build/host/%,$(wildcard tests/host/fuzz_*.c))
 host_headers := $(wildcard boot/*.h include/*.h include/*/*.h mm/*.h kernel/*/*.h tests/host/*.h \
-                tests/host/include/*.h tests/host/include/*/*.h)
+                tests/host/include/*.h tests/host/include/*/*.h tests/host/sim/*.h)
 
 # host_rule NAME, compiler, sanitizers, libraries: what the "Links:" line names is linked in.
 define host_rule
@@ -31,8 +39,17 @@ build/host/$(1): tests/host/$(1).c $(shell sed -n 's|^// Links:||p' tests/host/$
 	@mkdir -p $$(@D)
 	$(2) $(HOST_CFLAGS) $$($(3)) $$(filter %.c %.S,$$^) -o $$@ $(4)
 endef
-$(foreach t,$(host_tests:build/host/%=%),$(eval $(call host_rule,$(t),$$(HOSTCC),HOST_SAN,-lcmocka)))
+$(foreach t,$(filter-out test_scheduler,$(host_tests:build/host/%=%)),\
+  $(eval $(call host_rule,$(t),$$(HOSTCC),HOST_SAN,-lcmocka)))
 $(foreach t,$(host_fuzz:build/host/%=%),$(eval $(call host_rule,$(t),$$(FUZZCC),FUZZ_SAN)))
+
+build/host/sim/%.o: %.c $(host_headers)
+	@mkdir -p $(@D)
+	$(HOSTCC) $(SIM_CFLAGS) $(if $(filter kernel/%,$<),-fsanitize=thread -Wno-tsan) -c $< -o $@
+
+build/host/test_scheduler: $(patsubst %.c,build/host/sim/%.o,$(SIM_SOURCES) \
+                             $(wildcard tests/host/sim/*.c) tests/host/test_scheduler.c)
+	$(HOSTCC) -fsanitize=undefined $^ -o $@ -lcmocka
 
 .PHONY: host
 host: $(host_tests) $(host_fuzz)
