@@ -93,6 +93,7 @@ static VOID KiReconsiderApcs(PKTHREAD Thread)
         return;
     Thread->KernelApcPending = TRUE;
     KiRequestApc();
+    KiLowerIrql(KiGetIrql()); // i386 looks for what was asked for when the IRQL is lowered
 }
 
 // ---- queueing -----------------------------------------------------------------------------------

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: MIT
+// APCs, the regions that keep them away, and callouts on larger stacks.
+#include "crew.h"
+
+typedef VOID(NTAPI *NORMAL_ROUTINE)(PVOID Context, PVOID Argument1, PVOID Argument2);
+typedef VOID(NTAPI *KERNEL_ROUTINE)(PKAPC Apc, NORMAL_ROUTINE *Normal, PVOID *Context,
+                                    PVOID *Argument1, PVOID *Argument2);
+typedef VOID(NTAPI *RUNDOWN_ROUTINE)(PKAPC Apc);
+
+NTKERNELAPI VOID NTAPI KeInitializeApc(PKAPC Apc, PKTHREAD Thread, int Environment,
+                                       KERNEL_ROUTINE Kernel, RUNDOWN_ROUTINE Rundown,
+                                       NORMAL_ROUTINE Normal, KPROCESSOR_MODE Mode, PVOID Context);
+NTKERNELAPI BOOLEAN NTAPI KeInsertQueueApc(PKAPC Apc, PVOID Argument1, PVOID Argument2,
+                                           KPRIORITY Increment);
+NTKERNELAPI BOOLEAN NTAPI KeRemoveQueueApc(PKAPC Apc);
+
+static volatile LONG KernelRan, NormalRan, RundownRan;
+static volatile KIRQL KernelIrql, NormalIrql;
+static PKTHREAD RanIn;
+static PVOID Seen[3];
+
+static VOID NTAPI Kernel(PKAPC Apc, NORMAL_ROUTINE *Normal, PVOID *Context, PVOID *Argument1,
+                         PVOID *Argument2)
+{
+    UNREFERENCED_PARAMETER(Apc);
+    UNREFERENCED_PARAMETER(Normal);
+    UNREFERENCED_PARAMETER(Context);
+    UNREFERENCED_PARAMETER(Argument1);
+    UNREFERENCED_PARAMETER(Argument2);
+    KernelIrql = KeGetCurrentIrql();
+    RanIn = KeGetCurrentThread();
+    InterlockedIncrement(&KernelRan);
+}
+
+static VOID NTAPI Normal(PVOID Context, PVOID Argument1, PVOID Argument2)
+{
+    NormalIrql = KeGetCurrentIrql();
+    Seen[0] = Context;
+    Seen[1] = Argument1;
+    Seen[2] = Argument2;
+    InterlockedIncrement(&NormalRan);
+}
+
+static VOID NTAPI Rundown(PKAPC Apc)
+{
+    UNREFERENCED_PARAMETER(Apc);
+    InterlockedIncrement(&RundownRan);
+}
+
+static VOID Begin(VOID)
+{
+    KernelRan = NormalRan = RundownRan = 0;
+    RanIn = NULL;
+}
+
+static VOID InitializeSpecial(PKAPC Apc, PKTHREAD Thread)
+{
+    KeInitializeApc(Apc, Thread, 0, Kernel, Rundown, NULL, KernelMode, NULL);
+}
+
+static VOID InitializeNormal(PKAPC Apc, PKTHREAD Thread)
+{
+    KeInitializeApc(Apc, Thread, 0, Kernel, Rundown, Normal, KernelMode, &Seen);
+}
+
+static VOID ToOneself(VOID)
+{
+    KAPC Apc;
+
+    Begin();
+    InitializeSpecial(&Apc, KeGetCurrentThread());
+    CHECK(KeInsertQueueApc(&Apc, NULL, NULL, 0));
+    CHECK_EQUAL(KernelRan, 1);
+    CHECK_EQUAL(KernelIrql, APC_LEVEL);
+    InitializeNormal(&Apc, KeGetCurrentThread());
+    CHECK(KeInsertQueueApc(&Apc, &Apc, &Begin, 0));
+    CHECK_EQUAL(KernelRan, 2);
+    CHECK_EQUAL(NormalRan, 1);
+    CHECK_EQUAL(NormalIrql, PASSIVE_LEVEL);
+    CHECK(Seen[0] == &Seen && Seen[1] == &Apc && Seen[2] == (PVOID)&Begin);
+    CHECK_EQUAL(KeGetCurrentIrql(), PASSIVE_LEVEL);
+}
+
+static VOID RegionsKeepThemAway(VOID)
+{
+    KAPC Special, Ordinary;
+    KIRQL OldIrql;
+
+    Begin();
+    InitializeSpecial(&Special, KeGetCurrentThread());
+    InitializeNormal(&Ordinary, KeGetCurrentThread());
+    KeEnterCriticalRegion();
+    KeInsertQueueApc(&Ordinary, NULL, NULL, 0);
+    KeInsertQueueApc(&Special, NULL, NULL, 0);
+    CHECK_EQUAL(KernelRan, 1); // the special one
+    CHECK_EQUAL(NormalRan, 0);
+    KeLeaveCriticalRegion();
+    CHECK_EQUAL(NormalRan, 1);
+    KeEnterGuardedRegion();
+    CHECK(KeAreAllApcsDisabled() && KeAreApcsDisabled());
+    KeInsertQueueApc(&Special, NULL, NULL, 0);
+    CHECK_EQUAL(KernelRan, 2);
+    KeLeaveGuardedRegion();
+    CHECK_EQUAL(KernelRan, 3);
+    KeRaiseIrql(APC_LEVEL, &OldIrql);
+    KeInsertQueueApc(&Special, NULL, NULL, 0);
+    CHECK_EQUAL(KernelRan, 3);
+    KeLowerIrql(OldIrql);
+    CHECK_EQUAL(KernelRan, 4);
+}
+
+static VOID RemovedOnesDoNotRun(VOID)
+{
+    KAPC Apc;
+
+    Begin();
+    InitializeNormal(&Apc, KeGetCurrentThread());
+    KeEnterCriticalRegion();
+    CHECK(KeInsertQueueApc(&Apc, NULL, NULL, 0));
+    CHECK(!KeInsertQueueApc(&Apc, NULL, NULL, 0)); // queued already
+    CHECK(KeRemoveQueueApc(&Apc));
+    CHECK(!KeRemoveQueueApc(&Apc));
+    KeLeaveCriticalRegion();
+    CHECK_EQUAL(KernelRan, 0);
+}
+
+// ---- other threads ------------------------------------------------------------------------------
+static KEVENT Go;
+static volatile NTSTATUS WaitStatus;
+
+static VOID NTAPI WaitForGo(PVOID Mode)
+{
+    WaitStatus = KeWaitForSingleObject(&Go, Executive, (KPROCESSOR_MODE)(ULONG_PTR)Mode,
+                                       Mode != NULL, NULL);
+}
+
+static VOID StartWaiter(CREW *Crew, KPROCESSOR_MODE Mode)
+{
+    KeInitializeEvent(&Go, NotificationEvent, FALSE);
+    CrewAdd(Crew, WaitForGo, (PVOID)(ULONG_PTR)Mode);
+    CREW_UNTIL(Go.Header.WaitListHead.Flink != &Go.Header.WaitListHead);
+}
+
+static VOID WaitingThreadsRunThemAndWaitOn(VOID)
+{
+    CREW Crew = {.Count = 0};
+    KAPC Apc;
+
+    Begin();
+    StartWaiter(&Crew, KernelMode);
+    InitializeNormal(&Apc, Crew.Thread[0]);
+    CHECK(KeInsertQueueApc(&Apc, NULL, NULL, 0));
+    CREW_UNTIL(NormalRan == 1);
+    CHECK(RanIn == Crew.Thread[0]);
+    CREW_UNTIL(Go.Header.WaitListHead.Flink != &Go.Header.WaitListHead); // again
+    KeSetEvent(&Go, 0, FALSE);
+    CrewJoin(&Crew);
+    CHECK_EQUAL(WaitStatus, STATUS_SUCCESS);
+}
+
+static VOID UserApcsEndAlertableUserWaits(VOID)
+{
+    CREW Crew = {.Count = 0};
+    KAPC Apc;
+
+    Begin();
+    StartWaiter(&Crew, UserMode);
+    KeInitializeApc(&Apc, Crew.Thread[0], 0, Kernel, Rundown, Normal, UserMode, NULL);
+    CHECK(KeInsertQueueApc(&Apc, NULL, NULL, 0));
+    CrewJoin(&Crew);
+    CHECK_EQUAL(WaitStatus, STATUS_USER_APC);
+    CHECK_EQUAL(NormalRan, 0);  // there is no user mode to run it in
+    CHECK_EQUAL(RundownRan, 1); // the thread ended with it queued
+}
+
+// A thread that runs on, on any processor, is interrupted.
+static volatile LONG Stop;
+
+static VOID NTAPI RunOn(PVOID Context)
+{
+    UNREFERENCED_PARAMETER(Context);
+    while (!Stop && KernelRan == 0)
+        KeStallExecutionProcessor(1);
+}
+
+static VOID RunningThreadsAreInterrupted(VOID)
+{
+    KPRIORITY Old = KeSetPriorityThread(KeGetCurrentThread(), 10);
+    CREW Crew = {.Count = 0};
+    KAPC Apc;
+
+    Begin();
+    Stop = 0;
+    CrewAdd(&Crew, RunOn, NULL);
+    CrewPause(); // it runs now
+    InitializeSpecial(&Apc, Crew.Thread[0]);
+    CHECK(KeInsertQueueApc(&Apc, NULL, NULL, 0));
+    CrewJoin(&Crew);
+    CHECK_EQUAL(KernelRan, 1);
+    CHECK_EQUAL(KernelIrql, APC_LEVEL);
+    KeSetPriorityThread(KeGetCurrentThread(), Old);
+}
+
+// ---- callouts -----------------------------------------------------------------------------------
+typedef VOID(NTAPI *CALLOUT)(PVOID Parameter);
+NTKERNELAPI NTSTATUS NTAPI KeExpandKernelStackAndCallout(CALLOUT Callout, PVOID Parameter,
+                                                         SIZE_T Size);
+
+static ULONG Recurse(ULONG Depth)
+{
+    volatile UCHAR Space[1024];
+
+    Space[0] = (UCHAR)Depth;
+    Space[1023] = 1;
+    return Depth == 0 ? 0 : Recurse(Depth - 1) + Space[1023];
+}
+
+static VOID NTAPI Deep(PVOID Parameter)
+{
+    *(ULONG_PTR *)Parameter = IoGetRemainingStackSize();
+    CHECK_EQUAL(Recurse(24), 24); // more than any stack has left
+    CrewPause();                  // a switch, on this stack
+}
+
+static VOID CalloutsRunOnLargerStacks(VOID)
+{
+    ULONG_PTR Remaining = 0, Low, High, LowAfter, HighAfter;
+
+    IoGetStackLimits(&Low, &High);
+    CHECK_EQUAL(KeExpandKernelStackAndCallout(Deep, &Remaining, 32 * 1024), STATUS_SUCCESS);
+    CHECK(Remaining >= 31 * 1024);
+    IoGetStackLimits(&LowAfter, &HighAfter);
+    CHECK(Low == LowAfter && High == HighAfter);
+}
+
+static const GUEST_CASE Cases[] = {
+    {"an APC for oneself runs at once", ToOneself},
+    {"regions and APC_LEVEL keep APCs away until they end", RegionsKeepThemAway},
+    {"a removed APC does not run", RemovedOnesDoNotRun},
+    {"a waiting thread runs its APC and waits on", WaitingThreadsRunThemAndWaitOn},
+    {"a user APC ends an alertable UserMode wait", UserApcsEndAlertableUserWaits},
+    {"a running thread is interrupted", RunningThreadsAreInterrupted},
+    {"a callout runs on a larger stack", CalloutsRunOnLargerStacks},
+};
+GUEST_DRIVER(Cases)

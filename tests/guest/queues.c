@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: MIT
+// KQUEUEs: order, handing over, how many may run, running down.
+#include "crew.h"
+
+typedef struct _GUEST_QUEUE {
+    DISPATCHER_HEADER Header;
+    LIST_ENTRY EntryListHead;
+    volatile ULONG CurrentCount;
+    ULONG MaximumCount;
+    LIST_ENTRY ThreadListHead;
+} GUEST_QUEUE;
+
+NTKERNELAPI VOID NTAPI KeInitializeQueue(GUEST_QUEUE *Queue, ULONG Count);
+NTKERNELAPI LONG NTAPI KeInsertQueue(GUEST_QUEUE *Queue, PLIST_ENTRY Entry);
+NTKERNELAPI LONG NTAPI KeInsertHeadQueue(GUEST_QUEUE *Queue, PLIST_ENTRY Entry);
+NTKERNELAPI PLIST_ENTRY NTAPI KeRemoveQueue(GUEST_QUEUE *Queue, KPROCESSOR_MODE WaitMode,
+                                            PLARGE_INTEGER Timeout);
+NTKERNELAPI PLIST_ENTRY NTAPI KeRundownQueue(GUEST_QUEUE *Queue);
+NTKERNELAPI LONG NTAPI KeReadStateQueue(GUEST_QUEUE *Queue);
+
+static GUEST_QUEUE Queue;
+static LARGE_INTEGER Zero;
+
+// The driver's own thread serves the queue only in threads made for it: what serves stays attached.
+static VOID InAThread(PKSTART_ROUTINE Routine)
+{
+    CREW Crew = {.Count = 0};
+
+    CrewAdd(&Crew, Routine, NULL);
+    CrewJoin(&Crew);
+}
+
+static VOID NTAPI TakeInOrder(PVOID Context)
+{
+    LIST_ENTRY Entry[4];
+
+    UNREFERENCED_PARAMETER(Context);
+    CHECK_EQUAL(KeInsertQueue(&Queue, &Entry[0]), 0);
+    CHECK_EQUAL(KeInsertQueue(&Queue, &Entry[1]), 1);
+    CHECK_EQUAL(KeInsertHeadQueue(&Queue, &Entry[2]), 2);
+    CHECK_EQUAL(KeReadStateQueue(&Queue), 3);
+    CHECK(KeRemoveQueue(&Queue, KernelMode, NULL) == &Entry[2]);
+    CHECK(KeRemoveQueue(&Queue, KernelMode, NULL) == &Entry[0]);
+    CHECK(KeRemoveQueue(&Queue, KernelMode, &Zero) == &Entry[1]);
+    CHECK(KeRemoveQueue(&Queue, KernelMode, &Zero) == (PLIST_ENTRY)STATUS_TIMEOUT);
+    CHECK_EQUAL(KeReadStateQueue(&Queue), 0);
+}
+
+static VOID EntriesComeInOrder(VOID)
+{
+    KeInitializeQueue(&Queue, 1);
+    InAThread(TakeInOrder);
+    CHECK_EQUAL(Queue.CurrentCount, 0); // nobody serves it any more
+}
+
+// ---- servers ------------------------------------------------------------------------------------
+typedef struct _WORK {
+    LIST_ENTRY Entry;
+    KEVENT Begun, Go;
+} WORK;
+
+static volatile LONG Ended;
+
+// Serves until the queue is run down. Work is done while "Go" is not set: waiting, so that another
+// may run, if it is told so.
+static VOID NTAPI Serve(PVOID Spin)
+{
+    PLIST_ENTRY Entry;
+
+    while ((Entry = KeRemoveQueue(&Queue, KernelMode, NULL)) != (PLIST_ENTRY)STATUS_ABANDONED) {
+        WORK *Work = CONTAINING_RECORD(Entry, WORK, Entry);
+        KeSetEvent(&Work->Begun, 0, FALSE);
+        if (Spin != NULL)
+            while (!KeReadStateEvent(&Work->Go))
+                KeStallExecutionProcessor(10);
+        else
+            KeWaitForSingleObject(&Work->Go, Executive, KernelMode, FALSE, NULL);
+    }
+    InterlockedIncrement(&Ended);
+}
+
+static VOID Give(WORK *Work)
+{
+    KeInitializeEvent(&Work->Begun, NotificationEvent, FALSE);
+    KeInitializeEvent(&Work->Go, NotificationEvent, FALSE);
+    KeInsertQueue(&Queue, &Work->Entry);
+}
+
+static VOID UntilBegun(WORK *Work)
+{
+    KeWaitForSingleObject(&Work->Begun, Executive, KernelMode, FALSE, NULL);
+}
+
+static ULONG Waiters(VOID)
+{
+    PLIST_ENTRY Head = &Queue.Header.WaitListHead;
+    ULONG Count = 0;
+
+    for (PLIST_ENTRY Entry = Head->Flink; Entry != Head && Count < 100; Entry = Entry->Flink)
+        Count++;
+    return Count;
+}
+
+static VOID WaitingServersMakeRoom(VOID)
+{
+    CREW Crew = {.Count = 0};
+    WORK Work[3];
+
+    KeInitializeQueue(&Queue, 1);
+    Ended = 0;
+    for (ULONG i = 0; i < 3; i++)
+        CrewAdd(&Crew, Serve, NULL);
+    CREW_UNTIL(Waiters() == 3);
+    for (ULONG i = 0; i < 3; i++) {
+        Give(&Work[i]);
+        UntilBegun(&Work[i]); // the one before waits, and does not count
+    }
+    CHECK_EQUAL(Waiters(), 0);
+    for (ULONG i = 0; i < 3; i++)
+        KeSetEvent(&Work[i].Go, 0, FALSE);
+    CREW_UNTIL(Waiters() == 3);
+    CHECK(KeRundownQueue(&Queue) == NULL);
+    CrewJoin(&Crew);
+    CHECK_EQUAL(Ended, 3);
+}
+
+// With one server running and one allowed, an entry stays on the queue; the server takes it itself.
+static VOID NoMoreRunThanMay(VOID)
+{
+    KPRIORITY Old = KeSetPriorityThread(KeGetCurrentThread(), 10); // before servers that spin
+    CREW Crew = {.Count = 0};
+    WORK Work[2];
+
+    KeInitializeQueue(&Queue, 1);
+    Ended = 0;
+    CrewAdd(&Crew, Serve, (PVOID)1);
+    CrewAdd(&Crew, Serve, (PVOID)1);
+    CREW_UNTIL(Waiters() == 2);
+    Give(&Work[0]);
+    UntilBegun(&Work[0]);
+    Give(&Work[1]);
+    CrewPause();
+    CHECK_EQUAL(KeReadStateEvent(&Work[1].Begun), 0);
+    CHECK_EQUAL(KeReadStateQueue(&Queue), 1);
+    CHECK_EQUAL(Waiters(), 1);
+    KeSetEvent(&Work[0].Go, 0, FALSE);
+    UntilBegun(&Work[1]);
+    CHECK_EQUAL(KeReadStateQueue(&Queue), 0);
+    KeSetEvent(&Work[1].Go, 0, FALSE);
+    CREW_UNTIL(Waiters() == 2);
+    KeRundownQueue(&Queue);
+    CrewJoin(&Crew);
+    KeSetPriorityThread(KeGetCurrentThread(), Old);
+}
+
+static VOID RunningDownReturnsTheEntries(VOID)
+{
+    LIST_ENTRY Entry[3];
+    PLIST_ENTRY First;
+
+    KeInitializeQueue(&Queue, 1);
+    for (ULONG i = 0; i < 3; i++)
+        KeInsertQueue(&Queue, &Entry[i]);
+    First = KeRundownQueue(&Queue);
+    CHECK(First == &Entry[0]);
+    CHECK(First->Flink == &Entry[1] && First->Flink->Flink == &Entry[2]);
+    CHECK(First->Flink->Flink->Flink == First && First->Blink == &Entry[2]);
+    CHECK_EQUAL(KeReadStateQueue(&Queue), 0);
+}
+
+// ---- many ---------------------------------------------------------------------------------------
+#define ENTRIES 2000u
+
+static LIST_ENTRY Entries[ENTRIES];
+static volatile UCHAR Taken[ENTRIES];
+static volatile LONG TakenCount;
+
+static VOID NTAPI TakeAll(PVOID Context)
+{
+    PLIST_ENTRY Entry;
+
+    UNREFERENCED_PARAMETER(Context);
+    while ((Entry = KeRemoveQueue(&Queue, KernelMode, NULL)) != (PLIST_ENTRY)STATUS_ABANDONED) {
+        Taken[Entry - Entries]++;
+        InterlockedIncrement(&TakenCount);
+    }
+}
+
+static VOID NothingIsLostOrTakenTwice(VOID)
+{
+    CREW Crew = {.Count = 0};
+
+    KeInitializeQueue(&Queue, 0);
+    TakenCount = 0;
+    CrewFill(&Crew, TakeAll, NULL);
+    for (ULONG i = 0; i < ENTRIES; i++) {
+        KeInsertQueue(&Queue, &Entries[i]);
+        if (i % 64 == 0)
+            CrewYield();
+    }
+    CREW_UNTIL(TakenCount == ENTRIES);
+    CHECK(KeRundownQueue(&Queue) == NULL);
+    CrewJoin(&Crew);
+    for (ULONG i = 0; i < ENTRIES; i++)
+        CHECK_EQUAL(Taken[i], 1);
+}
+
+static const GUEST_CASE Cases[] = {
+    {"entries come in order, from the head first", EntriesComeInOrder},
+    {"a server that waits makes room for another", WaitingServersMakeRoom},
+    {"no more servers run than may", NoMoreRunThanMay},
+    {"running down returns the entries", RunningDownReturnsTheEntries},
+    {"2000 entries: none lost, none taken twice", NothingIsLostOrTakenTwice},
+};
+GUEST_DRIVER(Cases)
