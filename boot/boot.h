@@ -38,6 +38,7 @@ ULONG BootFormatV(CHAR *Buffer, ULONG Size, const CHAR *Format, va_list Argument
 ULONG BootFormat(CHAR *Buffer, ULONG Size, const CHAR *Format, ...)
     __attribute__((format(printf, 3, 4)));
 const CHAR *BootFailure(const CHAR *Format, ...) __attribute__((format(printf, 1, 2)));
+CHAR BootUpper(CHAR Character);
 void BootReadString(ULONG64 Address, CHAR *Buffer, ULONG Size);
 void BootSetCommandLine(PLOADER_BLOCK Block, const CHAR *Line);
 BOOLEAN BootOptionNumber(const CHAR *CommandLine, const CHAR *Name, ULONG *Value);
@@ -57,6 +58,7 @@ const CHAR *BootParseMultiboot2(ULONG Info, PLOADER_BLOCK Block, PBOOT_MAP Map);
 // module.c
 const CHAR *BootAddModule(PLOADER_BLOCK Block, ULONG64 Start, ULONG64 End, const CHAR *Line);
 const CHAR *BootCheckModules(const LOADER_BLOCK *Block);
+void BootTakeOptions(PLOADER_BLOCK Block);
 
 // display.c
 struct _MULTIBOOT_FRAMEBUFFER;

@@ -53,6 +53,7 @@ void BootMain(ULONG Magic, ULONG Info)
         (Failure = BootCheckModules(Block)) ||          // modules
         (Failure = BootBuildMemory(&Map, Block)))       // claims, modules -> the memory map
         BootStop(Failure);
+    BootTakeOptions(Block);                             // modules -> options from options.txt
     BootFindRsdp(Block);                                // what the loader passed -> ACPI's root
     BootClaimTrampoline(&Map, Block);                   // the memory map -> a page below 1 MiB
     BootPlaceTrampoline((ULONG)Block->TrampolinePage);  // that page -> where processors begin

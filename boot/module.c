@@ -4,6 +4,10 @@
 // A module's line is its file name and arguments for it ("/drivers/edu.sys verbose"). The range a
 // loader gives is believed only after it was checked: the kernel reads modules without looking
 // again.
+//
+// A module named options.txt is no module but text: what somebody wrote into a file on the stick
+// instead of a boot loader's configuration. Its words go in front of the command line, where they
+// win over the same options behind them, and the module is forgotten.
 
 #include "boot.h"
 
@@ -82,4 +86,81 @@ const CHAR *BootCheckModules(const LOADER_BLOCK *Block)
                                    j + 1, Module[j].Name, i + 1, Module[i].Name);
     }
     return NULL;
+}
+
+static BOOLEAN IsOptionsFile(const LOADER_MODULE *Module)
+{
+    static const CHAR Name[] = "options.txt";
+    ULONG i = 0;
+
+    while (i < sizeof(Name) && BootUpper(Module->Name[i]) == BootUpper(Name[i]))
+        i++;
+    return i == sizeof(Name);
+}
+
+static BOOLEAN IsGraphic(CHAR Character)
+{
+    return Character > ' ' && Character < 0x7F;
+}
+
+// Appends the text's words to Line, one blank behind each. A line that starts with # is a comment.
+// What editors leave besides (line ends of any kind, a byte order mark) counts as blanks.
+static ULONG AppendWords(CHAR *Line, ULONG Count, const CHAR *Text, ULONG Length)
+{
+    BOOLEAN Comment = FALSE, LineStart = TRUE;
+
+    for (ULONG i = 0; i < Length && Count < LOADER_COMMAND_LINE - 2; i++) {
+        if (Text[i] == '\n' || Text[i] == '\r') {
+            Comment = FALSE;
+            LineStart = TRUE;
+        } else if (LineStart && IsGraphic(Text[i])) {
+            Comment = Text[i] == '#';
+            LineStart = FALSE;
+        }
+        if (IsGraphic(Text[i]) && !Comment)
+            Line[Count++] = Text[i];
+        else if (Count && Line[Count - 1] != ' ')
+            Line[Count++] = ' ';
+    }
+    if (Count && Line[Count - 1] != ' ')
+        Line[Count++] = ' ';
+    return Count;
+}
+
+static void ForgetModule(PLOADER_BLOCK Block, ULONG Index)
+{
+    Block->ModuleCount--;
+    for (ULONG i = Index; i < Block->ModuleCount; i++)
+        Block->Module[i] = Block->Module[i + 1];
+}
+
+static void PutInFront(CHAR *CommandLine, CHAR *Words, ULONG Count)
+{
+    for (ULONG i = 0; CommandLine[i] && Count < LOADER_COMMAND_LINE - 1; i++)
+        Words[Count++] = CommandLine[i];
+    Words[Count] = 0;
+    for (ULONG i = 0; i <= Count; i++)
+        CommandLine[i] = Words[i];
+}
+
+// Puts the text of every module named options.txt in front of the command line.
+void BootTakeOptions(PLOADER_BLOCK Block)
+{
+    static CHAR Words[LOADER_COMMAND_LINE];
+    const LOADER_MODULE *Module;
+    const CHAR *Text;
+    ULONG Count = 0, i = 0;
+
+    while (i < Block->ModuleCount) {
+        Module = &Block->Module[i];
+        if (!IsOptionsFile(Module)) {
+            i++;
+            continue;
+        }
+        Text = BootMap(Module->Base, (ULONG)Module->Length);
+        if (Text)
+            Count = AppendWords(Words, Count, Text, (ULONG)Module->Length);
+        ForgetModule(Block, i);
+    }
+    PutInFront(Block->CommandLine, Words, Count);
 }

@@ -109,14 +109,14 @@ static BOOLEAN IsBlank(CHAR Character)
     return Character == ' ' || Character == '\t' || Character == '\r' || Character == '\n';
 }
 
-static CHAR Upper(CHAR Character)
+CHAR BootUpper(CHAR Character)
 {
     return Character >= 'a' && Character <= 'z' ? (CHAR)(Character - 32) : Character;
 }
 
 static BOOLEAN IsAlphanumeric(CHAR Character)
 {
-    Character = Upper(Character);
+    Character = BootUpper(Character);
     return (Character >= 'A' && Character <= 'Z') || (Character >= '0' && Character <= '9');
 }
 
@@ -160,7 +160,7 @@ static ULONG MatchName(const CHAR *Word, const CHAR *Name)
     ULONG Count = 0;
 
     for (; Name[Count]; Count++)
-        if (Upper(Word[Count]) != Name[Count])
+        if (BootUpper(Word[Count]) != Name[Count])
             return 0;
     return Count;
 }
@@ -170,12 +170,12 @@ static BOOLEAN ParseNumber(const CHAR *Text, ULONG *Value)
     ULONG Base = 10, Digit, Result = 0;
     const CHAR *Start;
 
-    if (Text[0] == '0' && Upper(Text[1]) == 'X') {
+    if (Text[0] == '0' && BootUpper(Text[1]) == 'X') {
         Base = 16;
         Text += 2;
     }
     for (Start = Text; IsAlphanumeric(*Text); Text++) {
-        Digit = *Text <= '9' ? (ULONG)(*Text - '0') : (ULONG)(Upper(*Text) - 'A' + 10);
+        Digit = *Text <= '9' ? (ULONG)(*Text - '0') : (ULONG)(BootUpper(*Text) - 'A' + 10);
         if (Digit >= Base)
             return FALSE;
         Result = Result * Base + Digit;

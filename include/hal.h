@@ -125,6 +125,16 @@ extern ULONG64 HalCounterFrequency;          // Hz, 0 until it is known
 VOID HalStallExecution(ULONG Microseconds);  // any IRQL
 ULONG64 HalQueryRealTime(VOID);              // CMOS clock as NT time (100 ns since 1601), 0: none
 
+// ---- hwinfo -------------------------------------------------------------------------------------
+// What hwinfo asks those above: who serves a vector, who drives a PCI function (NULL: nobody), and
+// how many processors run.
+typedef struct _HAL_OWNERS {
+    const char *(*OfVector)(ULONG Vector);
+    const char *(*OfPciFunction)(ULONG Bus, ULONG Device, ULONG Function);
+    ULONG (*Processors)(VOID);
+} HAL_OWNERS;
+VOID HalRegisterOwners(const HAL_OWNERS *Owners);
+
 // ---- end ----------------------------------------------------------------------------------------
 DECLSPEC_NORETURN VOID HalReboot(VOID);
 VOID HalPowerOff(VOID);                         // returns when nothing worked

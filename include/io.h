@@ -14,6 +14,8 @@ typedef struct _IO_PCI_FUNCTION {
 } IO_PCI_FUNCTION;
 const IO_PCI_FUNCTION *
 IopPciFunctionOf(PDEVICE_OBJECT PhysicalDeviceObject); // NULL: no such object
+// The start of the driver that reported the function at this place; NULL: none did.
+PVOID IopReporterOf(ULONG Bus, ULONG Device, ULONG Function);
 
 // ---- work items (workitem.c) --------------------------------------------------------------------
 VOID NTAPI IoQueueWorkItem(PIO_WORKITEM IoWorkItem, PIO_WORKITEM_ROUTINE WorkerRoutine,

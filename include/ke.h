@@ -318,6 +318,7 @@ VOID KeInitializeInterrupt(PKINTERRUPT Interrupt, PKSERVICE_ROUTINE ServiceRouti
                            KIRQL SynchronizeIrql, KINTERRUPT_MODE Mode, BOOLEAN ShareVector);
 BOOLEAN KeConnectInterrupt(PKINTERRUPT Interrupt);     // FALSE: vector in use and not shareable
 BOOLEAN KeDisconnectInterrupt(PKINTERRUPT Interrupt);
+ULONG_PTR KeServiceRoutineOf(ULONG Vector);  // the first one connected to it, 0: none
 BOOLEAN NTAPI KeSynchronizeExecution(PKINTERRUPT Interrupt, PKSYNCHRONIZE_ROUTINE Routine,
                                      PVOID Context);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What rtl, the lowest layer, is handed from above: the pool for its strings, and for exceptions
-// the traps that feed the dispatcher (ke) and the images it walks (ldr). This file, like start.c,
+// the traps that feed the dispatcher (ke) and the images it walks (ldr). And what hal's `hwinfo` is
+// handed: which driver serves a vector (ke) or drives a PCI function (io). This file, like start.c,
 // stands above all of them.
 //
 // Which faults are offered to handlers: those in driver code, and those in rtl's own code, which
@@ -9,6 +10,8 @@
 // would leave them so, and the fault is reported instead. What the kernel means to raise, it
 // raises by RtlRaiseStatus.
 #include "ex.h"
+#include "hal.h"
+#include "io.h"
 #include "ldr.h"
 #include "mm.h"
 #include "pool.h"
@@ -74,8 +77,33 @@ static VOID KiFreeString(PVOID Memory, ULONG_PTR Caller)
     ExFreePool(Memory);
 }
 
+// ---- hwinfo -------------------------------------------------------------------------------------
+static const char *KiDriverName(ULONG_PTR Address)
+{
+    const LDR_DRIVER *Driver = LdrDriverOfAddress(Address);
+
+    return Driver != NULL ? Driver->Name : NULL;
+}
+
+static const char *KiOwnerOfVector(ULONG Vector)
+{
+    return KiDriverName(KeServiceRoutineOf(Vector));
+}
+
+static const char *KiOwnerOfFunction(ULONG Bus, ULONG Device, ULONG Function)
+{
+    return KiDriverName((ULONG_PTR)IopReporterOf(Bus, Device, Function));
+}
+
+static ULONG KiRunningProcessors(VOID)
+{
+    return (ULONG)KeNumberProcessors;
+}
+
 VOID KiConnectRtl(VOID)
 {
+    static const HAL_OWNERS Owners = {KiOwnerOfVector, KiOwnerOfFunction, KiRunningProcessors};
+
     const RTL_PLATFORM Platform = {
         .SafeCopy = KeSafeCopy,
         .FindImage = KiFindImage,
@@ -83,6 +111,7 @@ VOID KiConnectRtl(VOID)
         .UserLimit = MmUserProbeAddress,
     };
 
+    HalRegisterOwners(&Owners);
     RtlInitializeExceptions(&Platform);
     RtlRegisterAllocator(KiAllocateString, KiFreeString);
     KeExceptionRoutine = KiDispatchException;

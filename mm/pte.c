@@ -35,9 +35,9 @@
 ULONG64 MiNoExecute, MiGlobal;
 ULONG64 MiCacheBits[MmMaximumCacheType] = {
     [MmNonCached] = PTE_PCD | PTE_PWT,
-    [MmWriteCombined] = PTE_PCD | PTE_PWT,
+    [MmWriteCombined] = PTE_PCD, // without a PAT firmware's MTRRs may combine writes here
     [MmNonCachedUnordered] = PTE_PCD | PTE_PWT,
-    [MmUSWCCached] = PTE_PCD | PTE_PWT,
+    [MmUSWCCached] = PTE_PCD,
 };
 ULONG MiTablePages;
 PFN_NUMBER MiPhysicalLimit;

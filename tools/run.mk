@@ -35,13 +35,14 @@ kernels:
 	@for arch in amd64 i386; do for checked in 0 1; do \
 	    $(MAKE) --no-print-directory ARCH=$$arch CHECKED=$$checked kernel || exit 1; done; done
 
-build/lookaside.iso: kernels drivers guest iso/grub.cfg
+build/lookaside.iso: kernels drivers guest iso/grub.cfg $(wildcard iso/data/* iso/data/*/*)
 	@tools/mkiso $@
 
 help:
 	@echo "make run       the sample drivers, then the kernel's prompt (ARCH=i386, CHECKED=1)"
 	@echo "make test      everything, both architectures (SUITES=\"host style\" for some of it)"
 	@echo "make debug     the same under gdb, stopped at KiSystemStartup"
+	@echo "make test-hw   a table of machines standing in for hardware; pictures in build/hardware/"
 	@echo "make iso       build/lookaside.iso for CD and USB, BIOS and UEFI, both architectures"
 	@echo "make bench     measurements: a table, and build/bench.json"
 	@echo "make drivers   drivers/*/ with mingw-w64, both architectures"

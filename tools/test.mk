@@ -3,10 +3,19 @@
 #
 #   make test                     everything
 #   make test SUITES="host style" some suites of it
+#   make test-hw                  a table of machines that stand in for hardware
+#   make test-hw MACHINES="isapc" some rows of it; tests/hardware/run.py --list names them
 
 SUITES ?=
+MACHINES ?=
 
-.PHONY: test
+.PHONY: test test-hw
 test:
 	@tools/setup test
 	@+python3 tests/run.py $(SUITES)
+
+# Needs the medium and the sample drivers; the pictures are in build/hardware/.
+test-hw:
+	@tools/setup test-hw
+	@$(MAKE) --no-print-directory build/lookaside.iso
+	@python3 tests/hardware/run.py $(MACHINES)

@@ -102,10 +102,10 @@ VOID INIT_CODE HalStartClock(VOID)
         HalpStartPitClock();
 }
 
-VOID HalpClockReport(VOID)
+VOID HalpClockSummary(HALP_ITEM_ROUTINE *Item)
 {
-    KdPrintf("clock: %u Hz by %s", CLOCK_RATE, HalpClockName);
+    Item("clock: %u Hz by %s", CLOCK_RATE, HalpClockName);
     if (HalpApicTimerFrequency != 0)
-        KdPrintf(" at %llu Hz", HalpApicTimerFrequency);
-    KdPrintf("\n");
+        Item("at %llu.%03llu MHz", HalpApicTimerFrequency / 1000000,
+             HalpApicTimerFrequency / 1000 % 1000);
 }

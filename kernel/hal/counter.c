@@ -352,9 +352,23 @@ VOID HalStallExecution(ULONG Microseconds)
         KiPause();
 }
 
-VOID HalpCounterReport(VOID)
+// The TSC keeps its pace in every power state.
+static BOOLEAN HalpCounterIsInvariant(VOID)
 {
-    KdPrintf("time: TSC at %llu Hz by %s, reference: %s%s\n", HalCounterFrequency,
-             HalpCounterSource, HalpReference.Name != NULL ? HalpReference.Name : "none",
-             HalpSharedCounter ? "; the processors' differ" : "");
+    ULONG Registers[4];
+    KiCpuid(0x80000000, 0, Registers);
+    if (Registers[0] < 0x80000007)
+        return FALSE;
+    KiCpuid(0x80000007, 0, Registers);
+    return (Registers[3] >> 8) & 1;
+}
+
+VOID HalpCounterSummary(HALP_ITEM_ROUTINE *Item)
+{
+    Item("TSC %llu.%03llu MHz by %s, %s;", HalCounterFrequency / 1000000,
+         HalCounterFrequency / 1000 % 1000, HalpCounterSource,
+         HalpCounterIsInvariant() ? "invariant" : "not invariant");
+    if (HalpSharedCounter)
+        Item("the processors' differ;");
+    Item("reference: %s;", HalpReference.Name != NULL ? HalpReference.Name : "none");
 }

@@ -189,3 +189,8 @@ VOID INIT_CODE HalpFramebufferInitialize(const LOADER_DISPLAY *Display, PVOID Ma
     HalpClearPixels();
     HalpScreenAttach("framebuffer", Rows, Columns, Shadow, HalpFramebufferDraw);
 }
+
+const LOADER_DISPLAY *HalpFramebufferDisplay(VOID)
+{
+    return HalpFramebuffer.Base != NULL ? &HalpFramebuffer.Display : NULL;
+}

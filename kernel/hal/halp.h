@@ -81,6 +81,7 @@ VOID HalpScreenAttach(const char *Name, ULONG Rows, ULONG Columns, HALP_CELL *Ce
 VOID HalpScreenDetach(VOID);
 VOID HalpScreenWrite(const char *Text, SIZE_T Length);
 VOID HalpScreenClear(UCHAR Attribute);
+const LOADER_DISPLAY *HalpFramebufferDisplay(VOID);  // NULL: the screen is none
 const char *HalpScreenName(PULONG Rows, PULONG Columns);  // NULL: no screen
 
 BOOLEAN HalpVgaTextInitialize(VOID);
@@ -95,6 +96,7 @@ BOOLEAN HalpKeyboardController(UCHAR Command);  // sends a command to the i8042;
 
 // ---- firmware (acpi.c) --------------------------------------------------------------------------
 extern HALP_ACPI HalpAcpi;  // all zero where there is no ACPI, or /SAFE
+extern const LOADER_BLOCK *HalpLoaderBlock;
 
 // ---- local APIC (apic.c) ------------------------------------------------------------------------
 #define APIC_ID            0x020u
@@ -183,12 +185,15 @@ extern const HALP_CONTROLLER HalpIoApicController, HalpPicController;
 ULONG HalpIoApicInitialize(VOID);  // number of I/O APICs in use; all inputs masked
 BOOLEAN HalpIoApicWireNmi(ULONG IsaLine);  // FALSE: its wiring does not allow it
 VOID HalpIoApicReport(VOID);
+typedef VOID HALP_ITEM_ROUTINE(const char *Format, ...);  // prints one item of hwinfo
+VOID HalpIoApicSummary(HALP_ITEM_ROUTINE *Item);
 
 #define PIC_LINES 16u
 VOID HalpPicInitialize(VOID);  // vectors from LEGACY_VECTOR_BASE on, all inputs masked
 BOOLEAN HalpPicIsSpurious(ULONG Irq);
 VOID HalpPicEnd(ULONG Irq);
 VOID HalpPicReport(VOID);
+VOID HalpPicSummary(HALP_ITEM_ROUTINE *Item);
 
 // ---- vectors (interrupt.c and its architecture's part) ------------------------------------------
 typedef enum _HALP_VECTOR_KIND {
@@ -214,6 +219,7 @@ VOID HalpInitializeInterrupts(const LOADER_BLOCK *Block);
 VOID HalpNameVector(ULONG Vector, const char *Name);
 VOID HalpWireLegacyClock(ULONG Irq);  // the 8259 input Irq is the clock
 VOID HalpInterruptReport(VOID);
+ULONG HalpSpuriousInterrupts(VOID);
 
 // The architecture's part: device vectors of an IRQL, the IRQL that suits a line, may it do without
 // an APIC.
@@ -245,8 +251,8 @@ VOID HalpStartLocalClock(VOID);    // this processor's timer
 // Measures until it is exact, or as long as Longest allows. FALSE: the reference does not count.
 BOOLEAN HalpMeasure(const HALP_REFERENCE *Reference, HALP_SPAN Longest, HALP_SPAN *Result);
 VOID HalpInitializeClock(VOID);
-VOID HalpCounterReport(VOID);
-VOID HalpClockReport(VOID);
+VOID HalpCounterSummary(HALP_ITEM_ROUTINE *Item);
+VOID HalpClockSummary(HALP_ITEM_ROUTINE *Item);
 UCHAR HalpReadCmos(ULONG Register);
 VOID HalpWriteCmos(ULONG Register, UCHAR Value);
 
@@ -254,3 +260,6 @@ VOID HalpWriteCmos(ULONG Register, UCHAR Value);
 BOOLEAN HalpPciExists(VOID);
 BOOLEAN HalpPciBusExists(ULONG Bus);
 VOID HalpPciReport(VOID);
+typedef VOID HALP_PCI_VISIT(ULONG Bus, ULONG Device, ULONG Function);
+VOID HalpPciVisitAll(HALP_PCI_VISIT *Visit);  // every function there is
+const char *HalpPciClassName(UCHAR Class, UCHAR SubClass, BOOLEAN Brief);

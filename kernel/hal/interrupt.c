@@ -231,6 +231,11 @@ VOID HalDescribeVector(ULONG Vector, char *Buffer, SIZE_T Size)
         RtlFormat(Buffer, Size, "%s", Entry->Kind == HalpVectorFixed ? Entry->Name : "");
 }
 
+ULONG HalpSpuriousInterrupts(VOID)
+{
+    return HalpSpuriousCount;
+}
+
 VOID HalpInterruptReport(VOID)
 {
     char Text[64];

@@ -186,6 +186,19 @@ ULONG INIT_CODE HalpIoApicInitialize(VOID)
     return HalpIoApicCount;
 }
 
+VOID HalpIoApicSummary(HALP_ITEM_ROUTINE *Item)
+{
+    for (ULONG i = 0; i < HalpIoApicCount; i++)
+        Item("I/O APIC %u GSI %u-%u;", HalpIoApics[i].Id, HalpIoApics[i].GsiBase,
+             HalpIoApics[i].GsiBase + HalpIoApics[i].Count - 1);
+    for (ULONG i = 0; i < HalpAcpi.OverrideCount; i++) {
+        const ACPI_OVERRIDE *Override = &HalpAcpi.Override[i];
+        Item("ISA %u>%u%s%s", Override->Source, Override->Gsi,
+             (Override->Flags & ACPI_TRIGGER_MASK) == ACPI_LEVEL ? " level" : "",
+             (Override->Flags & ACPI_POLARITY_MASK) == ACPI_ACTIVE_LOW ? " low," : ",");
+    }
+}
+
 VOID HalpIoApicReport(VOID)
 {
     for (ULONG i = 0; i < HalpIoApicCount; i++)

@@ -111,8 +111,6 @@ ULONG HalWritePci(ULONG Bus, ULONG Device, ULONG Function, ULONG Offset, const V
 }
 
 // ---- which buses and functions there are --------------------------------------------------------
-typedef VOID HALP_PCI_VISIT(ULONG Bus, ULONG Device, ULONG Function);
-
 static BOOLEAN PciFunctionExists(ULONG Bus, ULONG Device, ULONG Function)
 {
     USHORT Vendor = PCI_INVALID_VENDORID;
@@ -166,42 +164,42 @@ BOOLEAN HalpPciBusExists(ULONG Bus)
 }
 
 // ---- words --------------------------------------------------------------------------------------
-static const char *PciClassName(UCHAR Class, UCHAR SubClass)
+const char *HalpPciClassName(UCHAR Class, UCHAR SubClass, BOOLEAN Brief)
 {
     static const struct {
         UCHAR Class, SubClass;  // SubClass 0xFF: any other
-        const char *Name;
+        const char *Name, *Brief;
     } Names[] = {
-        {0x01, 0x01, "IDE controller"},
-        {0x01, 0x06, "SATA controller"},
-        {0x01, 0x08, "NVMe controller"},
-        {0x01, 0x00, "SCSI controller"},
-        {0x01, 0xFF, "storage controller"},
-        {0x02, 0x00, "Ethernet controller"},
-        {0x02, 0xFF, "network controller"},
-        {0x03, 0x00, "VGA controller"},
-        {0x03, 0xFF, "display controller"},
-        {0x04, 0xFF, "multimedia device"},
-        {0x05, 0xFF, "memory controller"},
-        {0x06, 0x00, "host bridge"},
-        {0x06, 0x01, "ISA bridge"},
-        {0x06, 0x04, "PCI bridge"},
-        {0x06, 0xFF, "bridge"},
-        {0x07, 0x00, "serial controller"},
-        {0x07, 0xFF, "communication controller"},
-        {0x08, 0xFF, "system peripheral"},
-        {0x09, 0xFF, "input device"},
-        {0x0B, 0xFF, "processor"},
-        {0x0C, 0x03, "USB controller"},
-        {0x0C, 0x05, "SMBus controller"},
-        {0x0C, 0xFF, "serial bus controller"},
-        {0x0D, 0xFF, "wireless controller"},
-        {0x10, 0xFF, "encryption controller"},
+        {0x01, 0x01, "IDE controller", "IDE"},
+        {0x01, 0x06, "SATA controller", "SATA"},
+        {0x01, 0x08, "NVMe controller", "NVMe"},
+        {0x01, 0x00, "SCSI controller", "SCSI"},
+        {0x01, 0xFF, "storage controller", "disk"},
+        {0x02, 0x00, "Ethernet controller", "net"},
+        {0x02, 0xFF, "network controller", "net"},
+        {0x03, 0x00, "VGA controller", "VGA"},
+        {0x03, 0xFF, "display controller", "VGA"},
+        {0x04, 0xFF, "multimedia device", "sound"},
+        {0x05, 0xFF, "memory controller", "RAM"},
+        {0x06, 0x00, "host bridge", "host"},
+        {0x06, 0x01, "ISA bridge", "ISA"},
+        {0x06, 0x04, "PCI bridge", "PCI"},
+        {0x06, 0xFF, "bridge", "other"},
+        {0x07, 0x00, "serial controller", "UART"},
+        {0x07, 0xFF, "communication controller", "comm"},
+        {0x08, 0xFF, "system peripheral", "sys"},
+        {0x09, 0xFF, "input device", "input"},
+        {0x0B, 0xFF, "processor", "cpu"},
+        {0x0C, 0x03, "USB controller", "USB"},
+        {0x0C, 0x05, "SMBus controller", "SMBus"},
+        {0x0C, 0xFF, "serial bus controller", "bus"},
+        {0x0D, 0xFF, "wireless controller", "radio"},
+        {0x10, 0xFF, "encryption controller", "crypt"},
     };
     for (ULONG i = 0; i < RTL_NUMBER_OF(Names); i++)
         if (Names[i].Class == Class && (Names[i].SubClass == SubClass || Names[i].SubClass == 0xFF))
-            return Names[i].Name;
-    return "device";
+            return Brief ? Names[i].Brief : Names[i].Name;
+    return Brief ? "?" : "device";
 }
 
 static VOID PciPrint(ULONG Bus, ULONG Device, ULONG Function)
@@ -212,15 +210,20 @@ static VOID PciPrint(ULONG Bus, ULONG Device, ULONG Function)
     HalReadPci(Bus, Device, Function, PCI_REVISION, Class, sizeof(Class));
     HalReadPci(Bus, Device, Function, PCI_INTERRUPT, Interrupt, sizeof(Interrupt));
     KdPrintf("  %02x:%02x.%x %04x:%04x %s", Bus, Device, Function, Id & 0xFFFF, Id >> 16,
-             PciClassName(Class[3], Class[2]));
+             HalpPciClassName(Class[3], Class[2], FALSE));
     if (Interrupt[1] != 0)
         KdPrintf(", pin %c line %u", 'A' + (Interrupt[1] - 1) % 4, Interrupt[0]);
     KdPrintf("\n");
 }
 
+VOID HalpPciVisitAll(HALP_PCI_VISIT *Visit)
+{
+    if (HalpPciBusExists(0))
+        PciVisitAll(Visit, HalpPciLastBus + 1);
+}
+
 VOID HalpPciReport(VOID)
 {
     KdPrintf("PCI:%s\n", HalpPciExists() ? "" : " none");
-    if (HalpPciBusExists(0))
-        PciVisitAll(PciPrint, HalpPciLastBus + 1);
+    HalpPciVisitAll(PciPrint);
 }

@@ -121,6 +121,11 @@ static VOID PicDescribe(ULONG Irq, char *Buffer, SIZE_T Size)
               (HalpPicMasks >> Irq) & 1 ? ", masked" : "");
 }
 
+VOID HalpPicSummary(HALP_ITEM_ROUTINE *Item)
+{
+    Item("8259 masks %04x levels %04x,", HalpPicMasks, HalpPicLevels);
+}
+
 VOID HalpPicReport(VOID)
 {
     KdPrintf("  8259s: masks %04x, level inputs %04x, %u spurious\n", HalpPicMasks, HalpPicLevels,

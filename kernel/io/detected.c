@@ -16,6 +16,7 @@ typedef struct _IO_DETECTED_DEVICE {
     DEVICE_OBJECT Object;
     struct _IO_DETECTED_DEVICE *Next;
     IO_PCI_FUNCTION Pci;
+    PVOID Reporter; // start of the image of the driver that reported it last
 } IO_DETECTED_DEVICE;
 
 static IO_DETECTED_DEVICE *IopDetectedDevices;
@@ -36,6 +37,14 @@ static IO_DETECTED_DEVICE *IopFindDetected(const IO_PCI_FUNCTION *Pci)
                               Device->Pci.Function != Pci->Function))
         Device = Device->Next;
     return Device;
+}
+
+PVOID IopReporterOf(ULONG Bus, ULONG Device, ULONG Function)
+{
+    IO_PCI_FUNCTION Pci = {Bus, Device, Function};
+    const IO_DETECTED_DEVICE *Detected = IopFindDetected(&Pci);
+
+    return Detected != NULL ? Detected->Reporter : NULL;
 }
 
 static IO_DETECTED_DEVICE *IopCreateDetected(const IO_PCI_FUNCTION *Pci)
@@ -94,6 +103,7 @@ NTSTATUS NTAPI IoReportDetectedDevice(PDRIVER_OBJECT DriverObject, INTERFACE_TYP
         Device = IopCreateDetected(&Pci);
     if (Device == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;
+    Device->Reporter = DriverObject != NULL ? DriverObject->DriverStart : NULL;
     *DeviceObject = &Device->Object;
     return STATUS_SUCCESS;
 }

@@ -260,6 +260,18 @@ VOID NTAPI KeReleaseInterruptSpinLock(PKINTERRUPT Interrupt, KIRQL OldIrql)
 }
 EXPORT(KeReleaseInterruptSpinLock, EXPORT_ANY_IRQL, "WDK wdm.h KeReleaseInterruptSpinLock");
 
+ULONG_PTR KeServiceRoutineOf(ULONG Vector)
+{
+    PLIST_ENTRY Entry = KiVectors[Vector].Chain.Flink;
+    KINTERRUPT Copy;
+
+    if (Entry == &KiVectors[Vector].Chain ||
+        !KeSafeCopy(&Copy, CONTAINING_RECORD(Entry, KINTERRUPT, ListEntry), sizeof(Copy)))
+        return 0;
+    return Copy.MessageServiceRoutine != NULL ? (ULONG_PTR)Copy.MessageServiceRoutine
+                                              : (ULONG_PTR)Copy.ServiceRoutine;
+}
+
 // ---- monitor ------------------------------------------------------------------------------------
 static VOID KiPrintRoutine(ULONG_PTR Routine, const char *Rest)
 {

@@ -167,6 +167,48 @@ static void modules_over_each_other_or_the_kernel_are_refused(void **state)
     assert_string_equal(BootCheckModules(&Block), "Module 1 (a.sys) was loaded over the kernel.");
 }
 
+static void add_options_file(const CHAR *Name, const CHAR *Text)
+{
+    ULONG64 Base = 0x400000 + Block.ModuleCount * 0x1000;
+
+    FakeMemory(Base, Text, (ULONG)strlen(Text));
+    assert_null(BootAddModule(&Block, Base, Base + strlen(Text), Name));
+}
+
+static void words_from_options_txt_come_first_and_are_no_module(void **state)
+{
+    assert_null(BootAddModule(&Block, 0x300000, 0x300001, "a.sys"));
+    add_options_file("(hd0,msdos1)/OPTIONS.TXT",
+                     "\xEF\xBB\xBF# a comment\r\n/SOS\t/MAXMEM=64\r\n  # /PIC\r\n/3GB");
+    assert_null(BootAddModule(&Block, 0x500000, 0x500001, "b.sys"));
+    BootSetCommandLine(&Block, "/MAXMEM=128 /RUN");
+    BootTakeOptions(&Block);
+    assert_string_equal(Block.CommandLine, "/SOS /MAXMEM=64 /3GB /MAXMEM=128 /RUN");
+    assert_int_equal(Block.ModuleCount, 2);
+    assert_string_equal(Block.Module[1].Name, "b.sys");
+}
+
+static void an_empty_options_txt_changes_nothing(void **state)
+{
+    add_options_file("options.txt", "");
+    add_options_file("options.txt.sys", "/NO");
+    BootSetCommandLine(&Block, "/RUN");
+    BootTakeOptions(&Block);
+    assert_string_equal(Block.CommandLine, "/RUN");
+    assert_int_equal(Block.ModuleCount, 1);
+}
+
+static void a_long_options_txt_is_cut_not_overrun(void **state)
+{
+    static CHAR Long[2 * LOADER_COMMAND_LINE];
+
+    memset(Long, 'x', sizeof(Long) - 1);
+    add_options_file("options.txt", Long);
+    BootSetCommandLine(&Block, "/RUN");
+    BootTakeOptions(&Block);
+    assert_in_range(strlen(Block.CommandLine), LOADER_COMMAND_LINE - 2, LOADER_COMMAND_LINE - 1);
+}
+
 // ---- multiboot 1 --------------------------------------------------------------------------------
 
 typedef struct PACKED {
@@ -549,6 +591,9 @@ int main(void)
         TEST(a_module_off_a_page_or_backwards_is_refused),
         TEST(one_module_too_many_is_refused),
         TEST(modules_over_each_other_or_the_kernel_are_refused),
+        TEST(words_from_options_txt_come_first_and_are_no_module),
+        TEST(an_empty_options_txt_changes_nothing),
+        TEST(a_long_options_txt_is_cut_not_overrun),
         TEST(everything_multiboot_1_reports_arrives),
         TEST(without_a_map_the_two_sizes_count),
         TEST(a_map_cut_short_ends_where_its_memory_ends),

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: MIT
 """build/lookaside.iso: every entry of its menu starts what it says."""
 import os
+import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 
 import pexpect
 import pytest
-from conftest import PATIENCE, ROOT
-from lookaside_cli import machine
+from conftest import PATIENCE, ROOT, driver
+from lookaside_cli import machine, media
 
 ISO = ROOT / "build" / "lookaside.iso"
 ENTRIES = {
@@ -117,3 +118,50 @@ def test_the_medium_holds_no_file_of_this_machine():
                              capture_output=True, check=True).stdout
     for name in ("amd64/lookaside.elf", "i386/lookaside.elf", "amd64/checked.elf", "edu.sys"):
         assert name in listing
+
+
+def own_stick(folder, files):
+    """A copy of the medium with these files in its data partition."""
+    image = Path(folder) / "stick.img"
+    shutil.copyfile(ISO, image)
+    partition = "%s@@%d" % (image, media.data_offset(image))
+    for place, source in files.items():
+        subprocess.run(["mcopy", "-o", "-i", partition, str(source), "::" + place], check=True)
+    return ["-drive", "if=none,id=stick,format=raw,file=%s" % image,
+            "-device", "qemu-xhci", "-device", "usb-storage,drive=stick,bootindex=0"]
+
+
+@pytest.mark.parametrize("firmware", ["bios", "uefi"])
+def test_a_driver_dropped_onto_the_stick_runs_with_the_options_beside_it(firmware):
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "options.txt").write_bytes(b"# mine\r\n/SOS\r\n/MONITOR=\"run rtc; !vm\"\r\n")
+        flash = [] if firmware == "bios" else machine.firmware_arguments(firmware, folder)
+        child = boot("y", *flash, *own_stick(folder, {
+            "drivers/RTC.SYS": driver("amd64", "rtc"), "options.txt": folder / "options.txt"}))
+        try:
+            child.expect_exact('options: /SOS /MONITOR="run rtc; !vm"')
+            child.expect("rtc: ticking at")
+            child.expect("> !vm")
+        finally:
+            child.close(force=True)
+
+
+def test_without_options_the_stick_runs_every_driver_on_it():
+    with tempfile.TemporaryDirectory() as folder:
+        child = boot("y", "-device", "edu", *own_stick(folder, {
+            "drivers/rtc.sys": driver("amd64", "rtc"), "drivers/edu.sys": driver("amd64", "edu")}))
+        try:
+            child.expect("edu: 0x00000000")
+            child.expect("rtc: ticking at")
+            child.expect("> ")
+        finally:
+            child.close(force=True)
+
+
+def test_the_stick_has_the_data_partition_first_and_then_the_efi_system_partition():
+    mbr = ISO.read_bytes()[:512]
+    assert [mbr[at + 4] for at in range(446, 510, 16)] == [media.DATA_TYPE, media.EFI_TYPE, 0, 0]
+    listing = subprocess.run(["mdir", "-b", "-i", "%s@@%d" % (ISO, media.data_offset(ISO)), "::"],
+                             text=True, capture_output=True, check=True).stdout
+    assert "README.txt" in listing and "options.txt" in listing
