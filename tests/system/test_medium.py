@@ -152,7 +152,7 @@ def test_without_options_the_stick_runs_every_driver_on_it():
         child = boot("y", "-device", "edu", *own_stick(folder, {
             "drivers/rtc.sys": driver("amd64", "rtc"), "drivers/edu.sys": driver("amd64", "edu")}))
         try:
-            child.expect("edu: 0x00000000")
+            child.expect("edu.sys: 0x00000000")
             child.expect("rtc: ticking at")
             child.expect("> ")
         finally:
