@@ -40,6 +40,10 @@ typedef struct _EX_POOL_QUOTA {
 } EX_POOL_QUOTA;
 VOID ExRegisterPoolQuota(const EX_POOL_QUOTA *Quota);
 
+// What is asked to free pool it holds before a request fails; one routine, from ex. Called at
+// <= DISPATCH_LEVEL, with none of the pool's locks held.
+VOID ExRegisterPoolReclaim(VOID (*Routine)(VOID));
+
 // What is known of a pool block, for the monitor, whatis and reports.
 typedef struct _EX_POOL_BLOCK {
     ULONG_PTR Address;   // first byte of the block
@@ -60,11 +64,15 @@ typedef struct _EX_POOL_TAG {
     ULONG Tag;
     ULONG64 NonPagedAllocs, NonPagedFrees, NonPagedBytes;
     ULONG64 PagedAllocs, PagedFrees, PagedBytes;
+    ULONG64 NonPagedPeak, PagedPeak; // bytes; exact to what a processor caches at a time
 } EX_POOL_TAG;
 
 // Counters of the tag with this number; tags are numbered from 0 in order of their first use.
 // Returns FALSE behind the last. IRQL: any; takes no lock.
 BOOLEAN ExQueryPoolTag(ULONG Number, EX_POOL_TAG *Use);
+
+// The text of a pooltag.txt, which stays where it is: what tags stand for. IRQL: <= APC_LEVEL.
+VOID ExSetPoolTagFile(const char *Text, SIZE_T Length);
 
 typedef struct _EX_POOL_STATISTICS {
     ULONG64 Pages;            // held by the pool, its bookkeeping not counted

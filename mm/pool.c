@@ -150,6 +150,8 @@ static VOID ExpEmptyTrap(POOL_CELL *Cell, POOL_CACHE *Trap)
 {
     POOL_CACHE *Cache = ExpCacheOf(Cell);
     Trap->Top = 0;
+    if (ExpTracking)
+        ExpUntrack(Trap->Slot[0].Block);
     *ExpSlot(Cache, Cache->Top) = Trap->Slot[0];
     Cache->Top += sizeof(POOL_SLOT);
     if (Cache->Top == Cache->Limit)
@@ -186,8 +188,17 @@ ULONG ExpClassOfRequest(POOL_TYPE Type, SIZE_T Bytes)
     return Class;
 }
 
+static VOID (*ExpReclaimHolder)(VOID);
+
+VOID ExRegisterPoolReclaim(VOID (*Routine)(VOID))
+{
+    ExpReclaimHolder = Routine;
+}
+
 static VOID ExpReclaimAll(VOID)
 {
+    if (ExpReclaimHolder != NULL)
+        ExpReclaimHolder();
     KIRQL OldIrql = KiRaiseIrql(DISPATCH_LEVEL);
     for (ULONG Index = 0; Index < PoolCount; Index++)
         ExpReclaim(&ExpPool[Index]);
@@ -199,8 +210,10 @@ static PVOID ExpPopOrRefill(POOL_CELL *Cell, SIZE_T Bytes, ULONG_PTR Caller)
     POOL *Pool = &ExpPool[Cell->Pool];
     POOL_CACHE *Cache = ExpCacheOf(Cell);
     PVOID Block = ExpPop(Cell, Cache, Bytes, Caller);
-    if (Block == NULL && ExpRefill(Pool, Cell->Class, Cache))
+    if (Block == NULL && ExpRefill(Pool, Cell->Class, Cache)) {
         Block = ExpPop(Cell, Cache, Bytes, Caller);
+        ExpNotePeak(Cell->Index);
+    }
     return Block;
 }
 
@@ -233,6 +246,7 @@ static PVOID ExpAllocateFromCell(const POOL_REQUEST *Request, USHORT Index)
     if (Block != NULL) {
         Cell->Left--;
         Cell->LargePages += (ULONG)BYTES_TO_PAGES(Bytes);
+        ExpNotePeak(Index);
     }
     return Block;
 }
@@ -285,7 +299,9 @@ PVOID ExpAllocate(POOL_REQUEST *Request)
     PVOID Block = ExpIsRefused(Request) ? NULL : ExpAllocateBlock(Request);
     if (Block == NULL)
         __atomic_fetch_add(&ExpPoolFailures, 1, __ATOMIC_RELAXED);
-    else if (Request->Type & POOL_ZERO_ALLOCATION)
+    if (Block != NULL && ExpTracking)
+        ExpTrack(Block, Request->Caller);
+    if (Block != NULL && (Request->Type & POOL_ZERO_ALLOCATION))
         RtlZeroMemory(Block, Request->Bytes);
     return Block;
 }
@@ -377,6 +393,8 @@ static VOID ExpFreeLarge(POOL *Pool, POOL_PAGE *Page, PVOID P, ULONG Tag, ULONG_
     KeCheckFreedMemory(P, Page->Bytes);
     KIRQL OldIrql = KiRaiseIrql(DISPATCH_LEVEL);
     POOL_CELL *Cell = ExpCells() + Page->Cell;
+    if (ExpTracking)
+        ExpUntrack(P);
     Cell->Frees++;
     Cell->LargePages -= (ULONG)BYTES_TO_PAGES(Page->Bytes);
     ExpReturnCharge(Cell, ROUND_TO_PAGES(Page->Bytes));

@@ -168,6 +168,12 @@ FORCEINLINE ULONG64 ExpAllocsOf(const POOL_CELL *Cell)
     return Cell->Granted - Cell->Left;
 }
 
+// What is known of a cell besides, the same on all processors and rarely needed.
+typedef struct _POOL_CELL_MORE {
+    ULONG64 NonPagedPeak, PagedPeak;  // bytes; in a tag's first cell
+    USHORT FirstOfTag;
+} POOL_CELL_MORE;
+
 // What a processor has besides its cells. Its KPRCB's PoolProcessor points at the cells.
 typedef struct _POOL_PROCESSOR {
     POOL_CELL *Cells;                             // POOL_CELL_LIMIT reserved
@@ -294,6 +300,18 @@ BOOLEAN ExpFailsOnPurpose(const POOL_REQUEST *Request);
 ULONG_PTR ExpSamplePeriod(VOID);  // how many allocations of a cell until one is looked at
 BOOLEAN ExpIsSampling(VOID);
 
+// ---- pooltrack.c: call stacks of live blocks ---------------------------------------------------
+extern BOOLEAN ExpTracking;
+VOID ExpTrack(PVOID Block, ULONG_PTR Caller);
+VOID ExpUntrack(PVOID Block);
+typedef VOID POOL_SAY(const char *Line);
+VOID ExpSayTrace(PVOID Block, POOL_SAY *Say);  // the callers of the allocation's call site
+
+// ---- poolname.c: what tags stand for -----------------------------------------------------------
+BOOLEAN ExpHasTagNames(VOID);
+// "binary - description", or that nobody knows: FALSE.
+BOOLEAN ExpDescribeTag(ULONG Tag, char *Buffer, SIZE_T Size);
+
 // ---- poolpage.c: pages and their blocks --------------------------------------------------------
 BOOLEAN ExpInitializePages(VOID);
 // Moves blocks between the pages and this processor's cache. IRQL: DISPATCH_LEVEL.
@@ -316,6 +334,8 @@ BOOLEAN ExpCommitBookkeeping(PVOID Start, SIZE_T Bytes);
 // ---- pooltag.c: cells --------------------------------------------------------------------------
 // The cell of a tag, pool, class and charged process (NULL: none), made when it is new. Fails: 0
 // when memory is used up.
+VOID ExpNotePeak(USHORT Cell);  // of the cell's tag
+VOID ExpNotePeaks(VOID);        // of all
 USHORT ExpFindCell(ULONG Tag, POOL_INDEX Pool, ULONG Class, PVOID Process);
 
 typedef struct _POOL_TAG_TEXT { char Text[5]; } POOL_TAG_TEXT;

@@ -561,6 +561,7 @@ VOID ExTrimPool(VOID)
 {
     KIRQL OldIrql = KiRaiseIrql(DISPATCH_LEVEL);
     ExpTrimOthers(FALSE);
+    ExpNotePeaks();
     for (ULONG Index = 0; Index < PoolCount; Index++) {
         POOL *Pool = &ExpPool[Index];
         ExpTrimCaches(ExpCurrentProcessor(), Pool);

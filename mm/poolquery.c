@@ -107,6 +107,11 @@ static const char *ExpTypeName(POOL_TYPE Type)
 // ---- what a driver left ------------------------------------------------------------------------
 typedef struct _POOL_LEAKS { ULONG_PTR Start, End; ULONG Count; } POOL_LEAKS;
 
+static VOID ExpLogCaller(const char *Place)
+{
+    KLOG("leak", "    called by %s", Place);
+}
+
 static VOID ExpVisitLeak(const EX_POOL_BLOCK *Block, PVOID Context)
 {
     POOL_LEAKS *Leaks = Context;
@@ -117,6 +122,7 @@ static VOID ExpVisitLeak(const EX_POOL_BLOCK *Block, PVOID Context)
         RtlFormat(Place, sizeof(Place), "%p", (PVOID)Block->Caller);
     KLOG("leak", "%s: %llu bytes at %p, tag %s, allocated by %s", ExpTypeName(Block->PoolType),
          (ULONG64)Block->Size, (PVOID)Block->Address, ExpTagText(Block->Tag).Text, Place);
+    ExpSayTrace((PVOID)Block->Address, ExpLogCaller);
     Leaks->Count++;
 }
 
@@ -129,6 +135,11 @@ static ULONG ExpReportPoolLeaks(ULONG_PTR Start, ULONG_PTR End)
 LEAK_SOURCE(pool, "pool allocations", ExpReportPoolLeaks);
 
 // ---- !pool -------------------------------------------------------------------------------------
+static VOID ExpPrintCaller(const char *Place)
+{
+    KdPrintf("        called by %s\n", Place);
+}
+
 static VOID ExpPrintBlock(const EX_POOL_BLOCK *Block, BOOLEAN Wanted)
 {
     char Place[96] = "";
@@ -141,6 +152,8 @@ static VOID ExpPrintBlock(const EX_POOL_BLOCK *Block, BOOLEAN Wanted)
              : Block->Allocated ? "by "
                                 : "freed by ",
              Place);
+    if (Wanted && Block->Allocated)
+        ExpSayTrace((PVOID)Block->Address, ExpPrintCaller);
 }
 
 static VOID ExpPrintPage(const POOL *Pool, const POOL_PAGE *Page, ULONG_PTR Address)
@@ -178,3 +191,41 @@ static BOOLEAN ExpPoolCommand(const char *Arguments)
 }
 KD_COMMAND(pool, "!pool", "!pool ADDRESS: the pool block at ADDRESS and its neighbours in the page",
            ExpPoolCommand, KD_SAFE_IN_BUGCHECK);
+
+// ---- !poolfind ---------------------------------------------------------------------------------
+typedef struct _POOL_SEARCH {
+    const char *Pattern;
+    BOOLEAN Paged, NonPaged;
+    ULONG Found;
+    ULONG64 Bytes;
+} POOL_SEARCH;
+
+static VOID ExpVisitFind(const EX_POOL_BLOCK *Block, PVOID Context)
+{
+    POOL_SEARCH *Search = Context;
+    if (!(Block->PoolType & PagedPool ? Search->Paged : Search->NonPaged) ||
+        !ExpIsTagLike(Block->Tag, Search->Pattern))
+        return;
+    Search->Found++;
+    Search->Bytes += Block->Size;
+    ExpPrintBlock(Block, FALSE);
+}
+
+static BOOLEAN ExpPoolFindCommand(const char *Arguments)
+{
+    POOL_SEARCH Search = {.Pattern = Arguments, .Paged = TRUE, .NonPaged = TRUE};
+    const char *Rest = strchr(Arguments, ' ');
+    ULONG64 Which;
+    if (*Arguments == '\0')
+        return FALSE;
+    if (Rest != NULL && (Rest++, KdParseNumber(&Rest, &Which))) {
+        Search.NonPaged = Which == 0;
+        Search.Paged = Which == 1;
+    }
+    ExpVisitAllocated(ExpVisitFind, &Search);
+    KdPrintf("%u blocks, %llu bytes\n", Search.Found, Search.Bytes);
+    return TRUE;
+}
+KD_COMMAND(poolfind, "!poolfind",
+           "TAG [0|1]: allocated blocks of TAG, with ? and *; 0 nonpaged, 1 paged",
+           ExpPoolFindCommand, KD_SAFE_IN_BUGCHECK);

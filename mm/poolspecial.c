@@ -267,6 +267,8 @@ VOID ExpFreeSpecial(PVOID P, ULONG Tag, ULONG_PTR Caller)
     if (!ExpMarkFreed(Slot))
         ExpCheckSpecialFree(Slot, P, Tag, Caller);
     Slot->FreedBy = Caller;
+    if (ExpTracking)
+        ExpUntrack(P);
     POOL_CELL *Cell = (POOL_CELL *)KiReadPoolProcessor() + Slot->Cell;
     Cell->Frees++;
     Cell->LargePages -= Cell->Size == 0;

@@ -14,6 +14,7 @@
 #include "poolp.h"
 
 #define CELLS_PER_PAGE (PAGE_SIZE / sizeof(POOL_CELL))
+#define MORE_PER_PAGE  (PAGE_SIZE / sizeof(POOL_CELL_MORE))
 
 POOL_PROCESSOR *ExpPoolProcessor[POOL_PROCESSORS];
 UCHAR ExpClassOfSize[POOL_SIZE_UNITS];
@@ -27,6 +28,9 @@ ULONG_PTR ExpZeroByteRequests, ExpPoolFailures, ExpBookkeepingPages;
 
 static KSPIN_LOCK ExpCellLock;
 static USHORT ExpLastTag;
+static ULONG ExpProcessors;  // one more than the highest number that has started
+static POOL_CELL_MORE *ExpMore;
+static ULONG ExpMoreCommitted;
 static POOL_PROCESSOR ExpBootProcessor;
 
 // ---- cells -------------------------------------------------------------------------------------
@@ -66,6 +70,17 @@ static BOOLEAN ExpPrepareCell(POOL_PROCESSOR *Processor, ULONG Index, ULONG Pool
     return ExpPrepareCache(Processor, Pool, Class);
 }
 
+static BOOLEAN ExpPrepareMore(ULONG Index)
+{
+    if (Index < ExpMoreCommitted)
+        return TRUE;
+    if (!ExpCommitBookkeeping((PUCHAR)ExpMore + ExpMoreCommitted / MORE_PER_PAGE * PAGE_SIZE,
+                              PAGE_SIZE))
+        return FALSE;
+    ExpMoreCommitted += MORE_PER_PAGE;
+    return TRUE;
+}
+
 static BOOLEAN ExpMustTrap(const POOL_CELL *Identity)
 {
     return Identity->Process != NULL || ExpIsWatched(Identity->Tag);
@@ -97,6 +112,7 @@ static VOID ExpLinkTag(USHORT Index, ULONG Tag)
     USHORT First = ExpFirstTag;
     while (First != 0 && Cells[First].Tag != Tag)
         First = Cells[First].NextTag;
+    ExpMore[Index].FirstOfTag = First != 0 ? First : Index;
     if (First != 0) {
         Cells[Index].NextOfTag = Cells[First].NextOfTag;
         Cells[First].NextOfTag = Index;
@@ -117,6 +133,8 @@ static USHORT ExpCreateCell(const POOL_CELL *Wanted)
     POOL_CELL Identity = *Wanted;
     Identity.Index = (USHORT)Index;
     Identity.Next = *Bucket;
+    if (!ExpPrepareMore(Index))
+        return 0;
     for (ULONG Number = 0; Number < POOL_PROCESSORS; Number++)
         if (ExpPoolProcessor[Number] != NULL
             && !ExpPrepareCell(ExpPoolProcessor[Number], Index, Wanted->Pool, Wanted->Class))
@@ -165,7 +183,7 @@ static VOID ExpAddCell(USHORT Index, EX_POOL_TAG *Use)
     ULONG64 Allocs = 0;
     ULONG LargePages = 0;
     ULONG_PTR InUse = 0;
-    for (ULONG Number = 0; Number < POOL_PROCESSORS; Number++) {
+    for (ULONG Number = 0; Number < ExpProcessors; Number++) {
         if (ExpPoolProcessor[Number] == NULL)
             continue;
         const POOL_CELL *Cell = &ExpPoolProcessor[Number]->Cells[Index];
@@ -193,6 +211,35 @@ static VOID ExpSumTag(USHORT First, EX_POOL_TAG *Use)
         ExpAddCell(Index, Use);
 }
 
+static VOID ExpRaise(ULONG64 *Peak, ULONG64 Value)
+{
+    if (Value > *Peak)
+        *Peak = Value;
+}
+
+static VOID ExpNotePeakOf(USHORT First, EX_POOL_TAG *Use)
+{
+    POOL_CELL_MORE *More = &ExpMore[First];
+    ExpSumTag(First, Use);
+    ExpRaise(&More->NonPagedPeak, Use->NonPagedBytes);
+    ExpRaise(&More->PagedPeak, Use->PagedBytes);
+    Use->NonPagedPeak = More->NonPagedPeak;
+    Use->PagedPeak = More->PagedPeak;
+}
+
+VOID ExpNotePeak(USHORT Cell)
+{
+    EX_POOL_TAG Use;
+    ExpNotePeakOf(ExpMore[Cell].FirstOfTag, &Use);
+}
+
+VOID ExpNotePeaks(VOID)
+{
+    EX_POOL_TAG Use;
+    for (USHORT First = ExpFirstTag; First != 0; First = ExpIdentities()[First].NextTag)
+        ExpNotePeakOf(First, &Use);
+}
+
 BOOLEAN ExQueryPoolTag(ULONG Number, EX_POOL_TAG *Use)
 {
     USHORT First = ExpFirstTag;
@@ -200,7 +247,7 @@ BOOLEAN ExQueryPoolTag(ULONG Number, EX_POOL_TAG *Use)
         First = ExpIdentities()[First].NextTag;
     if (First == 0)
         return FALSE;
-    ExpSumTag(First, Use);
+    ExpNotePeakOf(First, Use);
     return TRUE;
 }
 
@@ -263,6 +310,8 @@ BOOLEAN ExInitializePoolProcessor(PKPRCB Prcb)
     if (Filled) {
         Prcb->PoolProcessor = Processor->Cells;
         ExpPoolProcessor[Prcb->ProcessorNumber] = Processor;
+        if (Prcb->ProcessorNumber >= ExpProcessors)
+            ExpProcessors = Prcb->ProcessorNumber + 1u;
     }
     KiReleaseLock(&ExpCellLock, OldIrql);
     return Filled;
@@ -275,11 +324,14 @@ static BOOLEAN ExpInitializeBootProcessor(PKPRCB Prcb)
     if (!ExpPrepareProcessor(Processor, Prcb->ProcessorNumber) ||
         !ExpPrepareCell(Processor, 0, PoolPaged, POOL_CLASS_LARGE))
         return FALSE;
+    ExpMore = MmReserveSystemRange(MmRegionBookkeeping,
+                                   BYTES_TO_PAGES(POOL_CELL_LIMIT * sizeof(POOL_CELL_MORE)));
+    ExpProcessors = 1;
     Processor->Cells[0] = (POOL_CELL){.Key = MAXULONG, .Class = POOL_CLASS_LARGE};
     ExpPoolProcessor[Prcb->ProcessorNumber] = Processor;
     Prcb->PoolProcessor = Processor->Cells;
     ExpCellCount = 1;
-    return TRUE;
+    return ExpMore != NULL;
 }
 
 static ULONG ExpCountBits(ULONG Word)
@@ -345,6 +397,7 @@ VOID ExInitializePool(VOID)
 // ---- !poolused ---------------------------------------------------------------------------------
 #define POOLUSED_SORT_NONPAGED 2u
 #define POOLUSED_SORT_PAGED    4u
+#define POOLUSED_SESSION       8u
 
 static ULONG64 ExpSortKey(const EX_POOL_TAG *Use, ULONG Flags)
 {
@@ -384,8 +437,13 @@ static VOID ExpPrintTag(const char *Name, const EX_POOL_TAG *Use, ULONG Flags)
     KdPrintf(" %-5s %10llu %12llu %10llu %12llu", Name, Use->NonPagedAllocs - Use->NonPagedFrees,
              Use->NonPagedBytes, Use->PagedAllocs - Use->PagedFrees, Use->PagedBytes);
     if (Flags & 1)
-        KdPrintf("   %llu/%llu %llu/%llu", Use->NonPagedAllocs, Use->NonPagedFrees,
-                 Use->PagedAllocs, Use->PagedFrees);
+        KdPrintf("   %llu/%llu %llu/%llu  %llu/%llu", Use->NonPagedAllocs, Use->NonPagedFrees,
+                 Use->PagedAllocs, Use->PagedFrees, Use->NonPagedPeak, Use->PagedPeak);
+    if (Use->Tag != 0 && ExpHasTagNames()) {
+        char Words[96];
+        ExpDescribeTag(Use->Tag, Words, sizeof(Words));
+        KdPrintf("   %s", Words);
+    }
     KdPrintf("\n");
 }
 
@@ -404,12 +462,16 @@ static BOOLEAN ExpPoolUsedCommand(const char *Arguments)
     ULONG64 Flags = 0;
     if (*Arguments != '\0' && !KdParseNumber(&Arguments, &Flags))
         return FALSE;
-    if (Flags > 7 || (Flags & 6) == 6)
+    if (Flags > 15 || (Flags & 6) == 6)
         return FALSE;
+    if (Flags & POOLUSED_SESSION) {
+        KdPrintf("There is no session, so that there is no session pool.\n");
+        return TRUE;
+    }
     const char *Pattern = *Arguments != '\0' ? Arguments : "*";
     EX_POOL_TAG Use, Last = {0}, Total = {0};
     KdPrintf(" Tag     NonPaged         Used      Paged         Used%s\n",
-             Flags & 1 ? "   allocated/freed nonpaged paged" : "");
+             Flags & 1 ? "   allocated/freed nonpaged paged, peaks" : "");
     for (ULONG Number = NO_TAG; (Number = ExpNextTag(&Last, Number, (ULONG)Flags, &Use)) != NO_TAG;
          Last = Use) {
         if (!ExpIsTagLike(Use.Tag, Pattern))
@@ -422,6 +484,6 @@ static BOOLEAN ExpPoolUsedCommand(const char *Arguments)
     return TRUE;
 }
 KD_COMMAND(poolused, "!poolused",
-           "!poolused [FLAGS [TAG]]: pool by tag; 1 counts, 2 sort by nonpaged, 4 by paged; "
+           "!poolused [FLAGS [TAG]]: pool by tag; 1 counts, peaks; 2 sort by nonpaged, 4 paged; "
            "TAG with ? and *",
            ExpPoolUsedCommand, KD_SAFE_IN_BUGCHECK);

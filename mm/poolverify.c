@@ -13,7 +13,8 @@
 //                           underrun     blocks at the start of their page; overrun: at its end
 //   /POOLGUARD=RATE         one request in RATE of each tag, pool and size: cheap enough to be left
 //                           on
-//   /VERIFIER=FLAGS         0x1 special pool for everybody, 0x4 low resources
+//   /VERIFIER=FLAGS         0x1 special pool for everybody, 0x4 low resources, 0x8 call stacks of
+//                           all blocks (pooltrack.c)
 //   /FAULTS=CHANCE,TAGS,SECONDS,SEED
 //                           low resources: CHANCE in 10000 (600), for tags like TAGS (*), SECONDS
 //                           after start (0); the same SEED (1) gives the same failures
@@ -29,7 +30,8 @@
 
 #define FLAG_SPECIAL_POOL  0x1u
 #define FLAG_LOW_RESOURCES 0x4u
-#define FLAGS_KNOWN        (FLAG_SPECIAL_POOL | FLAG_LOW_RESOURCES)
+#define FLAG_POOL_TRACKING 0x8u
+#define FLAGS_KNOWN        (FLAG_SPECIAL_POOL | FLAG_LOW_RESOURCES | FLAG_POOL_TRACKING)
 
 #define CHANCE_WHOLE   10000u
 #define CHANCE_DEFAULT 600u
@@ -160,6 +162,7 @@ VOID ExpInitializeVerifier(VOID)
     ExpReadChoices();
     if (ExpVerifierFlags & FLAG_SPECIAL_POOL)
         ExpChoice.Any = ExpChoice.All = TRUE;
+    ExpTracking = (ExpVerifierFlags & FLAG_POOL_TRACKING) != 0;
     ExpPoolGuard = (ULONG)KdQueryOptionNumber("POOLGUARD", 0);
     ExpFaults.Number = (ULONG)KdQueryOptionNumber("FAILALLOCATION", 0);
     ExpReadFaults();
@@ -178,7 +181,7 @@ VOID ExpStartVerifier(VOID)
 // ---- who is watched ----------------------------------------------------------------------------
 BOOLEAN ExpIsWatched(ULONG Tag)
 {
-    if (ExpFaults.Chance != 0 || ExpFaults.Number != 0)
+    if (ExpTracking || ExpFaults.Chance != 0 || ExpFaults.Number != 0)
         return TRUE;
     if (!ExpChoice.Any)
         return FALSE;

@@ -21,6 +21,9 @@
 // Attribution. A new block is allocated by the code that runs in the driver: its call site is
 // recorded. The list remembers who initialised it (Future, which is reserved), for the leak report.
 //
+// Pressure. Before the pool answers with NULL it has the entries of nonpaged lists freed that have no
+// free routine of their own.
+//
 // What can go wrong. A list is initialised twice, deleted twice or never, or freed with its memory:
 // 0xC4 with the verifier's parameters (LA-30, LA-31), or a line in the leak report.
 //
@@ -98,7 +101,21 @@ PVOID ExpFindLookaside(ULONG_PTR Start, ULONG_PTR End)
 }
 #endif
 
-static VOID ExpUnregister(PLOOKASIDE List)
+// Blocks that the list handed out and never got back. They may still be in use, and can be freed to
+// the pool; mostly they are forgotten, and then the leak report names each.
+static VOID ExpReportOut(const LOOKASIDE *List, ULONG_PTR Caller)
+{
+    ULONG Out = List->TotalAllocates - List->TotalFrees;
+    char Place[96];
+    if (Out == 0)
+        return;
+    if (!KdSymbolize(Caller, Place, sizeof(Place)))
+        RtlFormat(Place, sizeof(Place), "%p", (PVOID)Caller);
+    KLOG("ex", "lookaside list at %p, tag %.4s, deleted by %s with %u blocks still out",
+         (PVOID)List, (const char *)&List->Tag, Place, Out);
+}
+
+static VOID ExpUnregister(PLOOKASIDE List, ULONG_PTR Caller)
 {
     KIRQL OldIrql = KiAcquireLock(&ExpLookasideLock);
     BOOLEAN Known = ExpIsRegistered(List);
@@ -108,6 +125,7 @@ static VOID ExpUnregister(PLOOKASIDE List)
     if (!Known)
         KiBugCheck(DRIVER_VERIFIER_DETECTED_VIOLATION, 0xCB, (ULONG_PTR)List, 0, 0, NULL,
                    "A lookaside list was deleted that is not initialised, or was deleted before.");
+    ExpReportOut(List, Caller);
 }
 
 // ---- making and deleting -----------------------------------------------------------------------
@@ -178,14 +196,14 @@ EXPORT(ExInitializePagedLookasideList, APC_LEVEL, SOURCE ": ExInitializePagedLoo
  */
 VOID NTAPI ExDeleteNPagedLookasideList(PNPAGED_LOOKASIDE_LIST Lookaside)
 {
-    ExpUnregister((PLOOKASIDE)&Lookaside->L);
+    ExpUnregister((PLOOKASIDE)&Lookaside->L, KiReturnAddress());
     ExpFreeEntries((PLOOKASIDE)&Lookaside->L);
 }
 EXPORT(ExDeleteNPagedLookasideList, DISPATCH_LEVEL, SOURCE ": ExDeleteNPagedLookasideList");
 
 VOID NTAPI ExDeletePagedLookasideList(PPAGED_LOOKASIDE_LIST Lookaside)
 {
-    ExpUnregister((PLOOKASIDE)&Lookaside->L);
+    ExpUnregister((PLOOKASIDE)&Lookaside->L, KiReturnAddress());
     ExpFreeEntries((PLOOKASIDE)&Lookaside->L);
 }
 EXPORT(ExDeletePagedLookasideList, APC_LEVEL, SOURCE ": ExDeletePagedLookasideList");
@@ -308,7 +326,7 @@ EXPORT(ExFlushLookasideListEx, DISPATCH_LEVEL, SOURCE ": ExFlushLookasideListEx"
  */
 VOID NTAPI ExDeleteLookasideListEx(PLOOKASIDE_LIST_EX Lookaside)
 {
-    ExpUnregister(&Lookaside->L);
+    ExpUnregister(&Lookaside->L, KiReturnAddress());
     ExFlushLookasideListEx(Lookaside);
 }
 EXPORT(ExDeleteLookasideListEx, DISPATCH_LEVEL, SOURCE ": ExDeleteLookasideListEx");
@@ -329,11 +347,11 @@ static ULONG ExpTuneDepth(ULONG Depth, ULONG Maximum, ULONG Allocates, ULONG Mis
 }
 
 // Only the pool itself may be called from here: a driver's free routine may want a lower IRQL.
-static VOID ExpFreeSurplus(PLOOKASIDE List)
+static VOID ExpFreeDownTo(PLOOKASIDE List, ULONG Entries)
 {
     if ((List->Type & PagedPool) || (List->Free != ExFreePool && List->FreeEx != ExpFreeEx))
         return;
-    while (ExQueryDepthSList(&List->ListHead) > List->Depth) {
+    while (ExQueryDepthSList(&List->ListHead) > Entries) {
         PVOID Entry = InterlockedPopEntrySList(&List->ListHead);
         if (Entry == NULL)
             break;
@@ -349,7 +367,7 @@ static VOID ExpTuneList(PLOOKASIDE List)
     List->LastAllocateMisses += Misses;
     List->Depth = (USHORT)ExpTuneDepth(ExpClamp(List->Depth, MINIMUM_DEPTH, List->MaximumDepth),
                                        List->MaximumDepth, Allocates, Misses);
-    ExpFreeSurplus(List);
+    ExpFreeDownTo(List, List->Depth);
 }
 
 // A list that was freed without being deleted no longer names its neighbour, if it is there at all.
@@ -359,12 +377,14 @@ static BOOLEAN ExpIsIntact(PLIST_ENTRY Entry, PLIST_ENTRY Previous)
            MmIsMapped(&Entry->Blink, MM_READ) && Entry->Blink == Previous;
 }
 
-VOID ExAdjustLookasideDepth(VOID)
+typedef VOID LOOKASIDE_VISITOR(PLOOKASIDE List);
+
+static VOID ExpForEachList(LOOKASIDE_VISITOR *Visit)
 {
     KIRQL OldIrql = KiAcquireLock(&ExpLookasideLock);
     PLIST_ENTRY Previous = &ExpLookasideLists, Entry = Previous->Flink;
     for (; Entry != &ExpLookasideLists && ExpIsIntact(Entry, Previous); Entry = Entry->Flink) {
-        ExpTuneList(ExpLookasideOf(Entry));
+        Visit(ExpLookasideOf(Entry));
         Previous = Entry;
     }
     KiReleaseLock(&ExpLookasideLock, OldIrql);
@@ -375,9 +395,27 @@ VOID ExAdjustLookasideDepth(VOID)
                    "deleted.");
 }
 
+VOID ExAdjustLookasideDepth(VOID)
+{
+    ExpForEachList(ExpTuneList);
+}
+
+// ---- when memory is short ----------------------------------------------------------------------
+static VOID ExpEmptyList(PLOOKASIDE List)
+{
+    ExpFreeDownTo(List, 0);
+}
+
+// The pool asks for what lists hold before it gives up.
+static VOID ExpEmptyLists(VOID)
+{
+    ExpForEachList(ExpEmptyList);
+}
+
 VOID ExInitializeLookaside(VOID)
 {
     KeInitializeSpinLock(&ExpLookasideLock);
+    ExRegisterPoolReclaim(ExpEmptyLists);
 }
 
 // ---- what a driver left ------------------------------------------------------------------------
@@ -441,15 +479,31 @@ static VOID ExpPrintLookaside(PLOOKASIDE List)
              List->FreeMisses, ExpHitRate(List->TotalFrees, List->FreeMisses));
 }
 
+// Option 1 forgets the counters, 2 sets the depth.
+static BOOLEAN ExpChangeLookaside(PLOOKASIDE List, ULONG64 Option, ULONG64 Depth)
+{
+    if (Option == 1) {
+        List->TotalAllocates = List->AllocateMisses = List->TotalFrees = List->FreeMisses = 0;
+        List->LastTotalAllocates = List->LastAllocateMisses = 0;
+    }
+    if (Option == 2)
+        List->Depth = (USHORT)ExpClamp((ULONG)Depth, MINIMUM_DEPTH, List->MaximumDepth);
+    return Option <= 2;
+}
+
 static BOOLEAN ExpLookasideCommand(const char *Arguments)
 {
-    ULONG64 Address = 0;
+    ULONG64 Address = 0, Option = 0, Depth = MINIMUM_DEPTH;
     ULONG Count = 0;
-    if (*Arguments != '\0' && !KdParseNumber(&Arguments, &Address))
+    if ((*Arguments != '\0' && !KdParseNumber(&Arguments, &Address)) ||
+        (*Arguments != '\0' && !KdParseNumber(&Arguments, &Option)) ||
+        (*Arguments != '\0' && !KdParseNumber(&Arguments, &Depth)))
         return FALSE;
     for (PLIST_ENTRY Entry = ExpLookasideLists.Flink; Entry != &ExpLookasideLists;
          Entry = Entry->Flink)
         if (Address == 0 || (ULONG_PTR)Address == (ULONG_PTR)ExpLookasideOf(Entry)) {
+            if (!ExpChangeLookaside(ExpLookasideOf(Entry), Option, Depth))
+                return FALSE;
             ExpPrintLookaside(ExpLookasideOf(Entry));
             Count++;
         }

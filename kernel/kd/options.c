@@ -38,7 +38,7 @@ static const KD_OPTION KdOptions[] = {
     {"SAFE", "one processor, 8259 interrupts, no ACPI, VGA text where there is one"},
     {"SPECIALPOOL", "=all,tag:T,size:N-M,driver:D,underrun: blocks between inaccessible pages"},
     {"SOS", "name every driver as it loads"},
-    {"VERIFIER", "=FLAGS: 1 special pool for all, 4 pool allocations fail at random"},
+    {"VERIFIER", "=FLAGS: 1 special pool for all, 4 random failures, 8 call stacks of blocks"},
 };
 
 // Moves *Cursor to the next option. Returns its name's length, 0 at the end; Value and ValueLength

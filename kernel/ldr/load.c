@@ -36,11 +36,25 @@ static const WCHAR LdrHardwareText[] = u"\\REGISTRY\\MACHINE\\HARDWARE\\DESCRIPT
 static UNICODE_STRING LdrHardwareName = {sizeof(LdrHardwareText) - 2, sizeof(LdrHardwareText),
                                          (PWCHAR)LdrHardwareText};
 
+// Descriptions of pool tags, for !poolused. The mapping stays.
+static VOID LdrpReadPoolTags(VOID)
+{
+    for (ULONG i = 0; i < LdrBlock->ModuleCount; i++) {
+        const LOADER_MODULE *Module = &LdrBlock->Module[i];
+        if (_stricmp(Module->Name, "pooltag.txt") != 0 || Module->Length > (16u << 20))
+            continue;
+        const char *Text = MmMapPhysical(Module->Base, (SIZE_T)Module->Length, MM_READ, MmCached);
+        if (Text != NULL)
+            ExSetPoolTagFile(Text, (SIZE_T)Module->Length);
+    }
+}
+
 VOID LdrInitialize(PLOADER_BLOCK Block)
 {
     LdrBlock = Block;
     for (ULONG i = 0; i < Block->ModuleCount; i++)
         KLOG("ldr", "module %s, %llu bytes", Block->Module[i].Name, Block->Module[i].Length);
+    LdrpReadPoolTags();
 }
 
 // ---- finding ------------------------------------------------------------------------------------

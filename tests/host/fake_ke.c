@@ -169,6 +169,12 @@ BOOLEAN KdSymbolize(ULONG_PTR Address, char *Buffer, SIZE_T Size)
     return TRUE;
 }
 
+__attribute__((weak)) ULONG KdCaptureBacktrace(const struct _KTRAP_FRAME *TrapFrame, ULONG Skip,
+                                               ULONG_PTR *Frames, ULONG Count)
+{
+    return 0;
+}
+
 BOOLEAN KdParseNumber(const char **Text, ULONG64 *Value)
 {
     char *End;

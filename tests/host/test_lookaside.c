@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Links: kernel/ex/lookaside.c kernel/ex/list.c kernel/ex/amd64/slist.S
 // Links: kernel/ex/amd64/slistexport.c
-// Links: mm/poolspecial.c mm/poolverify.c
+// Links: mm/poolspecial.c mm/poolverify.c mm/pooltrack.c mm/poolname.c
 // Links: mm/pool.c mm/poolcall.c mm/poolpage.c mm/pooltag.c mm/poolbug.c
 // Links: mm/poolquery.c mm/poolcheck.c
 // Links: kernel/rtl/format.c kernel/rtl/utf.c tests/host/fake_mm.c
@@ -314,6 +314,26 @@ static void damaged_links_are_139(void **state)
     assert_int_equal(HostBugCheck.Parameter[0], 3);
 }
 
+// The entries of an idle list serve a request that would fail otherwise.
+static void entries_are_freed_when_memory_is_short(void **state)
+{
+    NPAGED_LOOKASIDE_LIST list;
+    PVOID block[64];
+    ExInitializeNPagedLookasideList(&list, NULL, NULL, POOL_NX_ALLOCATION, 40000, TEST_TAG, 0);
+    list.L.Depth = 64;
+    for (int i = 0; i < 64; i++)
+        block[i] = ExAllocatePoolWithTag(NonPagedPoolNx, 40000, TEST_TAG);
+    for (int i = 0; i < 64; i++)
+        InterlockedPushEntrySList(&list.L.ListHead, block[i]);
+    fake_mm_page_limit = fake_mm_pages_in_use + 8;
+    PVOID large = ExAllocatePoolWithTag(NonPagedPoolNx, 500000, TEST_TAG);
+    assert_non_null(large);
+    assert_int_equal(ExQueryDepthSList(&list.L.ListHead), 0);
+    fake_mm_page_limit = ~(SIZE_T)0;
+    ExFreePool(large);
+    ExDeleteNPagedLookasideList(&list);
+}
+
 static int start(void **state)
 {
     fake_mm_start();
@@ -327,6 +347,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_new_list_is_empty_and_its_first_allocation_misses),
         cmocka_unit_test(flags_choose_the_pool),
+        cmocka_unit_test(entries_are_freed_when_memory_is_short),
         cmocka_unit_test(a_free_above_depth_goes_to_the_pool),
         cmocka_unit_test(demand_makes_a_list_grow_and_idleness_shrinks_it),
         cmocka_unit_test(more_demand_never_gives_a_smaller_depth),

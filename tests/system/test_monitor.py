@@ -85,3 +85,18 @@ def test_crash_ends_a_batch_run_with_its_code(arch):
     run = lookaside("run", driver(arch, "rtc"), "--options", '/MONITOR="crash E2"')
     assert run.status == 3, run.tail()
     assert "*** STOP: 0x000000E2" in run.out
+
+
+def test_poolmon_renews_its_screen_at_each_key(terminal):
+    terminal.send("poolmon\r")
+    terminal.expect("PerAlloc")
+    for key in "bdamftelp(":
+        terminal.send(key)
+        terminal.expect("PerAlloc")
+    terminal.send("h")
+    terminal.expect("Any key goes on")
+    terminal.send("x")
+    terminal.expect("PerAlloc")
+    terminal.send("q")
+    terminal.expect(r"> ")
+    assert "usage:" in command(terminal, "!pte")

@@ -42,3 +42,21 @@ def test_commands_show(arch, command, pattern):
     run = lookaside("run", driver(arch, "rtc"), "--special-pool", "all", "--options",
                     '/MONITOR="%s"' % command)
     assert re.search(pattern, run.out), run.tail()
+
+
+def test_a_leak_is_listed_with_its_call_stack(arch):
+    run = lookaside("run", driver(arch, "leaks", "broken"), "--verifier=8")
+    assert run.status == 4, run.tail()
+    assert re.search(r"leak: .*allocated by leaks\.sys", run.out), run.tail()
+    assert re.search(r"leak:     called by ntoskrnl LdrLoadDriver", run.out), run.tail()
+
+
+def test_tags_are_described_from_a_pooltag_txt(arch, tmp_path):
+    names = tmp_path / "tags.txt"
+    names.write_text("rem comment\nLdr* - ntoskrnl - what the loader keeps\n")
+    run = lookaside("run", driver(arch, "rtc"), "--pooltag", names, "--options",
+                    '/MONITOR="!poolused 1; !poolfind Ldr*"')
+    run.assert_clean(1)
+    assert "ntoskrnl - what the loader keeps" in run.out, run.tail()
+    assert "UNKNOWN pooltag" in run.out, run.tail()
+    assert re.search(r"^[1-9]\d* blocks, \d+ bytes$", run.out, re.M), run.tail()

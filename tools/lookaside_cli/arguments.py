@@ -19,7 +19,7 @@ BOOTS = ("kernel", "bios", "uefi", "uefi32", "usb", "usb-uefi")
 DEFAULT_DRIVERS = ("edu", "rtc")
 DEFAULT_TIMEOUT = 120
 MOST_FAILURES = 1000
-VERIFIER_FLAGS = 0x5    # those that the kernel knows
+VERIFIER_FLAGS = 0xD    # those that the kernel knows
 DEFAULT_PORTS = {"gdb": 1234, "kgdb": 1235}
 MOST_SECONDS = 10_000_000
 MOST_DRIVERS = 64        # LOADER_MAX_MODULES
@@ -44,6 +44,7 @@ class RunPlan:
     memory: str = "512M"
     options: str = ""
     imports: str = "refuse"
+    pooltag: Optional[Path] = None
     verifier: int = 0
     special_pool: str = ""
     pool_guard: int = 0
@@ -106,7 +107,8 @@ def run_parser() -> Parser:
         help="missing imports: refuse the driver, or load it and stop at the first call of one")
     add("--pagefile", metavar="none", default="none", help="paging file: none in this version")
     add("--verifier", metavar="FLAGS",
-        help="watch the drivers: 1 special pool for all, 4 allocations fail at random; default 1")
+        help="watch the drivers: 1 special pool for all, 4 allocations fail at random, 8 call "
+             "stacks of pool blocks; default 9")
     add("--special-pool", default="", metavar="WHO",
         help="put pool blocks between inaccessible pages: all, tag:PATTERN, size:N-M, driver:NAME, "
              "overrun (default) or underrun, separated by commas")
@@ -114,6 +116,7 @@ def run_parser() -> Parser:
         help="the same for one allocation in RATE")
     add("--faults", default="", metavar="CHANCE,TAGS,SECONDS,SEED",
         help="fail pool allocations: CHANCE in 10000, tags like TAGS, SECONDS after start")
+    add("--pooltag", type=Path, metavar="FILE", help="a pooltag.txt: what pool tags stand for")
     add("--fail-each-allocation", type=int, metavar="MOST",
         help="run again and again, failing the drivers' first, second, ... pool allocation, until "
              "a run has none left to fail or MOST (default %d) were failed" % MOST_FAILURES)
@@ -167,7 +170,7 @@ def split_arguments(argv: List[str]) -> tuple:
         at = argv.index("--")
         ours, qemu = argv[:at], argv[at + 1:]
     bare = {"--" + name: "--%s=%d" % (name, port) for name, port in DEFAULT_PORTS.items()}
-    bare["--verifier"] = "--verifier=1"
+    bare["--verifier"] = "--verifier=9"
     bare["--fail-each-allocation"] = "--fail-each-allocation=%d" % MOST_FAILURES
     return [bare.get(argument, argument) for argument in ours], qemu
 
@@ -249,6 +252,8 @@ def check_watching(given: argparse.Namespace) -> None:
         if not SPECIAL_POOL.fullmatch(item):
             raise UsageError("--special-pool %s: give all, tag:PATTERN, size:N-M, driver:NAME, "
                              "overrun or underrun" % item)
+    if given.pooltag and not given.pooltag.is_file():
+        raise UsageError("cannot read %s: no such file" % given.pooltag)
     if given.pool_guard < 0:
         raise UsageError("--pool-guard %d: give how many allocations share one guard"
                          % given.pool_guard)

@@ -128,6 +128,10 @@ def stage(plan: RunPlan, folder: Path) -> List[Path]:
         link = folder / safe_name(driver)
         link.symlink_to(driver.absolute())
         staged.append(link)
+    if plan.pooltag:
+        link = folder / "pooltag.txt"
+        link.symlink_to(plan.pooltag.absolute())
+        staged.append(link)
     return staged
 
 
