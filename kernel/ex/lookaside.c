@@ -21,8 +21,8 @@
 // Attribution. A new block is allocated by the code that runs in the driver: its call site is
 // recorded. The list remembers who initialised it (Future, which is reserved), for the leak report.
 //
-// Pressure. Before the pool answers with NULL it has the entries of nonpaged lists freed that have no
-// free routine of their own.
+// Pressure. Before the pool answers with NULL it has the entries of nonpaged lists freed that have
+// no free routine of their own.
 //
 // What can go wrong. A list is initialised twice, deleted twice or never, or freed with its memory:
 // 0xC4 with the verifier's parameters (LA-30, LA-31), or a line in the leak report.
