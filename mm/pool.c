@@ -104,7 +104,7 @@ FORCEINLINE PVOID ExpPop(POOL_CELL *Cell, POOL_CACHE *Cache, SIZE_T Bytes, ULONG
     LONG_PTR Top = Cache->Top - (LONG_PTR)sizeof(POOL_SLOT);
     if (__builtin_expect(Top < 0, 0))
         return NULL;
-    if (__builtin_expect(--Cell->Left == 0, 0))
+    if (__builtin_expect(ExpCountDown(&Cell->Left), 0))
         return NULL;
     Cache->Top = Top;
     POOL_RECORD *Record = ExpSlot(Cache, Top)->Record;

@@ -163,6 +163,14 @@ typedef struct DECLSPEC_ALIGN(64) _POOL_CELL {
 
 C_ASSERT(sizeof(POOL_CELL) == 64);
 
+// TRUE: it has come to its end. In assembly, since the compiler makes four instructions of it.
+FORCEINLINE BOOLEAN ExpCountDown(ULONG_PTR *Left)
+{
+    BOOLEAN Ended;
+    __asm__("sub%z0 $1, %0" : "+m"(*Left), "=@ccz"(Ended));
+    return Ended;
+}
+
 FORCEINLINE ULONG64 ExpAllocsOf(const POOL_CELL *Cell)
 {
     return Cell->Granted - Cell->Left;

@@ -263,6 +263,7 @@ VOID ExpFreeSpecial(PVOID P, ULONG Tag, ULONG_PTR Caller)
     SPECIAL_SLOT *Slot = ExpSlotOf(P);
     ExpCheckSpecialFree(Slot, P, Tag, Caller);
     ExpCheckPattern(Slot, Caller);
+    KeCheckFreedMemory(P, Slot->Bytes);
     KIRQL OldIrql = KiRaiseIrql(DISPATCH_LEVEL);
     if (!ExpMarkFreed(Slot))
         ExpCheckSpecialFree(Slot, P, Tag, Caller);

@@ -346,20 +346,32 @@ static ULONG ExpTuneDepth(ULONG Depth, ULONG Maximum, ULONG Allocates, ULONG Mis
     return Depth > Ceiling ? Depth - (Depth - Ceiling + 1) / 2 : Depth;
 }
 
-// Only the pool itself may be called from here: a driver's free routine may want a lower IRQL.
-static VOID ExpFreeDownTo(PLOOKASIDE List, ULONG Entries)
+// Entries above a number leave the list for a chain through their first words, to be freed when the
+// lock is not held any more. Only those that are the pool's: a driver's free routine may want a
+// lower IRQL.
+static VOID ExpTakeDownTo(PLOOKASIDE List, ULONG Entries, PVOID *Chain)
 {
     if ((List->Type & PagedPool) || (List->Free != ExFreePool && List->FreeEx != ExpFreeEx))
         return;
     while (ExQueryDepthSList(&List->ListHead) > Entries) {
-        PVOID Entry = InterlockedPopEntrySList(&List->ListHead);
+        PVOID *Entry = (PVOID *)InterlockedPopEntrySList(&List->ListHead);
         if (Entry == NULL)
             break;
-        ExFreePool(Entry);
+        *Entry = *Chain;
+        *Chain = Entry;
     }
 }
 
-static VOID ExpTuneList(PLOOKASIDE List)
+static VOID ExpFreeChain(PVOID Chain)
+{
+    while (Chain != NULL) {
+        PVOID Next = *(PVOID *)Chain;
+        ExFreePool(Chain);
+        Chain = Next;
+    }
+}
+
+static VOID ExpTuneList(PLOOKASIDE List, PVOID *Chain)
 {
     ULONG Allocates = List->TotalAllocates - List->LastTotalAllocates;
     ULONG Misses = List->AllocateMisses - List->LastAllocateMisses;
@@ -367,7 +379,7 @@ static VOID ExpTuneList(PLOOKASIDE List)
     List->LastAllocateMisses += Misses;
     List->Depth = (USHORT)ExpTuneDepth(ExpClamp(List->Depth, MINIMUM_DEPTH, List->MaximumDepth),
                                        List->MaximumDepth, Allocates, Misses);
-    ExpFreeDownTo(List, List->Depth);
+    ExpTakeDownTo(List, List->Depth, Chain);
 }
 
 // A list that was freed without being deleted no longer names its neighbour, if it is there at all.
@@ -377,17 +389,19 @@ static BOOLEAN ExpIsIntact(PLIST_ENTRY Entry, PLIST_ENTRY Previous)
            MmIsMapped(&Entry->Blink, MM_READ) && Entry->Blink == Previous;
 }
 
-typedef VOID LOOKASIDE_VISITOR(PLOOKASIDE List);
+typedef VOID LOOKASIDE_VISITOR(PLOOKASIDE List, PVOID *Chain);
 
 static VOID ExpForEachList(LOOKASIDE_VISITOR *Visit)
 {
+    PVOID Chain = NULL;
     KIRQL OldIrql = KiAcquireLock(&ExpLookasideLock);
     PLIST_ENTRY Previous = &ExpLookasideLists, Entry = Previous->Flink;
     for (; Entry != &ExpLookasideLists && ExpIsIntact(Entry, Previous); Entry = Entry->Flink) {
-        Visit(ExpLookasideOf(Entry));
+        Visit(ExpLookasideOf(Entry), &Chain);
         Previous = Entry;
     }
     KiReleaseLock(&ExpLookasideLock, OldIrql);
+    ExpFreeChain(Chain);
     if (Entry != &ExpLookasideLists)
         KiBugCheck(DRIVER_VERIFIER_DETECTED_VIOLATION, 0xCC, (ULONG_PTR)ExpLookasideOf(Entry), 0, 0,
                    NULL,
@@ -401,9 +415,9 @@ VOID ExAdjustLookasideDepth(VOID)
 }
 
 // ---- when memory is short ----------------------------------------------------------------------
-static VOID ExpEmptyList(PLOOKASIDE List)
+static VOID ExpEmptyList(PLOOKASIDE List, PVOID *Chain)
 {
-    ExpFreeDownTo(List, 0);
+    ExpTakeDownTo(List, 0, Chain);
 }
 
 // The pool asks for what lists hold before it gives up.
