@@ -5,6 +5,7 @@
 #   tests/guest/NAME.c  ->  build/tests/ARCH/NAME.sys       test drivers; guest.h is shared by them
 #   bench/guest/NAME.c  ->  build/bench/ARCH/NAME.sys       what measures
 #   tests/guest/broken/NAME.c -> build/broken/ARCH/NAME.sys drivers that break one rule each
+#   tests/guest/debug/NAME.c  -> build/debug/ARCH/NAME.sys  drivers for gdb to look at
 #
 # drivers/include holds what mingw-w64's headers lack (the newer pool interface). The image base is
 # given because ld otherwise derives one from the file's name, and the time stamp is left out: the
@@ -25,6 +26,7 @@ DDK_LIBS    := -lntoskrnl -lhal -lgcc
 driver_names := $(patsubst drivers/%/,%,$(sort $(dir $(wildcard drivers/*/*.c))))
 guest_names  := $(patsubst tests/guest/%.c,%,$(wildcard tests/guest/*.c))
 broken_names := $(patsubst tests/guest/broken/%.c,%,$(wildcard tests/guest/broken/*.c))
+debug_names  := $(patsubst tests/guest/debug/%.c,%,$(wildcard tests/guest/debug/*.c))
 bench_names  := $(patsubst bench/guest/%.c,%,$(wildcard bench/guest/*.c))
 
 # ddk_compile ARCH: compiles $< to $@
@@ -57,7 +59,8 @@ build/drivers/$(1)/obj/%.o: drivers/%.c tools/drivers.mk
 	$$(call ddk_compile,$(1))
 $(broken_names:%=build/broken/$(1)/%.sys): build/broken/$(1)/libmissing.a
 drivers-$(1): $(driver_names:%=build/drivers/$(1)/%.sys)
-guest-$(1): $(guest_names:%=build/tests/$(1)/%.sys) $(broken_names:%=build/broken/$(1)/%.sys)
+guest-$(1): $(guest_names:%=build/tests/$(1)/%.sys) $(broken_names:%=build/broken/$(1)/%.sys) \
+    $(debug_names:%=build/debug/$(1)/%.sys)
 bench-$(1): $(bench_names:%=build/bench/$(1)/%.sys)
 endef
 
@@ -71,6 +74,7 @@ $(foreach a,amd64 i386,\
     $(eval $(call arch_rules,$(a)))\
     $(eval $(call kind_rules,$(a),tests,tests/guest))\
     $(eval $(call kind_rules,$(a),broken,tests/guest/broken))\
+    $(eval $(call kind_rules,$(a),debug,tests/guest/debug))\
     $(eval $(call kind_rules,$(a),bench,bench/guest))\
     $(foreach d,$(driver_names),$(eval $(call driver_rules,$(d),$(a)))))
 

@@ -29,7 +29,8 @@ typedef enum _GDB_INPUT {
     GdbInputBreak,   // Ctrl-C between packets
     GdbInputAck,
     GdbInputNak,
-    GdbInputEnd, // the line is gone (host tests only: a serial port never ends)
+    GdbInputSilence, // nothing has come for some seconds, although an answer is due
+    GdbInputEnd,     // the line is gone
 } GDB_INPUT;
 
 typedef enum _GDB_FRAME { GdbFrameNone, GdbFrameData, GdbFrameSum } GDB_FRAME;
@@ -184,7 +185,11 @@ ULONG GdbRemoveHardware(GDB_WATCH Kind, ULONG64 Address, ULONG64 Length);
 GDB_REASON GdbExplainHardware(ULONG64 Status, ULONG64 *Address);
 
 // ---- what the machine provides ------------------------------------------------------------------
-int KdpGdbReadByte(VOID); // waits; -1: the line is gone
+// Waits for a byte. KD_SILENCE: none came for some seconds (only where Forever is FALSE);
+// KD_LINE_GONE: none will.
+int KdpGdbReadByte(BOOLEAN Forever);
+#define KD_SILENCE   (-1)
+#define KD_LINE_GONE (-2)
 VOID KdpGdbWriteBytes(const UCHAR *Bytes, SIZE_T Length);
 
 SIZE_T KdpReadMemory(ULONG64 Address, VOID *Buffer, SIZE_T Length); // how many could be read

@@ -8,7 +8,9 @@
 // damaged one. So whatever happens costs a retransmission.
 //
 // A sender that waits for + and sees a new packet begin takes it as acknowledged: gdb would not
-// talk on otherwise. It keeps that packet for GdbReceive.
+// talk on otherwise. It keeps that packet for GdbReceive. When nothing at all comes back the packet
+// may have lost its beginning on the way, and gdb, which waits for the report of a stop without a
+// limit, would wait for ever: it is sent again. gdb drops what it gets twice.
 //
 // Replies are run-length coded: after a byte, * and a printable character n stand for n - 29 more
 // of it. A page of zeroes is a dozen bytes on the line. The characters that begin or end packets,
@@ -104,13 +106,13 @@ GDB_INPUT GdbReceiveByte(GDB_LINK *Link, UCHAR Byte)
     return GdbInputNone;
 }
 
-static GDB_INPUT GdbNextInput(GDB_LINK *Link)
+static GDB_INPUT GdbNextInput(GDB_LINK *Link, BOOLEAN Forever)
 {
     GDB_INPUT Input = GdbInputNone;
     while (Input == GdbInputNone) {
-        int Byte = KdpGdbReadByte();
+        int Byte = KdpGdbReadByte(Forever);
         if (Byte < 0)
-            return GdbInputEnd;
+            return Byte == KD_SILENCE ? GdbInputSilence : GdbInputEnd;
         Input = GdbReceiveByte(Link, (UCHAR)Byte);
     }
     return Input;
@@ -125,16 +127,12 @@ static VOID GdbAcknowledge(const GDB_LINK *Link, BOOLEAN Good)
 GDB_INPUT GdbReceive(GDB_LINK *Link)
 {
     GDB_INPUT Input = GdbInputNone;
-    if (Link->BreakPending) {
-        Link->BreakPending = FALSE;
-        return GdbInputBreak;
-    }
     if (Link->PacketPending) {
         Link->PacketPending = FALSE;
         return GdbInputPacket;
     }
     while (Input != GdbInputPacket && Input != GdbInputBreak && Input != GdbInputEnd) {
-        Input = GdbNextInput(Link);
+        Input = GdbNextInput(Link, TRUE);
         if (Input == GdbInputPacket || Input == GdbInputDamaged)
             GdbAcknowledge(Link, Input == GdbInputPacket);
     }
@@ -201,8 +199,9 @@ static VOID GdbOutFrame(const UCHAR *Text, ULONG Length)
 static BOOLEAN GdbAwaitAck(GDB_LINK *Link)
 {
     for (;;) {
-        switch (GdbNextInput(Link)) {
+        switch (GdbNextInput(Link, FALSE)) {
         case GdbInputNak:
+        case GdbInputSilence:
             return FALSE;
         case GdbInputBreak:
             Link->BreakPending = TRUE;

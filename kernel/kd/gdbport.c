@@ -6,21 +6,50 @@
 // next clock tick. Ctrl-C asks to stop; so does the beginning of a packet, because a gdb that has
 // just been started sends one before anything else. What else comes (the acknowledgement of the
 // last reply, noise) is taken and forgotten.
+//
+// A byte that arrives while its predecessor is being read may leave an NMI behind that finds the
+// port empty. It comes at once; an NMI that finds it empty later than that was not the port's.
 #include "kdgdb.h"
 
-#define IMPATIENT_READS 2000000u  // of the port's status, about a microsecond each
+#define SILENCE   30000000u // 3 s; gdb itself asks again after 2
+#define ECHO_TIME 1000000u  // 100 ms: an emulator may lose that much before it delivers the NMI
 
 BOOLEAN KdpPortImpatient;
+BOOLEAN KdpPortDeserted;
+static ULONG64 KdpPortTouched; // when a byte was last taken in, or the port last enabled
 
-int KdpGdbReadByte(VOID)
+VOID KdpPortListen(BOOLEAN Listen)
 {
-    for (ULONG i = 0; !KdpPortImpatient || i < IMPATIENT_READS; i++) {
-        int Byte = HalReadDebugPort();
+    KdpPortTouched = KeSystemUptime();
+    HalEnableDebugPortInterrupt(Listen);
+}
+
+BOOLEAN KdpPortIsQuiet(VOID)
+{
+    return KeSystemUptime() - KdpPortTouched > ECHO_TIME;
+}
+
+static int KdpPortRead(VOID)
+{
+    int Byte = HalReadDebugPort();
+    if (Byte < 0)
+        return Byte;
+    KdpPortTouched = KeSystemUptime();
+    KdpPortDeserted = FALSE;
+    return Byte;
+}
+
+int KdpGdbReadByte(BOOLEAN Forever)
+{
+    ULONG64 Start = KeSystemUptime();
+    while (Forever || KeSystemUptime() - Start < SILENCE) {
+        int Byte = KdpPortRead();
         if (Byte >= 0)
             return Byte;
         KiPause();
     }
-    return -1;
+    KdpPortDeserted = KdpPortImpatient;
+    return KdpPortImpatient ? KD_LINE_GONE : KD_SILENCE;
 }
 
 VOID KdpGdbWriteBytes(const UCHAR *Bytes, SIZE_T Length)
@@ -31,7 +60,7 @@ VOID KdpGdbWriteBytes(const UCHAR *Bytes, SIZE_T Length)
 BOOLEAN KdpPortWantsStop(GDB_LINK *Link)
 {
     int Byte;
-    while ((Byte = HalReadDebugPort()) >= 0) {
+    while ((Byte = KdpPortRead()) >= 0) {
         GDB_INPUT Input = GdbReceiveByte(Link, (UCHAR)Byte);
         Link->BreakPending |= Input == GdbInputBreak;
         Link->PacketPending |= Input == GdbInputPacket;

@@ -6,6 +6,10 @@
 // next GdbServe sends. A gdb that begins a session (qSupported) waits for none, whatever an
 // earlier one was waiting for when it went away.
 //
+// Ctrl-C may cross the report of a stop on its way here: gdb, having decided that the stop was only
+// a step on the way, resumes, and still wants the machine stopped. So a Ctrl-C that comes while the
+// machine stands ends the next resumption before it begins.
+//
 // A packet that nobody knows gets the empty reply, which is how the protocol says "do without".
 #include "gdb.h"
 #include "rtl.h"
@@ -233,6 +237,18 @@ static VOID GdbHandlePacket(GDB_SESSION *Session, GDB_TEXT *Packet)
         GdbHandleQuery(Session, Packet);
 }
 
+// A Ctrl-C that came too late for the last resumption stops this one: the reply is built.
+static BOOLEAN GdbStopsAtOnce(GDB_SESSION *Session, const GDB_RESUME *Resume)
+{
+    if (!Session->Link.BreakPending || Resume->Action >= GdbDetach)
+        return FALSE;
+    Session->Link.BreakPending = FALSE;
+    Session->Stop.Signal = GdbSignalInt;
+    Session->Stop.Reason = GdbReasonNone;
+    GdbPutStop(Session);
+    return TRUE;
+}
+
 // TRUE: Resume says how to go on.
 static BOOLEAN GdbAnswer(GDB_SESSION *Session, GDB_RESUME *Resume)
 {
@@ -241,7 +257,7 @@ static BOOLEAN GdbAnswer(GDB_SESSION *Session, GDB_RESUME *Resume)
     Session->Attached = TRUE;
     GdbBeginReply(Link);
     if (Link->Length != 0 && Link->Data[0] != 0 && GdbIsResume(&Packet)) {
-        if (GdbHandleResume(Session, &Packet, Resume))
+        if (GdbHandleResume(Session, &Packet, Resume) && !GdbStopsAtOnce(Session, Resume))
             return TRUE;
     } else if (Link->Length != 0) {
         GdbHandlePacket(Session, &Packet);
@@ -284,6 +300,8 @@ VOID GdbServe(GDB_SESSION *Session, const GDB_STOP *Stop, GDB_RESUME *Resume)
         if (Input == GdbInputEnd) {
             Resume->Action = GdbVanished;
             Resumed = TRUE;
+        } else if (Input == GdbInputBreak) {
+            Session->Link.BreakPending = TRUE;
         } else if (Input == GdbInputPacket) {
             Resumed = GdbAnswer(Session, Resume);
         }

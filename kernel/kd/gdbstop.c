@@ -32,6 +32,7 @@ static struct {
     BOOLEAN OwnBreak;          // the next int3 is ours and means Own
     GDB_STOP Own;
     ULONG_PTR StartBreak;      // /BREAK: the breakpoint at KiSystemStartup
+    volatile BOOLEAN Inside;   // an event is being handled
     volatile BOOLEAN InCommand;
     void *Recover[5];          // where an abandoned monitor command goes
 } KdpGdb;
@@ -46,13 +47,13 @@ static VOID KdpGdbText(const char *Text, SIZE_T Length)
 // log's lock, interrupts off.
 static VOID KdpGdbEcho(const char *Text, SIZE_T Length)
 {
-    if (!KdpGdb.Session.AwaitsStop || KdpStanding)
+    if (!KdpGdb.Session.AwaitsStop || KdpStanding || KdpPortDeserted)
         return;
-    HalEnableDebugPortInterrupt(FALSE);
+    KdpPortListen(FALSE);
     KdpPortImpatient = TRUE;
     KdpGdbText(Text, Length);
     KdpPortImpatient = FALSE;
-    HalEnableDebugPortInterrupt(TRUE);
+    KdpPortListen(TRUE);
 }
 
 // ---- standing still -----------------------------------------------------------------------------
@@ -85,22 +86,29 @@ static VOID KdpTalk(PKTRAP_FRAME Frame, const GDB_STOP *Stop)
     KdpBeginStep(Frame);
 }
 
+// Not by the way that led here: it would miss what gdb changed, or is closed.
+static DECLSPEC_NORETURN VOID KdpGoOnAt(PKTRAP_FRAME Frame)
+{
+    KdpGdb.Inside = FALSE;
+    KdpResumeFrame(Frame);
+}
+
 // Stands until gdb resumes. Returns the signal that gdb wants delivered.
 static ULONG KdpStop(PKTRAP_FRAME Frame, GDB_STOP Stop)
 {
     KD_STOPPED Here;
     KdpEndStep(Frame);
     KdpSaveProcessor(&Here, Frame);
-    HalEnableDebugPortInterrupt(FALSE);
+    KdpPortListen(FALSE);
     KdpStanding = TRUE;
     Stop.Thread = KeGetCurrentPrcb()->ProcessorNumber + 1;
     KdpTalk(Frame, &Stop);
     KdpShowPresence();
     KdpStanding = FALSE;
-    HalEnableDebugPortInterrupt(TRUE);
+    KdpPortListen(TRUE);
     KdpRestoreProcessor(&Here);
     if (KdpNeedsResume(&Here))
-        KdpResumeFrame(Frame);
+        KdpGoOnAt(Frame);
     return KdpGdb.Resume.Signal;
 }
 
@@ -239,11 +247,18 @@ static VOID KdpOnBugCheck(PKTRAP_FRAME Frame, const KE_BUGCHECK *BugCheck)
         KdpBreakHere(Stop);
     else if (KdpStop(Frame, Stop) == 0 && KdpGdb.Resume.Action < GdbDetach && KdpCanResume(Frame)) {
         KeLastBugCheck = NULL;
-        KdpResumeFrame(Frame);
+        KdpGoOnAt(Frame);
     }
 }
 
 // ---- breaking in --------------------------------------------------------------------------------
+// A step that is on its way but has not begun: its frame waits to be resumed, Frame is that of the
+// resuming. It is let happen; its own trap follows at once and tells of the Ctrl-C.
+static BOOLEAN KdpStepIsDue(const KTRAP_FRAME *Frame)
+{
+    return KdpStepping && !(TRAP_FLAGS(Frame) & EFLAGS_TF);
+}
+
 // Frame NULL: the interrupted code's is not at hand; the stop is here.
 static BOOLEAN KdpOnPort(PKTRAP_FRAME Frame)
 {
@@ -251,6 +266,8 @@ static BOOLEAN KdpOnPort(PKTRAP_FRAME Frame)
     GDB_LINK *Link = &KdpGdb.Session.Link;
     if (!KdpPortWantsStop(Link))
         return FALSE;
+    if (Frame != NULL && KdpStepIsDue(Frame))
+        return TRUE;
     if (!Link->BreakPending)
         KdpGdb.Session.AwaitsStop = FALSE;  // a new gdb: it waits for no report
     Link->BreakPending = FALSE;
@@ -261,11 +278,19 @@ static BOOLEAN KdpOnPort(PKTRAP_FRAME Frame)
     return TRUE;
 }
 
-// An NMI is taken for the port's when the hardware reports no failure: its byte may have been read
-// already, by the clock tick or together with the one before.
+// What neither the port nor a failure of the hardware explains is the button that machines have for
+// this (QEMU's monitor: nmi). It stops as Ctrl-C does, whether gdb is there or not.
 static BOOLEAN KdpOnNmi(PKTRAP_FRAME Frame)
 {
-    return KdpOnPort(Frame) || !HalNmiIsFailure();
+    if (KdpOnPort(Frame))
+        return TRUE;
+    if (HalNmiIsFailure())
+        return FALSE;
+    if (KdpPortIsQuiet()) {
+        KdpAnnounce("stopped by an NMI\n");
+        KdpStop(Frame, (GDB_STOP){.Signal = GdbSignalInt});
+    }
+    return TRUE;
 }
 
 // ---- a trap while standing ----------------------------------------------------------------------
@@ -313,12 +338,39 @@ static BOOLEAN KdpDispatchEvent(KE_DEBUG_EVENT Event, PKTRAP_FRAME Frame, const 
     return FALSE;
 }
 
+// An NMI that finds the debugger itself at work: what has come by the port waits until it is done.
+static BOOLEAN KdpOnInnerNmi(VOID)
+{
+    if (!KdpStanding)
+        KdpPortWantsStop(&KdpGdb.Session.Link);
+    return !HalNmiIsFailure();
+}
+
+// What came meanwhile stops the machine again before it has gone on.
+static VOID KdpLeave(PKTRAP_FRAME Frame)
+{
+    const GDB_LINK *Link = &KdpGdb.Session.Link;
+    while (Frame != NULL && (Link->BreakPending || Link->PacketPending) && !KdpStepIsDue(Frame))
+        KdpOnPort(Frame);
+    KdpGdb.Inside = FALSE;
+}
+
+static BOOLEAN KdpOnEvent(KE_DEBUG_EVENT Event, PKTRAP_FRAME Frame, const VOID *Detail)
+{
+    if (KdpGdb.Inside && Event == KeDebugNmi)
+        return KdpOnInnerNmi();
+    if (KdpGdb.Inside)
+        return KdpGdb.OwnBreak ? KdpDispatchEvent(Event, Frame, Detail) : KdpRecover();
+    KdpGdb.Inside = TRUE;
+    BOOLEAN Handled = KdpDispatchEvent(Event, Frame, Detail);
+    KdpLeave(Frame);
+    return Handled;
+}
+
 static BOOLEAN KdpDebugEvent(KE_DEBUG_EVENT Event, PKTRAP_FRAME Frame, const VOID *Detail)
 {
     BOOLEAN Enabled = KiDisableInterrupts();
-    BOOLEAN Handled = !KdpStanding            ? KdpDispatchEvent(Event, Frame, Detail)
-                      : Event == KeDebugNmi ? !HalNmiIsFailure()
-                                            : KdpRecover();
+    BOOLEAN Handled = KdpOnEvent(Event, Frame, Detail);
     KiRestoreInterrupts(Enabled);
     return Handled;
 }
@@ -345,7 +397,7 @@ VOID INIT_CODE KdEnableBreakIn(VOID)
     if (!KdDebuggerEnabled)
         return;
     BOOLEAN Nmi = HalConnectDebugPort();
-    HalEnableDebugPortInterrupt(TRUE);
+    KdpPortListen(TRUE);
     KdpShowPresence();
     KLOG("kd", "gdb breaks in by %s", Nmi ? "NMI, at any time" : "the clock tick");
 }

@@ -62,4 +62,7 @@ extern BOOLEAN KdpStepping;
 // ---- the port (gdbport.c) -----------------------------------------------------------------------
 // Takes in what has arrived while the system runs. TRUE: gdb wants it to stop.
 BOOLEAN KdpPortWantsStop(GDB_LINK *Link);
-extern BOOLEAN KdpPortImpatient;  // KdpGdbReadByte gives up after a second or two
+BOOLEAN KdpPortIsQuiet(VOID);           // an NMI that comes now is not the port's
+VOID KdpPortListen(BOOLEAN Listen);     // whether bytes that come are to interrupt
+extern BOOLEAN KdpPortImpatient;        // silence means that nobody is there
+extern BOOLEAN KdpPortDeserted;         // that was so, and no byte has come since

@@ -30,10 +30,10 @@ const ULONG KdpBulkRegisters = 5;
 const UCHAR KdpExpedited[3] = {1, 2, 3};
 const ULONG KdpWatchBytes = 8;
 
-int KdpGdbReadByte(VOID)
+int KdpGdbReadByte(BOOLEAN Forever)
 {
     if (FakeInputLeft == 0)
-        return -1;
+        return KD_LINE_GONE;
     FakeInputLeft--;
     return *FakeInput++;
 }

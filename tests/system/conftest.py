@@ -63,6 +63,18 @@ def flavour_option(flavour: str) -> List[str]:
     return ["--checked"] if flavour == "checked" else []
 
 
+# Whether a test's own part passed, for fixtures that keep what it used.
+PASSED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Leaves word for the fixtures."""
+    outcome = yield
+    if call.when == "call":
+        item.stash[PASSED] = outcome.get_result().passed
+
+
 @pytest.fixture(params=ARCHES)
 def arch(request) -> str:
     """Both architectures."""

@@ -9,9 +9,11 @@ import os
 import queue
 import re
 import shutil
+import socket
 import subprocess
 import tempfile
 import threading
+import time
 from pathlib import Path
 from typing import List, NamedTuple, Optional
 
@@ -50,13 +52,18 @@ class Debugger:
         self.gdb: Optional[subprocess.Popen] = None
         self._lines: queue.Queue = queue.Queue()
         self._token = 0
+        self._early: List[str] = []   # lines about stops that came before anybody waited
+        self._text = ""
+        self.stopped_in = ""          # the function of the last stop; "": it runs
         self.kernel = ROOT / "build" / arch / flavour / "lookaside.elf"
         command = [str(ROOT / "lookaside"), "run", "--no-build", "--arch", arch, "--timeout", "0",
                    "--%s=%s" % (server, self.socket), *map(str, drivers), *flavour_option(flavour)]
         if options:
             command += ["--options", options]
+        monitor = "unix:%s,server=on,wait=off" % (self.folder / "monitor")
+        command += [*more, "--", "-monitor", monitor]
         with open(self.console, "wb") as output:
-            self.machine = subprocess.Popen(command + list(more), stdin=subprocess.DEVNULL,
+            self.machine = subprocess.Popen(command, stdin=subprocess.DEVNULL,
                                             stdout=output, stderr=output, cwd=ROOT)
         self.start_gdb(list(gdb_options))
 
@@ -72,6 +79,8 @@ class Debugger:
         threading.Thread(target=self._read, args=(self.gdb.stdout, self._lines),
                          daemon=True).start()
         self("set confirm off")
+        self("set mi-async on")
+        self("set remotetimeout %d" % PATIENCE)  # asking twice confuses the protocol
 
     @staticmethod
     def _read(stream, lines) -> None:
@@ -113,11 +122,10 @@ class Debugger:
             elif line.startswith("*stopped"):
                 self._early.append(line)
 
-    _early: List[str] = []
 
     def value(self, expression: str) -> int:
         """An expression as a number."""
-        text = self("output/x (unsigned long)(%s)" % expression)
+        text = self("output/x (%s) + 0" % expression)
         return int(text, 16)
 
     def resume(self, command: str = "continue") -> Stop:
@@ -128,7 +136,31 @@ class Debugger:
     def go(self, command: str = "continue") -> None:
         """Lets the machine run."""
         self._early = []
-        self._text = self(command)
+        self.stopped_in = ""
+        self._text = self(command + "&")  # in the background: gdb listens meanwhile
+
+    def refused(self, command: str) -> str:
+        """A resumption that gdb gives up before the machine runs; what it said."""
+        self.go(command)
+        text = self._text
+        while True:
+            line = self._next()
+            stream = STREAM.match(line)
+            if stream:
+                text += unquote(stream.group(1))
+            elif line.startswith("%d^error" % self._token):
+                return text
+            assert not line.startswith("*stopped"), text
+
+    def has_stopped(self) -> bool:
+        """Whether the stop that `wait` will return comes within a second."""
+        end = time.monotonic() + 1
+        while not any(line.startswith("*stopped") for line in self._early):
+            try:
+                self._early.append(self._lines.get(timeout=max(0, end - time.monotonic())))
+            except queue.Empty:
+                return False
+        return True
 
     def wait(self) -> Stop:
         """Waits for the stop that follows `go`."""
@@ -142,17 +174,33 @@ class Debugger:
                 return Stop("exited", "", text)
             if line.startswith("*stopped"):
                 fields = dict(FIELD.findall(line))
+                self.stopped_in = fields.get("func", "")
                 return Stop(fields.get("signal-name", fields.get("reason", "")),
                             fields.get("func", ""), text)
 
+    def steps(self, count: int) -> List[str]:
+        """Single steps, one packet exchange each; the functions they ended in."""
+        return [self.resume("stepi").function for _ in range(count)]
+
     def interrupt(self) -> None:
-        """Ctrl-C."""
+        """What Ctrl-C does in a terminal. A signal could reach gdb before it has resumed."""
         self._token += 1
         self.gdb.stdin.write("%d-exec-interrupt\n" % self._token)
         self.gdb.stdin.flush()
 
+    def qemu(self, command: str) -> None:
+        """A command of QEMU's own monitor."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(self.folder / "monitor"))
+            connection.sendall(command.encode() + b"\n")
+            connection.recv(1)
+
     def connect(self) -> str:
-        """Attaches to the server."""
+        """Attaches to the server, once QEMU has it."""
+        end = time.monotonic() + PATIENCE
+        while not self.socket.exists() and time.monotonic() < end:
+            assert self.machine.poll() is None, self.log()
+            time.sleep(0.05)
         self._early = []
         return self("target remote %s" % self.socket)
 

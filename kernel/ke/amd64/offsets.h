@@ -22,6 +22,7 @@
 #define TF_RAX        0xF8
 #define TF_RBP        0x108
 #define TF_CS         0x130
+#define TF_SIZE       0x150
 
 #define PCR_PRCB       0x20
 #define PCR_DPC_STACK  0x1A0

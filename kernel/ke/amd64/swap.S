@@ -12,6 +12,7 @@
 // that point, not behind it.
 #include "offsets.h"
 
+    .cfi_sections .debug_frame
     .text
 
 // VOID KiSwapContext(PKTHREAD Old, PKTHREAD New): IRQL: DISPATCH_LEVEL, interrupts off. Returns
@@ -75,7 +76,12 @@ KiSwapContext:
 // above, rbp 0.
     .globl  KiThreadEntry
 KiThreadEntry:
+    .cfi_startproc simple
+    .cfi_def_cfa rsp, 0
+    .cfi_undefined rip      // for debuggers: the outermost frame
     call    KiStartThread
+    nop                     // the return address is inside
+    .cfi_endproc
 
 // VOID KeCallOnStack(PKE_STACK_ROUTINE Routine, PVOID Parameter, PVOID StackBase)
     .globl  KeCallOnStack
@@ -83,10 +89,16 @@ KiThreadEntry:
 KeCallOnStack:
     pushq   %rbp
     movq    %rsp, %rbp
+    .cfi_startproc simple
+    .cfi_def_cfa rbp, 16
+    .cfi_offset rip, -8
+    .cfi_offset rbp, -16
+    .cfi_val_offset rsp, 0
     leaq    -0x20(%r8), %rsp
     movq    %rcx, %rax
     movq    %rdx, %rcx
     call    *%rax
+    .cfi_endproc
     leave
     ret
 

@@ -11,6 +11,10 @@
 // code segment tells nothing, so its path looks at the GS base itself: the kernel's has the top bit
 // set.
 //
+// Debuggers find the interrupted code by the .cfi directives: the canonical frame address is the
+// end of the trap frame, and every register, the stack pointer too, is where the frame has it. They
+// go into .debug_frame alone; the kernel's own walks know trap frames when they see them.
+//
 // The DPC self-interrupt has an entry of its own, since it is the road from every queued DPC to its
 // routine: it saves what a C function may destroy and nothing else, and switches to the DPC stack.
 #include "offsets.h"
@@ -18,7 +22,41 @@
 #define MSR_GS_BASE 0xC0000101
 #define DISPATCH    2
 
+    .cfi_sections .debug_frame
     .text
+
+// From here on rsp is at a KTRAP_FRAME.
+    .macro BEGIN_FRAME_CFI
+    .cfi_startproc simple
+    .cfi_signal_frame
+    .cfi_def_cfa rsp, TF_SIZE
+    .cfi_offset rip, TF_CS-8-TF_SIZE
+    .cfi_offset rsp, TF_CS+16-TF_SIZE
+    .cfi_offset rbp, TF_RBP-TF_SIZE
+    .cfi_offset rax, TF_RAX-TF_SIZE
+    .cfi_offset rcx, TF_RCX-TF_SIZE
+    .cfi_offset rdx, TF_RDX-TF_SIZE
+    .cfi_offset rbx, TF_RBX-TF_SIZE
+    .cfi_offset rsi, TF_RSI-TF_SIZE
+    .cfi_offset rdi, TF_RDI-TF_SIZE
+    .cfi_offset r8, TF_R8-TF_SIZE
+    .cfi_offset r9, TF_R9-TF_SIZE
+    .cfi_offset r10, TF_R10-TF_SIZE
+    .cfi_offset r11, TF_R11-TF_SIZE
+    .cfi_offset r12, TF_R12-TF_SIZE
+    .cfi_offset r13, TF_R13-TF_SIZE
+    .cfi_offset r14, TF_R14-TF_SIZE
+    .cfi_offset r15, TF_R15-TF_SIZE
+    .endm
+
+// A function that keeps the caller's rbp and makes its own the frame pointer; from behind that on.
+    .macro BEGIN_POINTER_CFI
+    .cfi_startproc simple
+    .cfi_def_cfa rbp, 16
+    .cfi_offset rip, -8
+    .cfi_offset rbp, -16
+    .cfi_val_offset rsp, 0
+    .endm
 
 // The rest of KTRAP_FRAME, below Vector and ErrorCode.
     .macro SAVE_FRAME
@@ -77,16 +115,19 @@
     .p2align 4
 KiTrapEntry:
     SAVE_FRAME
+    BEGIN_FRAME_CFI
     SWAP_GS_IF_USER TF_CS
     movq    %cr2, %rax
     movq    %rax, TF_CR2(%rsp)
     movq    %rsp, %rcx
     call    KiDispatchTrap
     jmp     KiTrapExit
+    .cfi_endproc
 
     .p2align 4
 KiInterruptEntry:
     SAVE_FRAME
+    BEGIN_FRAME_CFI
     SWAP_GS_IF_USER TF_CS
     movq    %rsp, %rcx
     call    KiInterrupt
@@ -111,12 +152,14 @@ KiRestoreFrame:
     movq    TF_RCX(%rsp), %rcx
     movq    TF_RAX(%rsp), %rax
     movq    TF_RBP(%rsp), %rbp
+    .cfi_endproc
     addq    $TF_CS-8, %rsp
     iretq
 
     .p2align 4
 KiFatalEntry:
     SAVE_FRAME
+    BEGIN_FRAME_CFI
     movq    %cr2, %rax
     movq    %rax, TF_CR2(%rsp)
     movl    $MSR_GS_BASE, %ecx
@@ -132,6 +175,7 @@ KiFatalEntry:
     jz      KiRestoreFrame
     swapgs
     jmp     KiRestoreFrame
+    .cfi_endproc
 
 // Frame: home space, xmm0-5, MXCSR and IRQL, the seven volatile registers, rbp: 0xC8 bytes below
 // rip.
@@ -145,6 +189,12 @@ KiFatalEntry:
 KiDpcEntry:
     pushq   %rbp
     movq    %rsp, %rbp
+    .cfi_startproc simple
+    .cfi_signal_frame
+    .cfi_def_cfa rbp, 48
+    .cfi_offset rip, -40
+    .cfi_offset rsp, -16
+    .cfi_offset rbp, -48
     subq    $DF_SIZE, %rsp
     movq    %rax, DF_REGS(%rsp)
     movq    %rcx, DF_REGS+0x08(%rsp)
@@ -182,6 +232,7 @@ KiDpcEntry:
     iretq
 3:  call    KiDispatchSwitch        // another thread is due; this one goes on here when it is again
     jmp     2b
+    .cfi_endproc
 
 // VOID KiRunOnDpcStack(VOID): the same switch for callers that are at DISPATCH_LEVEL already.
     .globl KiRunOnDpcStack
@@ -189,11 +240,13 @@ KiDpcEntry:
 KiRunOnDpcStack:
     pushq   %rbp
     movq    %rsp, %rbp
+    BEGIN_POINTER_CFI
     subq    $0x20, %rsp
     cmpb    $0, %gs:PCR_DPC_ACTIVE
     jne     1f
     movq    %gs:PCR_DPC_STACK, %rsp
 1:  call    KiRetireDpcs
+    .cfi_endproc
     leave
     ret
 

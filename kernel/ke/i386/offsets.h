@@ -8,6 +8,8 @@
 #define TF_EDI            0x20
 #define TF_EBP            0x38
 #define TF_CS             0x4C
+#define TF_HARDWARE_ESP   0x0C
+#define TF_SIZE           0x54  // without what only a trap from user mode has
 
 #define PCR_EXCEPTION_LIST 0x00
 #define PCR_PRCB       0x20

@@ -12,6 +12,7 @@
 // that point, not behind it.
 #include "offsets.h"
 
+    .cfi_sections .debug_frame
     .text
 
 // VOID FASTCALL KiSwapContext(PKTHREAD Old, PKTHREAD New): IRQL: DISPATCH_LEVEL, interrupts off.
@@ -48,7 +49,12 @@ KiSwapContext:
 // Where KiSwapContext returns to in a new thread: ebp is 0.
     .globl  KiThreadEntry
 KiThreadEntry:
+    .cfi_startproc simple
+    .cfi_def_cfa esp, 0
+    .cfi_undefined eip      // for debuggers: the outermost frame
     call    KiStartThread
+    nop                     // the return address is inside
+    .cfi_endproc
 
 // VOID KeCallOnStack(PKE_STACK_ROUTINE Routine, PVOID Parameter, PVOID StackBase): no handler of
 // the old stack's frames is found from the new one.
@@ -57,6 +63,11 @@ KiThreadEntry:
 KeCallOnStack:
     pushl   %ebp
     movl    %esp, %ebp
+    .cfi_startproc simple
+    .cfi_def_cfa ebp, 8
+    .cfi_offset eip, -4
+    .cfi_offset ebp, -8
+    .cfi_val_offset esp, 0
     pushl   %fs:PCR_EXCEPTION_LIST
     movl    $-1, %fs:PCR_EXCEPTION_LIST
     movl    8(%ebp), %eax
@@ -64,6 +75,7 @@ KeCallOnStack:
     movl    16(%ebp), %esp
     pushl   %edx
     call    *%eax
+    .cfi_endproc
     leal    -4(%ebp), %esp
     popl    %fs:PCR_EXCEPTION_LIST
     popl    %ebp

@@ -8,6 +8,10 @@
 // user mode; in the kernel they are always right. fs:[0] is emptied, so that an exception in a
 // service routine finds no handler of whatever code was interrupted.
 //
+// Debuggers find the interrupted code by the .cfi directives: the canonical frame address is the
+// end of the trap frame as the kernel's own traps leave it, and every register, the stack pointer
+// too, is where the frame has it.
+//
 // Double fault and NMI are tasks of their own (processor.c): the processor saves the interrupted
 // registers into the current TSS, and needs no stack of the interrupted code.
 #include "offsets.h"
@@ -15,7 +19,24 @@
 #define KGDT_R3_DATA 0x23  // with RPL 3, as NT has it in DS and ES
 #define KGDT_R0_PCR  0x30
 
+    .cfi_sections .debug_frame
     .text
+
+// From here on esp is at a KTRAP_FRAME.
+    .macro BEGIN_FRAME_CFI
+    .cfi_startproc simple
+    .cfi_signal_frame
+    .cfi_def_cfa esp, TF_SIZE
+    .cfi_offset eip, TF_CS-4-TF_SIZE
+    .cfi_offset esp, TF_HARDWARE_ESP-TF_SIZE
+    .cfi_offset ebp, TF_EBP-TF_SIZE
+    .cfi_offset edi, TF_EDI-TF_SIZE
+    .cfi_offset esi, TF_EDI+4-TF_SIZE
+    .cfi_offset ebx, TF_EDI+8-TF_SIZE
+    .cfi_offset edx, TF_EDI+12-TF_SIZE
+    .cfi_offset ecx, TF_EDI+16-TF_SIZE
+    .cfi_offset eax, TF_EDI+20-TF_SIZE
+    .endm
 
     .macro SAVE_FRAME
     pushl   8(%esp)
@@ -53,9 +74,11 @@ KiTrapEntry:
     pushl   %eax
     movzbl  %fs:PCR_IRQL, %eax
     pushl   %eax
+    BEGIN_FRAME_CFI
     movl    %esp, %ecx
     call    KiDispatchTrap
     jmp     KiTrapExit
+    .cfi_endproc
 
     .p2align 4
 KiInterruptEntry:
@@ -63,6 +86,7 @@ KiInterruptEntry:
     pushl   $0
     movzbl  %fs:PCR_IRQL, %eax
     pushl   %eax
+    BEGIN_FRAME_CFI
     movl    %esp, %ecx
     call    KiInterrupt
 
@@ -70,6 +94,7 @@ KiInterruptEntry:
 KiTrapExit:
     movl    TF_EXCEPTION_LIST(%esp), %eax
     movl    %eax, %fs:PCR_EXCEPTION_LIST
+    .cfi_endproc
     addl    $TF_SEGS, %esp
     testb   $3, TF_CS-TF_SEGS(%esp)
     jz      1f
@@ -108,10 +133,16 @@ KiNmiTask:
 KiRunOnDpcStack:
     pushl   %ebp
     movl    %esp, %ebp
+    .cfi_startproc simple
+    .cfi_def_cfa ebp, 8
+    .cfi_offset eip, -4
+    .cfi_offset ebp, -8
+    .cfi_val_offset esp, 0
     cmpb    $0, %fs:PCR_DPC_ACTIVE
     jne     1f                      // KiRetireDpcs reports it, on the stack it happened on
     movl    %fs:PCR_DPC_STACK, %esp
 1:  call    KiRetireDpcs
+    .cfi_endproc
     leave
     ret
 

@@ -301,18 +301,14 @@ def nt_analyze(_argument: str) -> None:
           % (int(record["Code"]), parameters, memory.text(record["Name"])))
     print("*** %s" % meaning(record))
     print("IRQL     %d" % int(record["Irql"]))
-    culprit = None
-    places = list(stack(record))
-    for place in places:
-        owner = driver_of(place)
-        if owner and not culprit:
-            culprit = "%s, at %s" % (owner, memory.place(place))
-    print("driver   %s" % (culprit or "none on the stack: the kernel itself, or a damaged stack"))
+    frames = list(stack(record))
+    culprits = ["%s, in %s" % (driver_of(place), words) for place, words in frames
+                if driver_of(place)]
+    print("driver   %s" % (culprits[0] if culprits
+                           else "none on the stack: the kernel itself, or a damaged stack"))
     print("stack:")
-    for place in places:
-        line = gdb.find_pc_line(place)
-        where = "  at %s:%d" % (line.symtab.filename, line.line) if line.symtab else ""
-        print("    %#x  %s%s" % (place, memory.place(place), where))
+    for place, words in frames:
+        print("    %#x  %s" % (place, words))
 
 
 def meaning(record: gdb.Value) -> str:
@@ -327,12 +323,11 @@ def meaning(record: gdb.Value) -> str:
 
 
 def stack(record: gdb.Value):
-    """Code addresses from the place of the bugcheck outwards.
+    """Code addresses from the place of the bugcheck outwards, each with function and line.
 
     A trap's frame says where it was. Else it is the caller of KeBugCheckEx, which gdb's own frames
     lead to."""
     frame = gdb.newest_frame()
-    start = 0
     if memory.number(record["Frame"]):
         trap = record["Frame"].dereference()
         start = memory.number(trap["Rip" if memory.pointer_size() == 8 else "Eip"])
@@ -341,11 +336,17 @@ def stack(record: gdb.Value):
     while frame is not None and frame.pc() != start and frame.is_valid():
         frame = frame.older()
     if frame is None:
-        yield start
-        return
+        yield start, memory.place(start)
     while frame is not None:
-        yield frame.pc()
+        yield frame.pc(), frame_words(frame)
         frame = frame.older()
+
+
+def frame_words(frame: gdb.Frame) -> str:
+    """A frame's function and line."""
+    line = frame.find_sal()
+    name = frame.name() or memory.place(frame.pc())
+    return "%s at %s:%d" % (name, line.symtab.filename, line.line) if line.symtab else name
 
 
 def driver_of(address: int) -> str:

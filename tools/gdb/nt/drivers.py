@@ -14,7 +14,7 @@ import gdb
 from . import memory
 
 ROOT = Path(__file__).resolve().parents[3]
-FOLDERS = ("drivers", "tests", "broken", "bench")
+FOLDERS = ("drivers", "tests", "broken", "bench", "debug", "clang")
 
 
 def kernel_arch() -> str:
@@ -145,5 +145,6 @@ def install() -> None:
     gdb.execute("set architecture %s" % {"amd64": "i386:x86-64", "i386": "i386"}[arch],
                 to_string=True)
     gdb.execute("set sysroot", to_string=True)
+    gdb.execute("set breakpoint pending on", to_string=True)  # drivers come later
     gdb.execute("set solib-search-path " + search_path(), to_string=True)
     gdb.events.stop.connect(follow)

@@ -1,0 +1,444 @@
+# SPDX-License-Identifier: MIT
+"""Real gdb on a running kernel: everything that docs/DEBUGGING.md promises, asserted.
+
+Two servers answer gdb: QEMU's, and the kernel's own on a serial line. What both can do is tested on
+both. The driver tests/guest/debug/debuggee.c is what gdb looks at: it stops in Ready and does what
+its variable Scenario says, then comes back. Sessions are kept from test to test; one that a test
+left in an unknown state is thrown away.
+"""
+import pytest
+from conftest import PASSED, driver
+from debugger import Debugger
+
+SERVERS = ("gdb", "kgdb")
+SESSIONS = {}
+
+
+@pytest.fixture(params=SERVERS)
+def server(request) -> str:
+    """QEMU's gdb server, and the kernel's own."""
+    return request.param
+
+
+def open_session(arch: str, server: str, **options) -> Debugger:
+    """A machine that stands in Ready, and gdb on it."""
+    debugger = Debugger(arch, server, [driver(arch, "debuggee", "debug")], **options)
+    try:
+        debugger.connect()
+        if server == "gdb":
+            debugger("thbreak KiSystemStartup")
+            debugger.resume()
+        debugger("break Ready")
+        assert debugger.resume().function == "Ready", debugger.log()
+    except BaseException:
+        debugger.close()
+        raise
+    return debugger
+
+
+@pytest.fixture
+def at_ready(request, arch, server):
+    """A session that stands in Ready, and will be left there."""
+    yield from lend_session(request, arch, server)
+
+
+@pytest.fixture
+def kernel_at_ready(request, arch):
+    """The same, by the kernel's own server only."""
+    yield from lend_session(request, arch, "kgdb")
+
+
+def lend_session(request, arch, server):
+    """Takes a session from the shelf; puts it back if the test passed and came back to Ready."""
+    debugger = SESSIONS.pop((arch, server), None) or open_session(arch, server)
+    yield debugger
+    if request.node.stash.get(PASSED, False) and debugger.stopped_in == "Ready":
+        debugger("delete")
+        debugger("break Ready")
+        SESSIONS[arch, server] = debugger
+    else:
+        debugger.close()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def clear_shelf():
+    """Ends the machines when the last test is done."""
+    yield
+    while SESSIONS:
+        SESSIONS.popitem()[1].close()
+
+
+def run(debugger: Debugger, scenario: str, *settings: str):
+    """Has the driver do a scenario, until the first stop."""
+    start(debugger, scenario, *settings)
+    return debugger.wait()
+
+
+def start(debugger: Debugger, scenario: str, *settings: str) -> None:
+    """Has the driver begin a scenario."""
+    for setting in ("Scenario = Scenario" + scenario, *settings):
+        debugger("set var " + setting)
+    debugger.go()
+
+
+def back(debugger: Debugger) -> None:
+    """Lets the scenario end."""
+    debugger("set var Go = 1")
+    assert debugger.resume().function == "Ready", debugger.log()
+
+
+# ---- where it is ---------------------------------------------------------------------------------
+def test_break_stops_at_the_first_instruction_of_the_kernel(arch):
+    debugger = Debugger(arch, "kgdb")
+    try:
+        debugger.connect()
+        assert debugger.value("$pc") == debugger.value("&KiSystemStartup")
+    finally:
+        debugger.close()
+
+
+def test_the_stack_of_a_driver_reads_down_to_the_threads_first_frame(at_ready):
+    stack = at_ready("backtrace")
+    for function in ("Ready", "DriverEntry", "LdrLoadDriver", "KiSystemThread", "KiThreadEntry"):
+        assert function in stack, stack
+    assert "debuggee.c" in stack, stack
+
+
+def test_the_stack_reads_through_an_interrupt_into_what_it_interrupted(at_ready):
+    at_ready("tbreak KiClockInterrupt")
+    assert run(at_ready, "Idle").function == "KiClockInterrupt"
+    stack = at_ready("backtrace")
+    assert stack.index("KiInterrupt") < stack.index("DriverEntry") < stack.index("KiThreadEntry")
+    back_or_spin(at_ready)
+
+
+def test_a_drivers_symbols_are_there_by_themselves(at_ready):
+    assert "debuggee.c" in at_ready("info line Ready")
+    assert "ScenarioIdle" in at_ready("ptype SCENARIO")
+    assert at_ready.value("Constant") == 0x12345678
+
+
+def test_the_server_lists_the_drivers(kernel_at_ready):
+    assert "debuggee.sys" in kernel_at_ready("info sharedlibrary")
+
+
+def test_symbols_go_with_the_driver(arch, server):
+    debugger = open_session(arch, server)
+    try:
+        debugger("break KdEndRun")
+        assert debugger.resume().function == "KdEndRun"
+        debugger("info line Ready", fails=True)
+    finally:
+        debugger.close()
+
+
+# ---- registers -----------------------------------------------------------------------------------
+GENERAL = {"amd64": "rax rbx rcx rdx rsi rdi rbp rsp r8 r9 r10 r11 r12 r13 r14 r15 rip",
+           "i386": "eax ebx ecx edx esi edi ebp esp eip"}
+OTHERS = "eflags cs ss ds es fs gs cr0 cr2 cr3 cr4 efer mxcsr fs_base gs_base"
+DEBUG = "dr0 dr1 dr2 dr3 dr6 dr7"
+
+
+def test_every_kind_of_register_can_be_read(at_ready, arch, server):
+    names = GENERAL[arch].split() + OTHERS.split()
+    names += DEBUG.split() if server == "kgdb" else []
+    for name in names + (["cr8"] if arch == "amd64" else []):
+        at_ready.value("$" + name)
+    for i in range(16 if arch == "amd64" else 8):
+        at_ready("p $xmm%d.v4_int32" % i)
+    assert at_ready.value("$pc") == at_ready.value("&Ready")
+    assert at_ready.value("$cr0") & 0x80010001 == 0x80010001
+    base = at_ready.value("$gs_base" if arch == "amd64" else "$fs_base")
+    assert at_ready.value("*(PVOID *)%#x" % (base + 0x20)) == at_ready.value("KiProcessorBlock[0]")
+
+
+def test_registers_that_gdb_changes_are_what_the_code_goes_on_with(at_ready):
+    at_ready("break RegistersLoaded")
+    run(at_ready, "Registers")
+    assert at_ready.value("$ebx & 0xffffffff") == 0x55555555
+    for name in ("xmm3", "xmm7"):
+        assert at_ready.value("$%s.v4_int32[3]" % name) == 0x44444444
+    at_ready("set var $ebx = 0x66666666")
+    at_ready("set var $xmm3.v4_int32[0] = 0x777")
+    at_ready("set var $xmm7.v4_int32[1] = 0x888")
+    assert at_ready.resume().function == "Ready"
+    assert at_ready.value("RegisterBx") == 0x66666666
+    assert at_ready.value("RegistersLow[0]") == 0x777
+    assert at_ready.value("RegistersHigh[1]") == 0x888
+    assert at_ready.value("RegistersHigh[2]") == 0x33333333
+
+
+# ---- memory --------------------------------------------------------------------------------------
+def test_memory_that_is_not_there_is_an_answer_and_no_fault(at_ready):
+    for address in ("0", "0x10", "-1", "0x7ffffff0"):
+        assert "Cannot access" in at_ready("x/4bx %s" % address, fails=True)
+    assert at_ready.value("Target") == 0x600DF00D
+
+
+def test_read_only_memory_can_be_written(at_ready):
+    for place in ("Constant", "*(ULONG *)&Add", "*(ULONG *)&KeBugCheckEx"):
+        before = at_ready.value(place)
+        at_ready("set var %s = 0x11223344" % place)
+        assert at_ready.value(place) == 0x11223344
+        at_ready("set var %s = %#x" % (place, before))
+        assert at_ready.value(place) == before
+
+
+def test_large_pieces_of_memory_arrive_as_they_are(at_ready):
+    """Many packets each way; every byte value, those that need an escape among them."""
+    written, seen = at_ready.folder / "written", at_ready.folder / "read"
+    data = bytes(range(256)) * 64 + bytes(5000) + b"}$#*" * 333
+    written.write_bytes(data)
+    size = at_ready.value("sizeof(Large)")
+    assert len(data) <= size
+    at_ready("restore %s binary &Large" % written)
+    place = at_ready.value("&Large")
+    at_ready("dump binary memory %s %#x %#x" % (seen, place, place + len(data)))
+    assert seen.read_bytes() == data
+
+
+# ---- breakpoints ---------------------------------------------------------------------------------
+@pytest.mark.parametrize("kind", ["break", "hbreak", "tbreak", "thbreak"])
+def test_breakpoints(at_ready, kind):
+    at_ready(kind + " Add if Right == 50")
+    stop = run(at_ready, "Count", "Counter = 0")
+    assert stop.function == "Add", stop
+    assert at_ready.value("Counter") == sum(range(50))
+    at_ready("delete")
+    at_ready("break Ready")
+    assert at_ready.resume().function == "Ready"
+    assert at_ready.value("Counter") == sum(range(100))
+
+
+def test_a_hundred_hits_of_one_breakpoint(kernel_at_ready):
+    kernel_at_ready("break Add")
+    kernel_at_ready("ignore $bpnum 99")
+    assert run(kernel_at_ready, "Count", "Counter = 0").function == "Add"
+    assert kernel_at_ready.value("Counter") == sum(range(99))
+    assert kernel_at_ready.resume().function == "Ready"
+
+
+def test_gdb_never_sees_its_own_breakpoints(kernel_at_ready):
+    before = kernel_at_ready("x/8bx &Add")
+    kernel_at_ready("break *Add")
+    kernel_at_ready("set breakpoint always-inserted on")
+    assert kernel_at_ready("x/8bx &Add") == before
+    kernel_at_ready("set breakpoint always-inserted off")
+
+
+def test_the_fifth_hardware_breakpoint_is_refused_with_a_word(kernel_at_ready):
+    for offset in range(5):
+        kernel_at_ready("hbreak *((char *)Add+%d)" % offset)
+    assert "hardware breakpoint" in kernel_at_ready.refused("continue")
+    kernel_at_ready.stopped_in = "Ready"
+
+
+def test_dbgbreakpoint_stops_in_gdb(kernel_at_ready):
+    stop = run(kernel_at_ready, "Break")
+    assert (stop.signal, stop.function) == ("SIGTRAP", "DbgBreakPoint"), stop
+    assert "debuggee.c" in kernel_at_ready("backtrace 3")
+    assert kernel_at_ready.resume().function == "Ready"
+
+
+# ---- watchpoints ---------------------------------------------------------------------------------
+LENGTHS = (1, 2, 3, 4, 5, 6, 7, 8, 11, 16)
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_a_watchpoint_of_any_length_sees_every_write_inside_and_none_beside(at_ready, arch, length):
+    # Four registers: 4 x 4 or 4 x 8 bytes, fewer at odd addresses.
+    offset = 16 if length in (8, 16) else 17
+    if arch == "i386" and length == 11:
+        offset = 20
+    at_ready("watch *(unsigned char (*)[%d])&Area[%d]" % (length, offset))
+    stop = run(at_ready, "Access", "Offset = %d" % offset, "Length = %d" % length, "Reads = 0")
+    assert stop.reason == "watchpoint-trigger", stop
+    assert stop.function in ("AccessOne", "AccessInside"), stop
+    assert at_ready.value("Inside") == 1
+    assert at_ready.resume().function == "Ready"
+
+
+@pytest.mark.parametrize("length", (1, 2, 4))
+def test_an_access_watchpoint_sees_a_read(at_ready, length):
+    at_ready("awatch *(unsigned char (*)[%d])&Area[20]" % length)
+    stop = run(at_ready, "Access", "Offset = 20", "Length = %d" % length, "Reads = 1")
+    assert stop.reason == "access-watchpoint-trigger", stop
+    assert at_ready.value("Inside") == 1
+    assert at_ready.resume().function == "Ready"
+
+
+def test_a_watchpoint_that_needs_more_registers_than_there_are_is_refused(kernel_at_ready):
+    kernel_at_ready("watch *(unsigned char (*)[40])&Area[1]")
+    assert "watchpoint" in kernel_at_ready.refused("continue")
+    kernel_at_ready.stopped_in = "Ready"
+
+
+# ---- stepping ------------------------------------------------------------------------------------
+def test_single_steps_stay_in_the_code_that_is_stepped(at_ready):
+    """Whatever interrupts are due meanwhile: the clock alone ticks 64 times a second."""
+    at_ready("tbreak Count")
+    assert run(at_ready, "Count", "Counter = 0").function == "Count"
+    assert set(at_ready.steps(300)) == {"Count", "Add"}
+    assert at_ready.resume().function == "Ready"
+    assert at_ready.value("Counter") == sum(range(100))
+
+
+def test_next_finish_until_and_advance(at_ready):
+    at_ready("tbreak Add")
+    run(at_ready, "Count", "Counter = 0")
+    assert at_ready.resume("finish").function == "Count"
+    for _ in range(6):
+        assert at_ready.resume("next").function == "Count"
+    assert at_ready.resume("advance Add").function == "Add"
+    at_ready("delete")
+    at_ready("break Ready")
+    assert at_ready.resume().function == "Ready"
+    assert at_ready.value("Counter") == sum(range(100))
+
+
+def test_a_stepped_instruction_never_sees_that_it_is_stepped(kernel_at_ready):
+    """pushf, cli, sti, popf: the flags are the code's own."""
+    kernel_at_ready("tbreak Flags")
+    run(kernel_at_ready, "Flags")
+    interrupts = []
+    while True:
+        stop = kernel_at_ready.resume("stepi")
+        if stop.function != "Flags":
+            break
+        interrupts.append(kernel_at_ready.value("$eflags") >> 9 & 1)
+    assert kernel_at_ready.value("FlagsSeen") & 0x300 == 0x200
+    assert 0 in interrupts and interrupts[-1] == 1, interrupts
+    assert kernel_at_ready.resume().function == "Ready"
+
+
+# ---- breaking in ---------------------------------------------------------------------------------
+@pytest.mark.parametrize("scenario", ["Idle", "Dispatch", "HighLevel", "Masked"])
+def test_ctrl_c_stops_the_machine_whatever_it_does(at_ready, scenario):
+    at_ready("tbreak Spin")
+    assert run(at_ready, scenario).function == "Spin"
+    at_ready.go()
+    at_ready.interrupt()
+    assert at_ready.wait().signal == "SIGINT"
+    assert "Spin" in at_ready("backtrace")  # below the clock's interrupt, perhaps
+    back(at_ready)
+
+
+def test_a_ctrl_c_that_crosses_a_stop_is_not_lost(kernel_at_ready):
+    """gdb steps off the breakpoint in Ready first; the Ctrl-C comes somewhere on that way."""
+    for _ in range(5):
+        start(kernel_at_ready, "Idle")
+        kernel_at_ready.interrupt()
+        assert kernel_at_ready.wait().signal == "SIGINT"
+        back_or_spin(kernel_at_ready)
+
+
+def back_or_spin(debugger: Debugger) -> None:
+    """The Ctrl-C may have come before the scenario began: then it runs into Spin first."""
+    if "Spin" not in debugger("backtrace"):
+        debugger("tbreak Spin")
+        while debugger.resume().function != "Spin":
+            assert debugger.stopped_in == "Ready", debugger.log()
+    back(debugger)
+
+
+def test_the_nmi_button_stops_the_machine(kernel_at_ready):
+    kernel_at_ready("tbreak Spin")
+    run(kernel_at_ready, "Masked")
+    kernel_at_ready.go()
+    while not kernel_at_ready.has_stopped():  # one that comes before the machine runs is nothing
+        kernel_at_ready.qemu("nmi")
+    stop = kernel_at_ready.wait()
+    assert stop.signal == "SIGINT", stop
+    assert "NMI" in stop.text
+    back(kernel_at_ready)
+
+
+# ---- exceptions and bugchecks --------------------------------------------------------------------
+def test_a_first_chance_exception_can_be_mended_and_tried_again(kernel_at_ready, arch):
+    stop = run(kernel_at_ready, "Fault", "Pointer = 0")
+    assert (stop.signal, stop.function) == ("SIGSEGV", "Fault"), stop
+    assert "first chance of STATUS_ACCESS_VIOLATION" in stop.text, stop.text
+    kernel_at_ready("set var $%s = &Target" % ("rcx" if arch == "amd64" else "ecx"))
+    assert kernel_at_ready.resume("signal 0").function == "Ready"
+    assert kernel_at_ready.value("Got") == 0x600DF00D
+
+
+def test_an_exception_that_is_passed_on_takes_its_course(arch):
+    debugger = open_session(arch, "kgdb")
+    try:
+        assert run(debugger, "Fault", "Pointer = 0").signal == "SIGSEGV"
+        stop = debugger.resume()
+        assert "STOP: 0x0000001E" in stop.text, stop.text
+        assert debugger.resume().reason == "exited"
+        assert debugger.ended() == 3
+        assert "KMODE_EXCEPTION_NOT_HANDLED" in debugger.log()
+    finally:
+        debugger.close()
+
+
+def test_a_bugcheck_stops_before_the_machine_is_lost(arch):
+    debugger = open_session(arch, "kgdb")
+    try:
+        stop = run(debugger, "Stop")
+        assert "STOP: 0x000000E2" in stop.text, stop.text
+        assert "MANUALLY_INITIATED_CRASH" in stop.text
+        told = debugger("nt analyze")
+        assert "debuggee.sys" in told and "debuggee.c" in told, told
+        assert debugger.resume().reason == "exited"
+        assert debugger.ended() == 3
+    finally:
+        debugger.close()
+
+
+# ---- what the monitor knows ----------------------------------------------------------------------
+def test_monitor_runs_the_kernels_commands(kernel_at_ready):
+    assert "whatis" in kernel_at_ready("monitor help")
+    assert "debuggee.sys" in kernel_at_ready("monitor whatis %#x" % kernel_at_ready.value("&Ready"))
+    assert "no command" in kernel_at_ready("monitor nonsense")
+
+
+def test_a_command_that_changes_the_system_waits_until_it_runs(kernel_at_ready):
+    text = kernel_at_ready("monitor crash")
+    assert "needs a running system" in text
+
+
+def test_the_memory_map_says_what_can_be_addressed(kernel_at_ready):
+    assert "rw" in kernel_at_ready("info mem")
+
+
+# ---- coming and going ----------------------------------------------------------------------------
+def test_gdb_leaves_and_comes_back(arch, server):
+    debugger = open_session(arch, server)
+    try:
+        debugger("break Add")
+        debugger("set var Scenario = ScenarioIdle")
+        debugger("detach")
+        debugger.close_gdb()
+        debugger.start_gdb()
+        debugger.connect()
+        if server == "gdb":
+            debugger("info line Spin")
+        assert debugger("info breakpoints").startswith("No breakpoints")
+        debugger("break Ready")
+        back_or_spin(debugger)
+        assert run(debugger, "Count", "Counter = 0").function == "Ready"
+        assert debugger.value("Counter") == sum(range(100))
+    finally:
+        debugger.close()
+
+
+def test_a_gdb_that_dies_can_be_followed_by_another(arch):
+    debugger = open_session(arch, "kgdb")
+    try:
+        debugger("tbreak Spin")
+        run(debugger, "Idle")
+        debugger.go()
+        debugger.close_gdb()
+        debugger.start_gdb()
+        debugger.connect()
+        assert "Spin" in debugger("backtrace 2")
+        debugger("break Ready")
+        back(debugger)
+    finally:
+        debugger.close()
+
