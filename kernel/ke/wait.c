@@ -282,6 +282,17 @@ FORCEINLINE VOID KiLinkBlock(PDISPATCHER_HEADER Object, PKTHREAD Thread)
     InsertTailList(&Object->WaitListHead, &Block->WaitListEntry);
 }
 
+// Who ended the wait made the thread ready under the dispatcher lock and may still hold it, looking
+// at the object: which may lie on this thread's stack and be gone as soon as the wait returns.
+FORCEINLINE VOID KiLetSignalerFinish(VOID)
+{
+    volatile KSPIN_LOCK *Lock = &KiDispatcherLock;
+    KSPIN_LOCK Holder = *Lock;
+
+    while (__builtin_expect(Holder != 0, 0) && *Lock == Holder)
+        KiPause();
+}
+
 // The blocks are linked: gives the processor up. Returns what ended the wait.
 FORCEINLINE LONG_PTR KiBlock(KI_WAIT *Wait)
 {
@@ -298,6 +309,7 @@ FORCEINLINE LONG_PTR KiBlock(KI_WAIT *Wait)
     Thread->WaitTime = KiTickCount();
     Thread->State = ThreadWaiting;
     KiSwapThread(Thread);
+    KiLetSignalerFinish();
     Status = Thread->WaitStatus; // APCs that run as the IRQL falls may wait too
     KiLowerIrql(Thread->WaitIrql);
     return Status;

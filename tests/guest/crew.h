@@ -61,6 +61,18 @@ static inline VOID CrewYield(VOID)
     KeDelayExecutionThread(KernelMode, FALSE, &None);
 }
 
+// How many wait for an object. Others may change the list meanwhile: the walk is bounded, and to be
+// repeated until it tells what is expected.
+static inline ULONG CrewWaiters(DISPATCHER_HEADER *Object)
+{
+    ULONG Count = 0;
+
+    for (PLIST_ENTRY Entry = Object->WaitListHead.Flink;
+         Entry != &Object->WaitListHead && Count < 100; Entry = Entry->Flink)
+        Count++;
+    return Count;
+}
+
 #define CREW_UNTIL(Condition)                                                                      \
     do {                                                                                           \
         while (!(Condition))                                                                       \
@@ -73,14 +85,17 @@ typedef struct _CREW_PAIR {
     volatile ULONG Torn; // times they were seen to disagree
 } CREW_PAIR;
 
-static inline VOID CrewCount(CREW_PAIR *Pair, BOOLEAN Yield)
+// Now and then it lets others run half way: on the same processor, or for a while on any.
+static inline VOID CrewCount(CREW_PAIR *Pair, ULONG Round)
 {
     ULONG Value = Pair->First;
 
     if (Value != Pair->Second)
         Pair->Torn++;
     Pair->First = Value + 1;
-    if (Yield)
+    if (Round % 64 == 0)
+        CrewPause();
+    else if (Round % 8 == 0)
         CrewYield();
     Pair->Second = Value + 1;
 }

@@ -77,7 +77,7 @@ static VOID NTAPI CountUnderFast(PVOID Context)
     UNREFERENCED_PARAMETER(Context);
     for (ULONG i = 0; i < ROUNDS; i++) {
         ExAcquireFastMutex(&Fast);
-        CrewCount(&Pair, i % 8 == 0);
+        CrewCount(&Pair, i);
         ExReleaseFastMutex(&Fast);
     }
 }
@@ -151,7 +151,7 @@ static VOID NTAPI CountUnderGuarded(PVOID Context)
     UNREFERENCED_PARAMETER(Context);
     for (ULONG i = 0; i < ROUNDS; i++) {
         KeAcquireGuardedMutex(&Guarded);
-        CrewCount(&Pair, i % 8 == 0);
+        CrewCount(&Pair, i);
         KeReleaseGuardedMutex(&Guarded);
     }
 }
@@ -185,7 +185,7 @@ static VOID WaitersAreServedInOrder(VOID)
     ExAcquireFastMutexUnsafe(&Fast);
     for (ULONG i = 0; i < RTL_NUMBER_OF(Place); i++) {
         CrewAdd(&Crew, TakeAPlace, &Place[i]);
-        CREW_UNTIL(*(volatile ULONG *)&Fast.Contention == i + 1);
+        CREW_UNTIL(CrewWaiters(&Fast.Event.Header) == i + 1);
     }
     ExReleaseFastMutexUnsafe(&Fast);
     KeLeaveCriticalRegion();

@@ -109,7 +109,7 @@ static VOID NTAPI ReadAndWrite(PVOID Context)
             CrewYield();
         ExReleasePushLockShared(&Lock);
         ExAcquirePushLockExclusive(&Lock);
-        CrewCount(&Pair, i % 8 == 0);
+        CrewCount(&Pair, i);
         ExReleasePushLockExclusive(&Lock);
     }
     KeLeaveCriticalRegion();

@@ -93,12 +93,7 @@ static VOID UntilBegun(WORK *Work)
 
 static ULONG Waiters(VOID)
 {
-    PLIST_ENTRY Head = &Queue.Header.WaitListHead;
-    ULONG Count = 0;
-
-    for (PLIST_ENTRY Entry = Head->Flink; Entry != Head && Count < 100; Entry = Entry->Flink)
-        Count++;
-    return Count;
+    return CrewWaiters(&Queue.Header);
 }
 
 static VOID WaitingServersMakeRoom(VOID)

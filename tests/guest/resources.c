@@ -284,6 +284,7 @@ static KPRIORITY WhileOthersWait(BOOLEAN Boost)
     CHECK(ExAcquireResourceExclusiveLite(&Resource, TRUE));
     Begin(&Actor, ExAcquireResourceExclusiveLite, TRUE); // its priority is 8
     CREW_UNTIL(ExGetExclusiveWaiterCount(&Resource) == 1);
+    CHECK_EQUAL(ExIsResourceAcquiredSharedLite(&Resource), 1); // once the waiter has let go of it
     Seen = KeQueryPriorityThread(KeGetCurrentThread());
     ExReleaseResourceLite(&Resource);
     WaitFor(&Actor);
@@ -316,7 +317,7 @@ static VOID NTAPI ReadAndWrite(PVOID Context)
             CrewYield();
         ExReleaseResourceLite(&Resource);
         ExAcquireResourceExclusiveLite(&Resource, TRUE);
-        CrewCount(&Pair, i % 8 == 0);
+        CrewCount(&Pair, i);
         if (i % 3 == 0)
             ExConvertExclusiveToSharedLite(&Resource);
         ExReleaseResourceLite(&Resource);

@@ -27,16 +27,7 @@ static VOID NTAPI WaitOnce(PVOID Object)
 
 static BOOLEAN HasWaiters(PVOID Object, ULONG Count)
 {
-    PLIST_ENTRY Head = &((DISPATCHER_HEADER *)Object)->WaitListHead;
-    KIRQL OldIrql;
-    ULONG Found = 0;
-
-    // Others may change the list meanwhile: the walk is bounded, and repeated until it fits.
-    KeRaiseIrql(DISPATCH_LEVEL, &OldIrql);
-    for (PLIST_ENTRY Entry = Head->Flink; Entry != Head && Found <= Count; Entry = Entry->Flink)
-        Found++;
-    KeLowerIrql(OldIrql);
-    return Found == Count;
+    return CrewWaiters(Object) == Count;
 }
 
 static VOID StartWaiters(CREW *Crew, PVOID Object, ULONG Count)
@@ -213,7 +204,7 @@ static VOID NTAPI CountUnderMutex(PVOID Context)
     UNREFERENCED_PARAMETER(Context);
     for (ULONG i = 0; i < ROUNDS; i++) {
         KeWaitForSingleObject(&PairMutex, Executive, KernelMode, FALSE, NULL);
-        CrewCount(&Pair, i % 8 == 0);
+        CrewCount(&Pair, i);
         KeReleaseMutex(&PairMutex, FALSE);
     }
 }
