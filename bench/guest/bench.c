@@ -6,6 +6,8 @@
 // Every figure is a line "BENCH key count", the cost of the empty loop taken off.
 #include <ntddk.h>
 
+#include <lkddk.h>
+
 #define ROUNDS 1000u
 #define TAG    0x68636E42u  // "Bnch"
 
@@ -118,6 +120,70 @@ static VOID MeasureIrql(VOID)
     KeInitializeSpinLock(&Lock);
     MEASURE("raise-lower", KeRaiseIrql(DISPATCH_LEVEL, &OldIrql); KeLowerIrql(OldIrql));
     MEASURE("spin-lock", KeAcquireSpinLock(&Lock, &OldIrql); KeReleaseSpinLock(&Lock, OldIrql));
+}
+
+// ---- what waits ---------------------------------------------------------------------------------
+
+static VOID MeasureMutexes(VOID)
+{
+    static FAST_MUTEX Fast;
+    static KGUARDED_MUTEX Guarded;
+    static KMUTEX Mutex;
+    static ERESOURCE Resource;
+
+    ExInitializeFastMutex(&Fast);
+    KeInitializeGuardedMutex(&Guarded);
+    KeInitializeMutex(&Mutex, 0);
+    ExInitializeResourceLite(&Resource);
+    MEASURE("fast-mutex", ExAcquireFastMutex(&Fast); ExReleaseFastMutex(&Fast));
+    MEASURE("guarded-mutex", KeAcquireGuardedMutex(&Guarded); KeReleaseGuardedMutex(&Guarded));
+    MEASURE("mutex", KeWaitForSingleObject(&Mutex, Executive, KernelMode, FALSE, NULL);
+            KeReleaseMutex(&Mutex, FALSE));
+    KeEnterCriticalRegion();
+    MEASURE("resource-exclusive", ExAcquireResourceExclusiveLite(&Resource, TRUE);
+            ExReleaseResourceLite(&Resource));
+    MEASURE("resource-shared", ExAcquireResourceSharedLite(&Resource, TRUE);
+            ExReleaseResourceLite(&Resource));
+    KeLeaveCriticalRegion();
+    ExDeleteResourceLite(&Resource);
+}
+
+static VOID MeasureWordLocks(VOID)
+{
+    static KSPIN_LOCK Lock;
+    static EX_RUNDOWN_REF Rundown;
+    static EX_PUSH_LOCK Push;
+    KLOCK_QUEUE_HANDLE Handle;
+
+    KeInitializeSpinLock(&Lock);
+    ExInitializeRundownProtection(&Rundown);
+    ExInitializePushLock(&Push);
+    MEASURE("queued-spin-lock", KeAcquireInStackQueuedSpinLock(&Lock, &Handle);
+            KeReleaseInStackQueuedSpinLock(&Handle));
+    MEASURE("rundown", ExAcquireRundownProtection(&Rundown); ExReleaseRundownProtection(&Rundown));
+    KeEnterCriticalRegion();
+    MEASURE("push-lock-exclusive", ExAcquirePushLockExclusive(&Push);
+            ExReleasePushLockExclusive(&Push));
+    MEASURE("push-lock-shared", ExAcquirePushLockShared(&Push); ExReleasePushLockShared(&Push));
+    KeLeaveCriticalRegion();
+}
+
+static VOID MeasureObjects(VOID)
+{
+    static KEVENT Event;
+    static KSEMAPHORE Semaphore;
+    static KTIMER Timer;
+    LARGE_INTEGER Due;
+
+    Due.QuadPart = -10000000LL;
+    KeInitializeEvent(&Event, SynchronizationEvent, FALSE);
+    KeInitializeSemaphore(&Semaphore, 0, 1);
+    KeInitializeTimer(&Timer);
+    MEASURE("event-set-wait", KeSetEvent(&Event, 0, FALSE);
+            KeWaitForSingleObject(&Event, Executive, KernelMode, FALSE, NULL));
+    MEASURE("semaphore", KeReleaseSemaphore(&Semaphore, 0, 1, FALSE);
+            KeWaitForSingleObject(&Semaphore, Executive, KernelMode, FALSE, NULL));
+    MEASURE("timer-set-cancel", KeSetTimer(&Timer, Due, NULL); KeCancelTimer(&Timer));
 }
 
 // ---- interrupt to ISR, ISR to DPC ---------------------------------------------------------------
@@ -234,6 +300,9 @@ NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING Registry
     MeasurePool("pool-4096", 4096);
     MeasureRandomOrder();
     MeasureIrql();
+    MeasureWordLocks();
+    MeasureMutexes();
+    MeasureObjects();
     MeasureInterrupt();
     return STATUS_SUCCESS;
 }

@@ -48,8 +48,8 @@ DRIVER_INITIALIZE DriverEntry;
 #define EDU_BUFFER        0x40000    // the device's own 4 KiB, as its DMA engine addresses it
 #define EDU_ADDRESS_LIMIT 0x0FFFFFFF // it drives 28 address lines
 
-#define EDU_TAG  0x20756445 // "Edu ": a tag is four characters, the first in the lowest byte
-#define EDU_WAIT 2000000    // microseconds after which the device is taken for dead
+#define EDU_TAG   0x20756445 // "Edu ": a tag is four characters, the first in the lowest byte
+#define EDU_LIMIT 20000000LL // 100 ns units after which the device is taken for dead: 2 seconds
 
 // ---- the driver's state -------------------------------------------------------------------------
 
@@ -63,7 +63,7 @@ typedef struct _EDU_SETTINGS {
 typedef struct _EDU_REQUEST {
     ULONG Reason; // which interrupt completes it: EDU_REASON_*
     ULONG Result;
-    volatile LONG Complete; // set last
+    KEVENT Complete; // set last, by the DPC
 } EDU_REQUEST, *PEDU_REQUEST;
 
 // The device's context, touched by ISR and DPC: nonpaged pool.
@@ -162,7 +162,8 @@ static VOID NTAPI EduDpc(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argume
     if (Request != NULL && (Request->Reason & Take.Reasons) != 0) {
         Device->Current = NULL;
         Request->Result = EduRead(Device, EDU_FACTORIAL);
-        InterlockedExchange(&Request->Complete, 1); // from here the request is the waiter's again
+        // From here the request is the waiter's again, so nothing below touches it.
+        KeSetEvent(&Request->Complete, IO_NO_INCREMENT, FALSE);
     }
     KeReleaseSpinLockFromDpcLevel(&Device->Lock);
 }
@@ -176,28 +177,38 @@ static VOID EduBegin(PEDU_DEVICE Device, PEDU_REQUEST Request, ULONG Reason)
     KIRQL OldIrql;
 
     Request->Reason = Reason;
-    Request->Complete = 0;
+    KeInitializeEvent(&Request->Complete, NotificationEvent, FALSE);
     KeAcquireSpinLock(&Device->Lock, &OldIrql);
     Device->Current = Request;
     KeReleaseSpinLock(&Device->Lock, OldIrql);
 }
 
-// Waits for the DPC. At PASSIVE_LEVEL, so interrupts and DPCs come in between. A driver whose
-// requests are IRPs returns STATUS_PENDING instead and never waits; one that must wait sleeps on an
-// event. Start-up code that expects an answer within microseconds polls, as here, but never without
-// a limit.
+// Waits for the DPC: the thread sleeps, and others run, until the event is set. That is allowed
+// below DISPATCH_LEVEL only, with no spin lock held, and never without a limit, for a device may be
+// dead. A driver whose requests are IRPs returns STATUS_PENDING instead and never waits.
+//
+// The limit may run out just when the interrupt comes. So Current decides, under its lock: if the
+// request is still there nobody will touch it any more once it has been taken away; if it is not,
+// the DPC has completed it.
 static NTSTATUS EduWait(PEDU_DEVICE Device, PEDU_REQUEST Request)
 {
+    LARGE_INTEGER Limit;
+    NTSTATUS Status;
     KIRQL OldIrql;
-    ULONG Waited;
 
-    for (Waited = 0; !Request->Complete && Waited < EDU_WAIT; Waited += 10)
-        KeStallExecutionProcessor(10);
+    Limit.QuadPart = -EDU_LIMIT; // negative: from now on
+    Status = KeWaitForSingleObject(&Request->Complete, Executive, KernelMode, FALSE, &Limit);
+    if (Status == STATUS_SUCCESS)
+        return STATUS_SUCCESS;
     KeAcquireSpinLock(&Device->Lock, &OldIrql);
-    if (!Request->Complete)
-        Device->Current = NULL; // a late interrupt must not find a request that is gone
+    if (Device->Current == Request) {
+        Device->Current = NULL;
+        Status = STATUS_IO_TIMEOUT;
+    } else {
+        Status = STATUS_SUCCESS;
+    }
     KeReleaseSpinLock(&Device->Lock, OldIrql);
-    return Request->Complete ? STATUS_SUCCESS : STATUS_IO_TIMEOUT;
+    return Status;
 }
 
 static NTSTATUS EduFactorial(PEDU_DEVICE Device, ULONG Number, PULONG Result)

@@ -193,7 +193,7 @@ static VOID NothingIsLostOrTakenTwice(VOID)
         if (i % 64 == 0)
             CrewYield();
     }
-    CREW_UNTIL(TakenCount == ENTRIES);
+    CREW_UNTIL(TakenCount == ENTRIES && Waiters() == Crew.Count);
     CHECK(KeRundownQueue(&Queue) == NULL);
     CrewJoin(&Crew);
     for (ULONG i = 0; i < ENTRIES; i++)
