@@ -69,6 +69,13 @@ typedef enum _POOL_EXTENDED_PARAMETER_TYPE {
     PoolExtendedParameterMax
 } POOL_EXTENDED_PARAMETER_TYPE;
 
+typedef struct _POOL_EXTENDED_PARAMS_SECURE_POOL {
+    HANDLE SecurePoolHandle;
+    PVOID Buffer;
+    ULONG_PTR Cookie;
+    ULONG SecurePoolFlags;
+} POOL_EXTENDED_PARAMS_SECURE_POOL;
+
 typedef struct DECLSPEC_ALIGN(8) _POOL_EXTENDED_PARAMETER {
     struct {
         ULONG64 Type : 8;
@@ -79,6 +86,7 @@ typedef struct DECLSPEC_ALIGN(8) _POOL_EXTENDED_PARAMETER {
         ULONG64 Reserved2;
         PVOID Reserved3;
         EX_POOL_PRIORITY Priority;
+        POOL_EXTENDED_PARAMS_SECURE_POOL *SecurePoolParams;
         ULONG PreferredNode;
     };
 } POOL_EXTENDED_PARAMETER, *PPOOL_EXTENDED_PARAMETER;
@@ -110,7 +118,13 @@ typedef ULONG_PTR EX_PUSH_LOCK, *PEX_PUSH_LOCK;
 #endif
 #define EX_DEFAULT_PUSH_LOCK_FLAGS 0
 
-NTKERNELAPI VOID NTAPI ExInitializePushLock(PEX_PUSH_LOCK PushLock);
+/* mingw-w64's ntifs.h declares it, too, but on i386 as __cdecl: it would not take its argument. */
+#define ExInitializePushLock LkInitializePushLock
+FORCEINLINE VOID LkInitializePushLock(PEX_PUSH_LOCK PushLock)
+{
+    *PushLock = 0;
+}
+
 NTKERNELAPI VOID FASTCALL ExAcquirePushLockExclusiveEx(PEX_PUSH_LOCK PushLock, ULONG Flags);
 NTKERNELAPI VOID FASTCALL ExAcquirePushLockSharedEx(PEX_PUSH_LOCK PushLock, ULONG Flags);
 NTKERNELAPI BOOLEAN FASTCALL ExTryAcquirePushLockExclusiveEx(PEX_PUSH_LOCK PushLock, ULONG Flags);

@@ -44,7 +44,7 @@ VERSION = ["-D_WIN32_WINNT=0x0601", "-DNTDDI_VERSION=0x06010000"]
 
 # The kernel's own structures: those that the DDK shows the beginning of, those it only names.
 SHOWN_IN_PART = ("KPCR",)
-KERNEL_ONLY = ("KPRCB", "KTHREAD")
+KERNEL_ONLY = ("KPRCB", "KTHREAD", "KI_CALL", "KE_HELD_LOCK")
 
 # What a macro that stands for a constant does not contain.
 NO_CONSTANT = re.compile(r'[;{}"]|__attribute__|\b(?:static|void)\b')
