@@ -23,6 +23,9 @@ VOID HalUnmapPhysical(PVOID Mapping, SIZE_T Length);  // transient mappings only
 
 // ---- consoles -----------------------------------------------------------------------------------
 VOID HalDisplayString(const char *Text, SIZE_T Length);  // all consoles; any IRQL; polled
+VOID HalDisplayOnScreen(const char *Text, SIZE_T Length);  // the screen alone
+VOID HalHoldScreen(BOOLEAN Hold);  // HalDisplayString leaves the screen alone meanwhile
+BOOLEAN HalQueryScreen(PULONG Rows, PULONG Columns);  // in characters; FALSE: there is no screen
 int HalPollInput(VOID);  // a character from serial or keyboard, -1: none
 BOOLEAN HalHasConsole(VOID);
 // Paints the screen anew for the bugcheck text (background colour) where there is a screen.

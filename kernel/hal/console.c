@@ -14,6 +14,7 @@
 
 static HALP_LOCK HalpConsoleLock;
 static HALP_LOCK HalpInputLock;
+static BOOLEAN HalpScreenHeld;
 BOOLEAN HalpLocksBroken;
 
 static BOOLEAN HalpConsoleEnter(VOID)
@@ -55,8 +56,26 @@ VOID HalDisplayString(const char *Text, SIZE_T Length)
 {
     BOOLEAN Enabled = HalpConsoleEnter();
     HalpSerialWrite(Text, Length);
+    if (!HalpScreenHeld)
+        HalpScreenWrite(Text, Length);
+    HalpConsoleLeave(Enabled);
+}
+
+VOID HalDisplayOnScreen(const char *Text, SIZE_T Length)
+{
+    BOOLEAN Enabled = HalpConsoleEnter();
     HalpScreenWrite(Text, Length);
     HalpConsoleLeave(Enabled);
+}
+
+VOID HalHoldScreen(BOOLEAN Hold)
+{
+    HalpScreenHeld = Hold;
+}
+
+BOOLEAN HalQueryScreen(PULONG Rows, PULONG Columns)
+{
+    return HalpScreenName(Rows, Columns) != NULL;
 }
 
 int HalPollInput(VOID)

@@ -50,19 +50,17 @@ const char *KdpMeaning(const KE_BUGCHECK *BugCheck)
 }
 
 // The innermost frame that belongs to a driver: usually whom the developer has to look at.
-static VOID KdpNameCulprit(const KE_BUGCHECK *BugCheck)
+BOOLEAN KdpNameCulprit(const KE_BUGCHECK *BugCheck, char *Name, SIZE_T Size)
 {
     ULONG_PTR Frames[32];
-    char Name[160];
     ULONG Count = KdCaptureBacktrace(BugCheck->Frame, 0, Frames, RTL_NUMBER_OF(Frames));
 
     for (ULONG i = 0; i < Count; i++) {
         if (LdrDriverOfAddress(Frames[i]) == NULL)
             continue;
-        KdSymbolize(Frames[i] - (i != 0), Name, sizeof(Name));
-        KdPrintf("*** driver: %s\n", Name);
-        return;
+        return KdSymbolize(Frames[i] - (i != 0), Name, Size);
     }
+    return FALSE;
 }
 
 static VOID KdpPrintDrivers(VOID)
@@ -96,11 +94,13 @@ static VOID KdpReportOthers(VOID)
 static VOID KdpReportHead(const KE_BUGCHECK *BugCheck)
 {
     const ULONG_PTR *P = BugCheck->Parameter;
+    char Driver[160];
 
     KdPrintf("\n*** STOP: 0x%08X (0x%p, 0x%p, 0x%p, 0x%p) %s\n", BugCheck->Code, (PVOID)P[0],
              (PVOID)P[1], (PVOID)P[2], (PVOID)P[3], KeBugCheckName(BugCheck->Code));
     KdPrintf("*** %s\n", KdpMeaning(BugCheck));
-    KdpNameCulprit(BugCheck);
+    if (KdpNameCulprit(BugCheck, Driver, sizeof(Driver)))
+        KdPrintf("*** driver: %s\n", Driver);
     KdPrintf("*** processor %u, IRQL %u (%s)\n\n", KeGetCurrentPrcb()->ProcessorNumber,
              BugCheck->Irql, KeIrqlName(BugCheck->Irql));
 }
@@ -119,11 +119,13 @@ static VOID KdpReport(const KE_BUGCHECK *BugCheck)
     }
 }
 
-// Somebody is watching, perhaps on a screen of 25 lines, from which a long backtrace has pushed the
-// beginning: it is said again.
+// Somebody is watching, perhaps on a terminal of 25 lines, from which a long backtrace has pushed
+// the beginning: it is said again. The screen has its own form of it.
 DECLSPEC_NORETURN static VOID KdpWatchStop(const KE_BUGCHECK *BugCheck)
 {
     KdpReportHead(BugCheck);
+    KdpShowStop(BugCheck);
+    HalHoldScreen(FALSE);
     KdpBugCheckMonitor();
 }
 
@@ -132,15 +134,19 @@ static VOID KdpBugCheck(const KE_BUGCHECK *BugCheck)
     char Words[64];
 
     if (KdInBugCheck) {
+        HalHoldScreen(FALSE);
         KdPrintf("\n*** and 0x%08X while reporting it\n", BugCheck->Code);
         KdEndRun(3, "bugcheck while reporting a bugcheck");
     }
     KdInBugCheck = TRUE;
     HalBeginBugCheckScreen();
+    HalHoldScreen(TRUE); // until it shows the stop: what follows is for the serial port and the log
     KdpReport(BugCheck);
     KeRunBugCheckCallbacks();
     if (KdQueryOption("CRASHDEBUG", NULL, 0) || !KdQueryOption("EXITPORT", NULL, 0))
         KdpWatchStop(BugCheck);
+    KdpShowStop(BugCheck);
+    HalHoldScreen(FALSE);
     RtlFormat(Words, sizeof(Words), "bugcheck 0x%X %s", BugCheck->Code,
               KeBugCheckName(BugCheck->Code));
     KdEndRun(3, Words);

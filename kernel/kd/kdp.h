@@ -46,6 +46,9 @@ typedef struct _KD_COFF {
 } KD_COFF;
 BOOLEAN KdpOpenCoff(const LDR_DRIVER *Driver, KD_COFF *Coff);
 
+// The innermost driver frame, "x.sys+0x12 Name+0x4". FALSE: no driver is on the stack.
+BOOLEAN KdpNameCulprit(const KE_BUGCHECK *BugCheck, char *Name, SIZE_T Size);
+VOID KdpShowStop(const KE_BUGCHECK *BugCheck);  // the bugcheck screen (stopscreen.c)
 const char *KdpMeaning(const KE_BUGCHECK *BugCheck);  // the rule that was broken, in words
 
 // ---- debugger -----------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ class Machine(NamedTuple):
     menu: str = ""                  # for GRUB
     says: Tuple[str, ...] = ()      # regular expressions that the console must match
     grid: Tuple[int, int] = ()      # columns and rows of the screen, where they matter
+    stops: bool = False             # it runs a driver that breaks a rule
     quick: bool = False             # also part of make test
 
 
@@ -145,10 +146,26 @@ DISPLAYS = [
             says=(r"VGA text 80x25",), grid=()),
 ]
 
+# The screen of a bugcheck: everything at once, on the smallest screens there are.
+STOP_SAYS = (r"^  STOP 0x000000D1  DRIVER_IRQL_NOT_LESS_OR_EQUAL$",
+             r"^  driver     read_at_dispatch\.sys\+0x[0-9a-f]+ DriverEntry(@8)?\+0x[0-9a-f]+$",
+             r"IRQL 2 \(DISPATCH_LEVEL\)$", r"^  parameters 0x0+18, 0x0+2, 0x0+,",
+             r"^  backtrace  #0  read_at_dispatch\.sys\+0x", r"^ +#1  ntoskrnl Ldr")
+STOPS = [
+    row("stop-text", "bugcheck on VGA text", [*PC, "-serial", "none"], firmware="none",
+        stops=True, says=STOP_SAYS, quick=True),
+    row("stop-text-i386", "the same, 32-bit", [*PC, "-serial", "none"], firmware="none",
+        arch=I386, stops=True, says=STOP_SAYS),
+    picture("640x480x16", 80, 30, name="stop-640x480", what="bugcheck on 640x480", stops=True,
+            says=STOP_SAYS, quick=True),
+    picture("1024x768x32", 128, 48, name="stop-1024x768", what="bugcheck on 1024x768",
+            stops=True, says=STOP_SAYS),
+]
+
 BOCHS = [
     Machine("bochs", "Bochs: a second opinion", firmware="bochs", console="serial"),
     Machine("bochs-i386", "Bochs, Pentium III", arch=I386, firmware="bochs", cpu="p3_katmai",
             console="serial"),
 ]
 
-MACHINES: List[Machine] = FIRMWARE + PROCESSORS + MEMORY + WITHOUT + DISPLAYS + BOCHS
+MACHINES: List[Machine] = FIRMWARE + PROCESSORS + MEMORY + WITHOUT + DISPLAYS + STOPS + BOCHS
