@@ -28,6 +28,7 @@ VOID HalHoldScreen(BOOLEAN Hold);  // HalDisplayString leaves the screen alone m
 BOOLEAN HalQueryScreen(PULONG Rows, PULONG Columns);  // in characters; FALSE: there is no screen
 int HalPollInput(VOID);  // a character from serial or keyboard, -1: none
 BOOLEAN HalHasConsole(VOID);
+VOID HalBreakLocks(VOID);  // one processor runs from now on: no lock keeps it waiting
 // Paints the screen anew for the bugcheck text (background colour) where there is a screen.
 VOID HalBeginBugCheckScreen(VOID);
 

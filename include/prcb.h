@@ -45,6 +45,7 @@ typedef struct _KI_CALL {
     ULONG ReadySummary;          /* bit n: ReadyListHead[n] is not empty */                        \
     struct _KTHREAD *RunningThread; /* who runs once a switch under way is done */                 \
     LIST_ENTRY ReadyListHead[MAXIMUM_PRIORITY];                                                    \
+    LIST_ENTRY ReleasedListHead; /* waits that this processor has ended; under dispatcher lock */  \
     ULONG ContextSwitches;                                                                         \
     volatile BOOLEAN LookAgain;  /* others' queues got something since the idle loop looked */     \
     /* ke: timers set on this processor; under the dispatcher lock */                              \

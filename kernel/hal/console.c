@@ -94,8 +94,13 @@ BOOLEAN HalHasConsole(VOID)
     return HalpSerialName() != NULL || HalpScreenName(&Rows, &Columns) != NULL;
 }
 
-VOID HalBeginBugCheckScreen(VOID)
+VOID HalBreakLocks(VOID)
 {
     HalpLocksBroken = TRUE;
+}
+
+VOID HalBeginBugCheckScreen(VOID)
+{
+    HalBreakLocks();
     HalpScreenClear(HALP_ATTRIBUTE_BUGCHECK);
 }

@@ -158,6 +158,7 @@ DECLSPEC_NORETURN VOID KdEndRun(ULONG Status, const char *Words)
 {
     KiFreezeProcessors(); // the verdict is the last line
     KdInBugCheck = TRUE;  // whatever lock the log is under, this line goes out
+    HalBreakLocks();
     KLOG("verdict", "%u %s", Status, Words);
     if (KdQueryOption("EXITPORT", NULL, 0))
         HalExitEmulator((ULONG)KdQueryOptionNumber("EXITPORT", 0), EXIT_BASE + Status);

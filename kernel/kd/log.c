@@ -50,28 +50,38 @@ static VOID KdpPutLocked(const char *Text, SIZE_T Length)
         KdpEcho(Text, Length);
 }
 
-VOID KdPutString(const char *Text, SIZE_T Length)
+// OwnLine: begins a line, whatever another processor printed last.
+static VOID KdpPut(const char *Text, SIZE_T Length, BOOLEAN OwnLine)
 {
     if (KdpCapture != NULL) {
         KdpCapture(Text, Length);
         return;
     }
     BOOLEAN Enabled = KdpLock();
+    if (OwnLine && KdLastCharacter != '\n')
+        KdpPutLocked("\n", 1);
     KdpPutLocked(Text, Length);
     KdpUnlock(Enabled);
 }
 
-// Formatting goes through a buffer on the stack so that short texts are one write and long ones are
-// not cut: whenever it is full it is written out.
+VOID KdPutString(const char *Text, SIZE_T Length)
+{
+    KdpPut(Text, Length, FALSE);
+}
+
+// Formatting goes through a buffer on the stack so that short texts are one write, which no other
+// processor's comes into, and long ones are not cut: whenever it is full it is written out.
 typedef struct _KD_BUFFER {
     SIZE_T Used;
-    char Text[256];
+    BOOLEAN OwnLine;
+    char Text[512]; // as much as NT shows of one DbgPrint
 } KD_BUFFER;
 
 static VOID KdpFlush(KD_BUFFER *Buffer)
 {
-    KdPutString(Buffer->Text, Buffer->Used);
+    KdpPut(Buffer->Text, Buffer->Used, Buffer->OwnLine);
     Buffer->Used = 0;
+    Buffer->OwnLine = FALSE;
 }
 
 static VOID KdpSink(VOID *Context, const char *Text, SIZE_T Length)
@@ -93,6 +103,7 @@ static VOID KdpPrintV(const char *Format, va_list Arguments)
 {
     KD_BUFFER Buffer;
     Buffer.Used = 0;
+    Buffer.OwnLine = FALSE;
     RtlFormatToSink(KdpSink, &Buffer, Format, Arguments);
     KdpFlush(&Buffer);
 }
@@ -111,9 +122,10 @@ VOID KdLog(const char *Component, const char *Format, ...)
     va_list Arguments;
     ULONG64 Microseconds = KeSystemUptime() / 10;
 
-    Buffer.Used = (SIZE_T)RtlFormat(
-        Buffer.Text, sizeof(Buffer.Text), "%s[%5u.%06u] %s: ", KdLastCharacter == '\n' ? "" : "\n",
-        (ULONG)(Microseconds / 1000000), (ULONG)(Microseconds % 1000000), Component);
+    Buffer.OwnLine = TRUE;
+    Buffer.Used = (SIZE_T)RtlFormat(Buffer.Text, sizeof(Buffer.Text), "[%5u.%06u] %s: ",
+                                    (ULONG)(Microseconds / 1000000),
+                                    (ULONG)(Microseconds % 1000000), Component);
     va_start(Arguments, Format);
     RtlFormatToSink(KdpSink, &Buffer, Format, Arguments);
     va_end(Arguments);

@@ -27,7 +27,7 @@ VOID KiEndSignal(KIRQL OldIrql, BOOLEAN Wait)
     Thread = KiCurrentThread();
     Thread->WaitNext = TRUE;
     Thread->WaitIrql = OldIrql;
-    KiDropLock(&KiDispatcherLock);
+    KiDropDispatcherLock();
 }
 
 // KeInitializeEvent: makes an event. A NotificationEvent releases all waiters until it is reset, a

@@ -158,3 +158,65 @@ VOID KiThawProcessors(VOID)
     __atomic_store_n(&KiFreezeOwner, NULL, __ATOMIC_SEQ_CST);
     KiRestoreInterrupts(Enabled);
 }
+
+// ---- monitor ------------------------------------------------------------------------------------
+#define RUNNING_FRAMES 12u
+
+typedef struct _KI_WHEREABOUTS {
+    BOOLEAN Stopped;
+    KIRQL Irql;
+    PKTHREAD Thread;
+    ULONG Count;
+    ULONG_PTR Frames[RUNNING_FRAMES];
+} KI_WHEREABOUTS;
+
+static KI_WHEREABOUTS KiWhereabouts[MAXIMUM_PROCESSORS];
+
+static VOID KiNoteWhereabouts(PKPRCB Prcb, KI_WHEREABOUTS *Where)
+{
+    BOOLEAN Self = Prcb == KeGetCurrentPrcb();
+    const KTRAP_FRAME *Frame = Prcb->FreezeFrame;
+
+    Where->Stopped = Self || Frame != NULL;
+    Where->Thread = Prcb->CurrentThread;
+    if (!Where->Stopped)
+        return;
+    Where->Irql = Self ? KiGetIrql() : (KIRQL)Frame->PreviousIrql;
+    Where->Count = KdCaptureBacktrace(Self ? NULL : Frame, 0, Where->Frames, RUNNING_FRAMES);
+}
+
+static VOID KiPrintWhereabouts(ULONG Number, const KI_WHEREABOUTS *Where)
+{
+    char Name[160];
+
+    if (!Where->Stopped) {
+        KdPrintf("processor %u did not stop\n", Number);
+        return;
+    }
+    KdPrintf("processor %u, IRQL %u (%s), thread 0x%p\n", Number, Where->Irql,
+             KeIrqlName(Where->Irql), (PVOID)Where->Thread);
+    for (ULONG i = 0; i < Where->Count; i++) {
+        if (!KdSymbolize(Where->Frames[i] - (i != 0), Name, sizeof(Name)))
+            return;
+        KdPrintf("    #%-2u %s\n", i, Name);
+    }
+}
+
+// All are stopped for as long as it takes to note where they are. Nothing is printed meanwhile: one
+// of them may hold the log's lock.
+static BOOLEAN KiRunningCommand(const char *Arguments)
+{
+    if (*Arguments != 0)
+        return FALSE;
+    KiFreezeProcessors();
+    for (ULONG i = 0; i < MAXIMUM_PROCESSORS; i++)
+        if (KiProcessorBlock[i] != NULL)
+            KiNoteWhereabouts(KiProcessorBlock[i], &KiWhereabouts[i]);
+    KiThawProcessors();
+    for (ULONG i = 0; i < MAXIMUM_PROCESSORS; i++)
+        if (KiProcessorBlock[i] != NULL)
+            KiPrintWhereabouts(i, &KiWhereabouts[i]);
+    return TRUE;
+}
+KD_COMMAND(running, "!running", "!running: what every processor runs just now, and where",
+           KiRunningCommand, KD_SAFE_IN_BUGCHECK);

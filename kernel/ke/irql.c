@@ -23,8 +23,8 @@ const char *KeIrqlName(KIRQL Irql)
     if (Irql < RTL_NUMBER_OF(Names))
         return Names[Irql];
     return Irql == HIGH_LEVEL    ? "HIGH_LEVEL"
+           : Irql == IPI_LEVEL   ? "IPI_LEVEL" // amd64's POWER_LEVEL too
            : Irql == POWER_LEVEL ? "POWER_LEVEL"
-           : Irql == IPI_LEVEL   ? "IPI_LEVEL"
            : Irql == CLOCK_LEVEL ? "CLOCK_LEVEL"
            : Irql == SYNCH_LEVEL ? "SYNCH_LEVEL"
            : Irql <= DIRQL_LAST  ? "device level"

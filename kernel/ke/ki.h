@@ -168,9 +168,22 @@ FORCEINLINE KIRQL KiLockDispatcher(VOID)
     return OldIrql;
 }
 
+VOID KiReadyReleased(PKPRCB Prcb);
+
+// Threads whose wait has been ended run from here on, and not before: what they waited for may be
+// on their stacks, and whoever ended the wait is still looking at it until it releases the lock.
+FORCEINLINE VOID KiDropDispatcherLock(VOID)
+{
+    PKPRCB Prcb = KeGetCurrentPrcb();
+
+    if (!IsListEmpty(&Prcb->ReleasedListHead))
+        KiReadyReleased(Prcb);
+    KiDropLock(&KiDispatcherLock);
+}
+
 FORCEINLINE VOID KiUnlockDispatcher(KIRQL OldIrql)
 {
-    KiDropLock(&KiDispatcherLock);
+    KiDropDispatcherLock();
     KiExitDispatcher(OldIrql);
 }
 

@@ -68,6 +68,7 @@ VOID KiInitializeScheduler(PKPRCB Prcb, PKTHREAD IdleThread)
 {
     for (ULONG i = 0; i < MAXIMUM_PRIORITY; i++)
         InitializeListHead(&Prcb->ReadyListHead[i]);
+    InitializeListHead(&Prcb->ReleasedListHead);
     IdleThread->State = ThreadRunning;
     IdleThread->Priority = IdleThread->BasePriority = -1; // below all others
     IdleThread->Processor = Prcb->ProcessorNumber;
@@ -231,6 +232,15 @@ VOID KiReadyThread(PKTHREAD Thread)
     KiUnlockReady(Prcb, Was, Enabled);
     if (__builtin_expect(Several && Queued, 0))
         KiWakeIdleFor(Affinity);
+}
+
+// Locked: dispatcher, about to be released.
+VOID KiReadyReleased(PKPRCB Prcb)
+{
+    PLIST_ENTRY Head = &Prcb->ReleasedListHead;
+
+    while (!IsListEmpty(Head))
+        KiReadyThread(CONTAINING_RECORD(RemoveHeadList(Head), KTHREAD, ReadyEntry));
 }
 
 // Locks the processor that a thread is ready on or runs on.
@@ -424,7 +434,7 @@ VOID KiSwapThread(PKTHREAD Thread)
     PKTHREAD New;
 
     KiCli(); // before others may end the wait
-    KiDropLock(&KiDispatcherLock);
+    KiDropDispatcherLock();
     KiTakeLock(&Prcb->ReadyLock);
     New = KiTakeNext(Prcb);
     KiGiveLock(&Prcb->ReadyLock);

@@ -10,7 +10,9 @@
 //     all are
 // What consuming means is the object's kind: a synchronization event or timer falls back, a
 // semaphore counts down, a mutant gets an owner, the others stay. A wait ends exactly once: all its
-// blocks leave their lists under the same hold of the dispatcher lock.
+// blocks leave their lists under the same hold of the dispatcher lock. The thread is made ready at
+// the end of that hold: it may run on another processor at once, return, and use the memory of what
+// it waited for again (an event on its stack), which the one who signals still reads until then.
 //
 // A wait also ends by its limit (STATUS_TIMEOUT), by an alert or a user APC when it is alertable,
 // and is interrupted by kernel APCs: the thread runs them and waits anew, with the same limit.
@@ -103,7 +105,7 @@ VOID KiEndWait(PKTHREAD Thread, LONG_PTR WaitStatus, KPRIORITY Increment)
         Thread->Queue->CurrentCount++;
     Thread->WaitStatus = WaitStatus;
     KiBoostPriority(Thread, Increment);
-    KiReadyThread(Thread);
+    InsertTailList(&KeGetCurrentPrcb()->ReleasedListHead, &Thread->ReadyEntry);
 }
 
 static BOOLEAN KiCanConsumeAll(const KWAIT_BLOCK *First)
@@ -206,7 +208,7 @@ FORCEINLINE BOOLEAN KiApcComesFirst(const KTHREAD *Thread)
 
 static DECLSPEC_NOINLINE VOID KiRunApcsFirst(PKTHREAD Thread)
 {
-    KiDropLock(&KiDispatcherLock);
+    KiDropDispatcherLock();
     KiRequestApc();
     KiExitDispatcher(Thread->WaitIrql);
 }
