@@ -6,7 +6,7 @@ Instructions are counted by QEMU (-icount shift=0): one instruction is one tick 
 stamp counter, so these figures do not depend on the host and two runs agree. Wall times do depend
 on it; they are the least of several runs. Peers' figures come from Linux 6.1 on the same emulator.
 
-    bench/bench.py [--arch amd64|i386]      default: both
+    bench/bench.py [--arch amd64|i386] [--malloc]   default: both, and malloc; or malloc alone
 """
 import argparse
 import json
@@ -21,6 +21,9 @@ sys.dont_write_bytecode = True
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 
+sys.path.insert(0, str(ROOT / "bench"))
+
+import mallocs  # pylint: disable=wrong-import-position
 from lookaside_cli.arguments import run_plan  # pylint: disable=wrong-import-position
 from lookaside_cli.report import Outcome
 from lookaside_cli.session import run_session
@@ -181,16 +184,23 @@ def main() -> int:
     """Measures, prints, writes build/bench.json."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--arch", action="append", choices=("amd64", "i386"))
-    arches = parser.parse_args().arch or ["amd64", "i386"]
+    parser.add_argument("--malloc", action="store_true",
+                        help="only the pool as malloc, beside other allocators of this host")
+    given = parser.parse_args()
+    arches = [] if given.malloc else given.arch or ["amd64", "i386"]
     try:
         results = {arch: measure(arch) for arch in arches}
+        host = mallocs.measure(ROOT) if given.malloc or not given.arch else {}
     except LookasideError as error:
         print("bench: %s" % error, file=sys.stderr)
         return error.status
-    print_table(results)
+    if results:
+        print_table(results)
+    if host:
+        mallocs.print_table(host)
     rows = {key: {"what": what, "unit": unit, "peer": peer, "goal": goal}
             for key, (what, unit, peer, goal) in ROWS.items()}
-    document = json.dumps({"rows": rows, "results": results}, indent=2)
+    document = json.dumps({"rows": rows, "results": results, "malloc": host}, indent=2)
     (ROOT / "build" / "bench.json").write_text(document + "\n")
     return 0
 

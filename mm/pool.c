@@ -246,7 +246,7 @@ static PVOID ExpAllocateFromCell(const POOL_REQUEST *Request, USHORT Index)
     if (Block != NULL) {
         Cell->Left--;
         Cell->LargePages += (ULONG)BYTES_TO_PAGES(Bytes);
-        ExpNotePeak(Index);
+        ExpNoteLargePeak(Cell);
     }
     return Block;
 }

@@ -15,16 +15,20 @@
 #define POOL_SMALL_LIMIT   2040u  // larger requests take whole pages
 #define POOL_CLASSES       30u
 #define POOL_CLASS_LARGE   POOL_CLASSES  // the class of requests that take whole pages
+#ifndef POOL_CACHE_BYTES          // libpoolmalloc.so has deeper ones
 #define POOL_CACHE_BYTES   32768u // what a processor caches of one class at most, bytes and
-#define POOL_CACHE_LEAST   32u    // blocks; but not fewer than this
-#define POOL_CACHE_MOST    508u   // and not more: two pages hold such a cache
+#define POOL_CACHE_MOST    508u   // blocks: two pages hold such a cache
+#endif
+#define POOL_CACHE_LEAST   32u    // but not fewer than this
 #define POOL_CACHE_BATCH   64u    // blocks that move between a cache and the pages at a time
 #define POOL_IDLE_SHARE    64u    // of RAM may be empty pages that wait in a pool
 #define POOL_LOW_SHARE     16u    // of RAM or address space is left by requests of low priority
 #define POOL_NORMAL_SHARE  64u    // and by those of normal priority
 #define POOL_SPARE_PAGES   64u    // single pages that a pool keeps at most, mapped and unused
 #define POOL_SPARE_BATCH   16u    // single pages that are taken from mm at a time
+#ifndef POOL_PROCESSORS  // libpoolmalloc.so has more
 #define POOL_PROCESSORS    (8u * sizeof(KAFFINITY))
+#endif
 
 #define POOL_CELL_SHIFT    (sizeof(PVOID) == 8 ? 16 : 14)
 #define POOL_CELL_LIMIT    (1u << POOL_CELL_SHIFT)
@@ -127,7 +131,8 @@ typedef struct _POOL_CACHE {
     POOL_SLOT Slot[];
 } POOL_CACHE;
 
-C_ASSERT(sizeof(POOL_CACHE) + POOL_CACHE_MOST * sizeof(POOL_SLOT) <= 2 * PAGE_SIZE);
+C_ASSERT(POOL_CACHE_MOST > 508 ||
+         sizeof(POOL_CACHE) + POOL_CACHE_MOST * sizeof(POOL_SLOT) <= 2 * PAGE_SIZE);
 
 FORCEINLINE POOL_SLOT *ExpSlot(POOL_CACHE *Cache, LONG_PTR Position)
 {
@@ -179,6 +184,7 @@ FORCEINLINE ULONG64 ExpAllocsOf(const POOL_CELL *Cell)
 // What is known of a cell besides, the same on all processors and rarely needed.
 typedef struct _POOL_CELL_MORE {
     ULONG64 NonPagedPeak, PagedPeak;  // bytes; in a tag's first cell
+    ULONG LargeHigh;                  // the most LargePages that a processor had at a time
     USHORT FirstOfTag;
 } POOL_CELL_MORE;
 
@@ -344,6 +350,7 @@ BOOLEAN ExpCommitBookkeeping(PVOID Start, SIZE_T Bytes);
 // when memory is used up.
 VOID ExpNotePeak(USHORT Cell);  // of the cell's tag
 VOID ExpNotePeaks(VOID);        // of all
+VOID ExpNoteLargePeak(const POOL_CELL *Cell);  // the same, when there were never as many pages
 USHORT ExpFindCell(ULONG Tag, POOL_INDEX Pool, ULONG Class, PVOID Process);
 
 typedef struct _POOL_TAG_TEXT { char Text[5]; } POOL_TAG_TEXT;

@@ -233,6 +233,15 @@ VOID ExpNotePeak(USHORT Cell)
     ExpNotePeakOf(ExpMore[Cell].FirstOfTag, &Use);
 }
 
+VOID ExpNoteLargePeak(const POOL_CELL *Cell)
+{
+    POOL_CELL_MORE *More = &ExpMore[Cell->Index];
+    if ((LONG)(Cell->LargePages - More->LargeHigh) <= 0)
+        return;
+    More->LargeHigh = Cell->LargePages;
+    ExpNotePeak(Cell->Index);
+}
+
 VOID ExpNotePeaks(VOID)
 {
     EX_POOL_TAG Use;

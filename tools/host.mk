@@ -53,3 +53,21 @@ build/host/test_scheduler: $(patsubst %.c,build/host/sim/%.o,$(SIM_SOURCES) \
 
 .PHONY: host
 host: $(host_tests) $(host_fuzz)
+
+# The pool as malloc (bench/host/poolmalloc.c), without sanitizers and as fast as it gets: one unit
+# for the compiler, thread-local storage without calls.
+pm_sources := bench/host/poolmalloc.c bench/host/hostkernel.c mm/pool.c mm/poolcall.c mm/poolpage.c \
+              mm/pooltag.c mm/poolbug.c mm/poolquery.c mm/poolcheck.c mm/poolspecial.c mm/poolverify.c \
+              mm/pooltrack.c mm/poolname.c mm/range.c kernel/rtl/format.c kernel/rtl/utf.c
+PM_CFLAGS := $(subst -O1,-O2,$(subst -DDBG=1,-DDBG=0,$(HOST_CFLAGS))) -DPOOL_PROCESSORS=250u \
+             -DPOOL_CACHE_BYTES=81920u -DPOOL_CACHE_MOST=1020u -fPIC \
+             -flto=auto -fvisibility=hidden -ftls-model=initial-exec -fno-builtin-malloc \
+             -fomit-frame-pointer -fno-semantic-interposition
+build/host/libpoolmalloc.so: $(pm_sources) $(host_headers) $(wildcard bench/host/*.h bench/host/include/*.h)
+	@mkdir -p $(@D)
+	$(HOSTCC) -Ibench/host/include -Ibench/host $(PM_CFLAGS) -shared $(pm_sources) -o $@ -lpthread
+build/host/alloc: bench/host/alloc.c
+	@mkdir -p $(@D)
+	$(HOSTCC) -std=gnu11 -O2 -g $(WARN) -fno-builtin -fno-lto $< -o $@ -lpthread
+.PHONY: poolmalloc
+poolmalloc: build/host/libpoolmalloc.so build/host/alloc

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT
+// The processor, for libpoolmalloc.so: a thread is a processor on which nothing ever interrupts, so
+// IRQLs cost nothing. Found before include/amd64/arch.h.
+#pragma once
+
+#include "../../../tests/host/include/arch.h"
+
+#define KiGetIrql()           ((KIRQL)PASSIVE_LEVEL)
+#define KiSetIrql(Irql)       ((void)(Irql))
+#define KiRaiseIrql(Irql)     ((void)(Irql), (KIRQL)PASSIVE_LEVEL)
+#define KiLowerIrql(Irql)     ((void)(Irql))
+#define KiReadPoolProcessor() ((PVOID)PmCells)
+#undef KiReturnAddress
+#define KiReturnAddress() ((ULONG_PTR)0)
+
+extern __thread PVOID PmCells;  // this thread's

@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: MIT
+// libpoolmalloc.so: the kernel's pool as malloc, for LD_PRELOAD.
+//
+// Problem. An allocator is as good as the programs that run on it. The pool's own tests are ours;
+// gcc's, python's and a database's patterns are not, and there are other allocators to compare with
+// side by side.
+//
+// Idea. The pool's sources as they are (mm/pool*.c), with a thread for a processor: each thread has
+// its own cells and caches, handed on to a later one when it ends. Everything is one tag in the
+// nonpaged pool. All misuse that the pool sees ends the program with the sentence that names it.
+//
+// Alignment up to a page is the pool's own; beyond that a larger block is taken, and a short list
+// remembers which address inside it was given out.
+//
+// Limits. THREADS at a time; a further one's requests fail.
+//
+// Observability: bench/host/alloc.c measures it; tests/system/test_malloc.py runs programs on it.
+#include "mm/poolp.h"
+#include "hostkernel.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EXPORTED    __attribute__((visibility("default")))
+#define THREADS     POOL_PROCESSORS
+#define MALLOC_TAG  0x636C614Du  // "Malc"
+#define CACHE_LINE  64u
+#define ALIASES     1024u
+
+EXPORTED void *malloc(size_t size);
+EXPORTED void free(void *block);
+EXPORTED void *calloc(size_t count, size_t size);
+EXPORTED void *realloc(void *block, size_t size);
+EXPORTED void *reallocarray(void *block, size_t count, size_t size);
+EXPORTED void *memalign(size_t alignment, size_t size);
+EXPORTED void *aligned_alloc(size_t alignment, size_t size);
+EXPORTED int posix_memalign(void **block, size_t alignment, size_t size);
+EXPORTED void *valloc(size_t size);
+EXPORTED void *pvalloc(size_t size);
+EXPORTED size_t malloc_usable_size(void *block);
+
+__thread PVOID PmCells;
+
+// ---- threads -----------------------------------------------------------------------------------
+static pthread_mutex_t start_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_key_t thread_key;
+static ULONG idle_number[THREADS], idle_count, next_number;
+static int started;
+
+// The cells and caches of a thread that ends wait for the next one.
+static void end_thread(void *number)
+{
+    pthread_mutex_lock(&start_lock);
+    PmCells = NULL;
+    idle_number[idle_count++] = (ULONG)(ULONG_PTR)number - 1;
+    pthread_mutex_unlock(&start_lock);
+}
+
+static int start_pool(void)
+{
+    if (!PmStartMemory())
+        return 0;
+    ExInitializePool();
+    PmCells = HostPrcb.PoolProcessor;
+    next_number = 1;
+    return 1;
+}
+
+static int adopt_number(ULONG number, int is_new)
+{
+    HostPrcb.ProcessorNumber = (UCHAR)number;
+    if (is_new && !ExInitializePoolProcessor(&HostPrcb))
+        return 0;
+    PmCells = ExpPoolProcessor[number]->Cells;
+    return 1;
+}
+
+// Called with the lock held. The number of the processor that this thread is from now on; -1: none.
+static int take_number(void)
+{
+    if (started)
+        return idle_count != 0       ? adopt_number(idle_number[idle_count - 1], 0)
+                                         ? (int)idle_number[--idle_count]
+                                         : -1
+               : next_number < THREADS ? adopt_number(next_number, 1) ? (int)next_number++ : -1
+                                       : -1;
+    started = start_pool();
+    return started ? 0 : -1;
+}
+
+static __attribute__((noinline)) int start_thread(void)
+{
+    pthread_mutex_lock(&start_lock);
+    int first = !started, number = take_number();
+    pthread_mutex_unlock(&start_lock);
+    if (first && number >= 0) {
+        pthread_key_create(&thread_key, end_thread);
+        PmWatchForks();
+    }
+    if (number >= 0)
+        pthread_setspecific(thread_key, (void *)(ULONG_PTR)(number + 1));
+    return number >= 0;
+}
+
+#define READY() (__builtin_expect(PmCells != NULL, 1) || start_thread())
+
+// ---- addresses inside larger blocks ------------------------------------------------------------
+static struct { void *given, *block; } alias[ALIASES];
+static volatile ULONG aliases;
+static KSPIN_LOCK alias_lock;
+
+static int remember_alias(void *given, void *block)
+{
+    int done = 0;
+    KiAcquireLockAtDpcLevel(&alias_lock);
+    for (ULONG i = 0; i < ALIASES && !done; i++)
+        if (alias[i].given == NULL) {
+            alias[i].given = given;
+            alias[i].block = block;
+            aliases++;
+            done = 1;
+        }
+    KiReleaseLockFromDpcLevel(&alias_lock);
+    return done;
+}
+
+// The block in which an address was given out; the address itself when it is a block's start.
+static void *block_of(void *given, int forget)
+{
+    void *block = given;
+    if (__builtin_expect(aliases == 0 || BYTE_OFFSET(given) != 0, 1))
+        return given;
+    KiAcquireLockAtDpcLevel(&alias_lock);
+    for (ULONG i = 0; i < ALIASES; i++)
+        if (alias[i].given == given) {
+            block = alias[i].block;
+            if (forget) {
+                alias[i].given = NULL;
+                aliases--;
+            }
+        }
+    KiReleaseLockFromDpcLevel(&alias_lock);
+    return block;
+}
+
+// ---- malloc ------------------------------------------------------------------------------------
+static __attribute__((noinline)) void *refuse(void)
+{
+    errno = ENOMEM;
+    return NULL;
+}
+
+void *malloc(size_t size)
+{
+    if (!READY())
+        return refuse();
+    void *block = ExAllocatePoolWithTag(NonPagedPoolNx, size != 0 ? size : 1, MALLOC_TAG);
+    return __builtin_expect(block != NULL, 1) ? block : refuse();
+}
+
+void free(void *block)
+{
+    if (block == NULL || !READY())
+        return;
+    ExFreePoolWithTag(block_of(block, 1), MALLOC_TAG);
+}
+
+void *calloc(size_t count, size_t size)
+{
+    size_t bytes;
+    if (__builtin_mul_overflow(count, size, &bytes))
+        return refuse();
+    void *block = malloc(bytes);
+    return block != NULL ? memset(block, 0, bytes) : NULL;
+}
+
+static size_t size_of(void *block)
+{
+    EX_POOL_BLOCK found;
+    void *start = block_of(block, 0);
+    if (!ExQueryPoolBlock(start, &found))
+        return 0;
+    return found.Size - (size_t)((char *)block - (char *)start);
+}
+
+size_t malloc_usable_size(void *block)
+{
+    return block != NULL ? size_of(block) : 0;
+}
+
+void *realloc(void *block, size_t size)
+{
+    if (block == NULL)
+        return malloc(size);
+    size_t old = size_of(block);
+    if (size <= old && size > old / 2)
+        return block;
+    void *moved = malloc(size);
+    if (moved == NULL)
+        return NULL;
+    memcpy(moved, block, old < size ? old : size);
+    free(block);
+    return moved;
+}
+
+void *reallocarray(void *block, size_t count, size_t size)
+{
+    size_t bytes;
+    return __builtin_mul_overflow(count, size, &bytes) ? refuse() : realloc(block, bytes);
+}
+
+// ---- aligned -----------------------------------------------------------------------------------
+static void *align_beyond_a_page(size_t alignment, size_t size)
+{
+    if (size + alignment < size)
+        return refuse();
+    char *block = malloc(size + alignment);
+    if (block == NULL)
+        return NULL;
+    char *given = (char *)(((ULONG_PTR)block + alignment - 1) & ~(alignment - 1));
+    if (given == block || remember_alias(given, block))
+        return given;
+    free(block);
+    return refuse();
+}
+
+void *memalign(size_t alignment, size_t size)
+{
+    if (alignment <= MEMORY_ALLOCATION_ALIGNMENT)
+        return malloc(size);
+    if (alignment > PAGE_SIZE)
+        return align_beyond_a_page(alignment, size);
+    if (alignment > CACHE_LINE)
+        return malloc(size < PAGE_SIZE ? PAGE_SIZE : size);
+    if (!READY())
+        return refuse();
+    void *block = ExAllocatePoolWithTag(NonPagedPoolNxCacheAligned, size != 0 ? size : 1,
+                                        MALLOC_TAG);
+    return block != NULL ? block : refuse();
+}
+
+void *aligned_alloc(size_t alignment, size_t size)
+{
+    return memalign(alignment, size);
+}
+
+int posix_memalign(void **block, size_t alignment, size_t size)
+{
+    if (alignment % sizeof(void *) != 0 || (alignment & (alignment - 1)) != 0 || alignment == 0)
+        return EINVAL;
+    void *given = memalign(alignment, size);
+    if (given == NULL)
+        return ENOMEM;
+    *block = given;
+    return 0;
+}
+
+void *valloc(size_t size)
+{
+    return memalign(PAGE_SIZE, size);
+}
+
+void *pvalloc(size_t size)
+{
+    return memalign(PAGE_SIZE, ROUND_TO_PAGES(size));
+}
