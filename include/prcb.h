@@ -47,6 +47,7 @@ typedef struct _KI_CALL {
     LIST_ENTRY ReadyListHead[MAXIMUM_PRIORITY];                                                    \
     LIST_ENTRY ReleasedListHead; /* waits that this processor has ended; under dispatcher lock */  \
     ULONG ContextSwitches;                                                                         \
+    KAFFINITY QueuedFor;         /* where threads may run that were queued under this hold */      \
     volatile BOOLEAN LookAgain;  /* others' queues got something since the idle loop looked */     \
     /* ke: timers set on this processor; under the dispatcher lock */                              \
     ULONG64 TimerDue;            /* none is due earlier; written with interrupts off */            \

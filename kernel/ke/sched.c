@@ -42,11 +42,12 @@
 // registers are saved. InContext says so, and whoever switches to it waits (swap.S). From the
 // moment when others may choose it until then interrupts are off, so the wait is short.
 //
-// Nothing is left lying. Whoever puts a thread into a queue looks at KiIdleProcessors afterwards,
-// and a processor that becomes idle sets its bit there and looks into the queues afterwards: one of
-// the two sees the other. In the first case LookAgain is set in the idle processor's KPRCB, and an
-// interrupt sent: it does not halt if it is set, which it asks with interrupts off until the hlt
-// has begun, and if it has halted the interrupt ends that (KeIdleLoop).
+// Nothing is left lying. Whoever puts a thread into a queue (QueuedFor) looks at KiIdleProcessors
+// afterwards, and a processor that becomes idle sets its bit there and looks into the queues
+// afterwards: one of the two sees the other. In the first case LookAgain is set in the idle
+// processor's KPRCB, and an interrupt sent: it does not halt if it is set, which it asks with
+// interrupts off until the hlt has begun, and if it has halted the interrupt ends that
+// (KeIdleLoop). One that gets a thread of its own before it has looked asks the others to.
 //
 // A thread's affinity may change at any time. While it is ready or chosen it is moved at once;
 // while it runs where it no longer may, its processor is told to switch, and gives it away then
@@ -85,16 +86,48 @@ FORCEINLINE BOOLEAN KiLockReady(PKPRCB Prcb)
     return Enabled;
 }
 
+// Where the threads may run that were put into a queue since the lock was taken. Under ReadyLock.
+FORCEINLINE KAFFINITY KiTakeQueuedFor(PKPRCB Prcb)
+{
+    KAFFINITY Queued = Prcb->QueuedFor;
+    Prcb->QueuedFor = 0;
+    return Queued;
+}
+
+#define EVERYWHERE (~(KAFFINITY)0) // who knows where: all processors that are idle look
+
+// Threads were put into a queue. A processor that has become idle meanwhile may not have seen it.
+static DECLSPEC_NOINLINE VOID KiWakeIdleFor(KAFFINITY Affinity)
+{
+    KAFFINITY Idle;
+
+    if (KeNumberProcessors == 1)
+        return;
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    Idle = KiIdleProcessors & Affinity & ~KeGetCurrentPrcb()->ProcessorMask;
+    for (; Idle != 0; Idle &= Idle - 1) {
+        PKPRCB Prcb = KiProcessorBlock[__builtin_ctzll(Idle)];
+        if (!__atomic_exchange_n(&Prcb->LookAgain, TRUE, __ATOMIC_SEQ_CST)) {
+            KiRequestRemoteDispatch(Prcb);
+            if (Affinity != EVERYWHERE)
+                return;
+        }
+    }
+}
+
 // Was: whether Reschedule was set when the lock was taken. If it is now and was not, the processor
 // is to look.
 FORCEINLINE VOID KiUnlockReady(PKPRCB Prcb, BOOLEAN Was, BOOLEAN Enabled)
 {
     BOOLEAN Notify = Prcb->Reschedule && !Was && Prcb != KeGetCurrentPrcb();
+    KAFFINITY Queued = KiTakeQueuedFor(Prcb);
 
     KiGiveLock(&Prcb->ReadyLock);
     KiRestoreInterrupts(Enabled);
     if (__builtin_expect(Notify, 0))
         KiRequestRemoteDispatch(Prcb);
+    if (__builtin_expect(Queued != 0, 0))
+        KiWakeIdleFor(Queued);
 }
 
 // ---- ready queues: under ReadyLock --------------------------------------------------------------
@@ -108,6 +141,7 @@ static VOID KiEnqueue(PKPRCB Prcb, PKTHREAD Thread, BOOLEAN AtHead)
     else
         InsertTailList(Queue, &Thread->ReadyEntry);
     Prcb->ReadySummary |= 1u << Thread->Priority;
+    Prcb->QueuedFor |= Thread->Affinity & KeActiveProcessors;
 }
 
 static VOID KiDequeue(PKPRCB Prcb, PKTHREAD Thread)
@@ -170,6 +204,26 @@ static VOID KiReconsider(PKPRCB Prcb)
     }
 }
 
+// The thread that ran was better than those in the queue, so they were put there; then, while it
+// was on its way out, it was given a lower priority, and Chosen was better than that.
+static DECLSPEC_NOINLINE PKTHREAD KiTakeBetter(PKPRCB Prcb, PKTHREAD Chosen)
+{
+    PKTHREAD Thread = KiBestReady(Prcb);
+
+    KiDequeue(Prcb, Thread);
+    KiEnqueue(Prcb, Chosen, TRUE);
+    KiWakeIdleFor(KiTakeQueuedFor(Prcb));
+    return Thread;
+}
+
+// From now on threads that are queued elsewhere are offered to this processor. It has not seen
+// those that are queued already, wherever in its loop the idle thread was interrupted.
+static VOID KiBecomeIdle(PKPRCB Prcb)
+{
+    Prcb->LookAgain = TRUE;
+    __atomic_fetch_or(&KiIdleProcessors, Prcb->ProcessorMask, __ATOMIC_SEQ_CST);
+}
+
 // Takes what is to run now.
 static PKTHREAD KiTakeNext(PKPRCB Prcb)
 {
@@ -177,12 +231,14 @@ static PKTHREAD KiTakeNext(PKPRCB Prcb)
 
     if (Thread != NULL) {
         Prcb->NextThread = NULL;
+        if (__builtin_expect(Prcb->ReadySummary >> Thread->Priority > 1, 0))
+            Thread = KiTakeBetter(Prcb, Thread);
     } else if (Prcb->ReadySummary != 0) {
         Thread = KiBestReady(Prcb);
         KiDequeue(Prcb, Thread);
     } else {
         Thread = Prcb->IdleThread;
-        __atomic_fetch_or(&KiIdleProcessors, Prcb->ProcessorMask, __ATOMIC_SEQ_CST);
+        KiBecomeIdle(Prcb);
     }
     Thread->State = ThreadRunning;
     Prcb->RunningThread = Thread;
@@ -205,33 +261,14 @@ static PKPRCB KiChooseProcessor(const KTHREAD *Thread)
     return KiProcessorBlock[__builtin_ctzll(Candidates)];
 }
 
-// A thread was put into a queue. A processor that has become idle meanwhile may not have seen it.
-static VOID KiWakeIdleFor(KAFFINITY Affinity)
-{
-    KAFFINITY Idle;
-
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    Idle = KiIdleProcessors & Affinity & ~KeGetCurrentPrcb()->ProcessorMask;
-    if (Idle != 0) {
-        PKPRCB Prcb = KiProcessorBlock[__builtin_ctzll(Idle)];
-        if (!__atomic_exchange_n(&Prcb->LookAgain, TRUE, __ATOMIC_SEQ_CST))
-            KiRequestRemoteDispatch(Prcb);
-    }
-}
-
 VOID KiReadyThread(PKTHREAD Thread)
 {
-    BOOLEAN Several = KeNumberProcessors != 1;
-    PKPRCB Prcb = Several ? KiChooseProcessor(Thread) : KeGetCurrentPrcb();
-    BOOLEAN Head = Thread->Preempted, Enabled = KiLockReady(Prcb), Was = Prcb->Reschedule, Queued;
-    KAFFINITY Affinity = Thread->Affinity;
+    PKPRCB Prcb = KeNumberProcessors == 1 ? KeGetCurrentPrcb() : KiChooseProcessor(Thread);
+    BOOLEAN Head = Thread->Preempted, Enabled = KiLockReady(Prcb), Was = Prcb->Reschedule;
 
     Thread->Preempted = FALSE;
     KiPlace(Prcb, Thread, Head);
-    Queued = Thread->State == ThreadReady;
     KiUnlockReady(Prcb, Was, Enabled);
-    if (__builtin_expect(Several && Queued, 0))
-        KiWakeIdleFor(Affinity);
 }
 
 // Locked: dispatcher, about to be released.
@@ -289,7 +326,7 @@ static VOID KiWithdraw(PKPRCB Prcb, PKTHREAD Thread)
         }
     }
     if (Prcb->NextThread == NULL && Prcb->RunningThread == Prcb->IdleThread)
-        __atomic_fetch_or(&KiIdleProcessors, Prcb->ProcessorMask, __ATOMIC_SEQ_CST);
+        KiBecomeIdle(Prcb);
 }
 
 VOID KiSetAffinity(PKTHREAD Thread, KAFFINITY Affinity)
@@ -304,6 +341,8 @@ VOID KiSetAffinity(PKTHREAD Thread, KAFFINITY Affinity)
         Moved = TRUE;
     } else if (Leaves && Thread->State == ThreadRunning) {
         Prcb->Reschedule = TRUE;
+    } else if (Thread->State == ThreadReady) {
+        Prcb->QueuedFor |= Affinity & KeActiveProcessors; // others may take it now
     }
     KiUnlockReady(Prcb, Was, Enabled);
     if (Moved)
@@ -476,6 +515,7 @@ static DECLSPEC_NOINLINE VOID KiMoveAway(PKPRCB Prcb, PKTHREAD Thread)
 {
     PKPRCB Target = KiChooseProcessor(Thread);
     PKTHREAD New = NULL;
+    KAFFINITY Queued;
     BOOLEAN Was, Notify;
 
     KiLockBoth(Prcb, Target);
@@ -488,9 +528,11 @@ static DECLSPEC_NOINLINE VOID KiMoveAway(PKPRCB Prcb, PKTHREAD Thread)
         KiRequestReschedule(Prcb);
     }
     Notify = New != NULL && Target->Reschedule && !Was;
+    Queued = KiTakeQueuedFor(Target);
     KiUnlockBoth(Prcb, Target);
     if (Notify)
         KiRequestRemoteDispatch(Target);
+    KiWakeIdleFor(Queued);
     if (New != NULL)
         KiSwap(Prcb, Thread, New);
 }
@@ -499,6 +541,7 @@ VOID KiDispatchSwitch(VOID)
 {
     PKPRCB Prcb = KeGetCurrentPrcb();
     PKTHREAD Old = Prcb->CurrentThread, New = NULL;
+    KAFFINITY Queued;
 
     KiTakeLock(&Prcb->ReadyLock);
     if (__builtin_expect((Old->Affinity & Prcb->ProcessorMask) == 0, 0)) {
@@ -515,7 +558,12 @@ VOID KiDispatchSwitch(VOID)
     }
     Old->Preempted = FALSE;
     Prcb->Reschedule = Prcb->QuantumEnd = FALSE;
+    Queued = KiTakeQueuedFor(Prcb);
+    if (New != NULL && Old == Prcb->IdleThread && Prcb->LookAgain)
+        Queued = EVERYWHERE; // it was to look, and has got something else
     KiGiveLock(&Prcb->ReadyLock);
+    if (Queued != 0)
+        KiWakeIdleFor(Queued);
     if (New != NULL)
         KiSwap(Prcb, Old, New);
 }
@@ -595,6 +643,7 @@ static BOOLEAN KiPull(PKPRCB Prcb, PKPRCB Other)
 {
     BOOLEAN Enabled = KiDisableInterrupts();
     PKTHREAD Found = NULL;
+    KAFFINITY Queued;
 
     KiLockBoth(Prcb, Other);
     for (LONG Priority = HIGH_PRIORITY; Priority > 0 && Found == NULL; Priority--) {
@@ -609,8 +658,10 @@ static BOOLEAN KiPull(PKPRCB Prcb, PKPRCB Other)
         KiDequeue(Other, Found);
         KiPlace(Prcb, Found, FALSE);
     }
+    Queued = KiTakeQueuedFor(Prcb);
     KiUnlockBoth(Prcb, Other);
     KiRestoreInterrupts(Enabled);
+    KiWakeIdleFor(Queued);
     return Found != NULL;
 }
 
@@ -619,12 +670,14 @@ static VOID KiBalance(VOID)
 {
     KIRQL OldIrql = KiRaiseIrqlChecked(DISPATCH_LEVEL);
     PKPRCB Prcb = KeGetCurrentPrcb();
+    BOOLEAN Pulled = FALSE;
 
-    for (ULONG i = 0; i < MAXIMUM_PROCESSORS && Prcb->NextThread == NULL; i++) {
+    for (ULONG i = 0; i < MAXIMUM_PROCESSORS && !Pulled && Prcb->NextThread == NULL; i++) {
         PKPRCB Other = KiProcessorBlock[i];
-        if (Other != NULL && Other != Prcb && Other->ReadySummary != 0 && KiPull(Prcb, Other))
-            break;
+        Pulled = Other != NULL && Other != Prcb && Other->ReadySummary != 0 && KiPull(Prcb, Other);
     }
+    if (!Pulled && Prcb->NextThread != NULL)
+        Prcb->LookAgain = TRUE; // given one meanwhile: it has not looked everywhere
     KiExitDispatcher(OldIrql);
 }
 
@@ -634,7 +687,7 @@ static VOID KiEnterIdle(PKPRCB Prcb)
     BOOLEAN Enabled = KiLockReady(Prcb);
 
     if (Prcb->RunningThread == Prcb->IdleThread && Prcb->NextThread == NULL)
-        __atomic_fetch_or(&KiIdleProcessors, Prcb->ProcessorMask, __ATOMIC_SEQ_CST);
+        KiBecomeIdle(Prcb);
     KiUnlockReady(Prcb, TRUE, Enabled);
 }
 

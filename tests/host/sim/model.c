@@ -953,31 +953,25 @@ static void model_check_rest(SIM_PROCESSOR *processor)
               "processor %u does not know that another thread is next", Prcb->ProcessorNumber);
 }
 
-// A ready thread finds a processor that idles within some clock ticks.
-static void model_check_waste(SIM_THREAD_STATE *thread)
+// No processor sleeps that could run a thread which is ready, unless another has been woken for it.
+static void model_check_waste(const SIM_THREAD_STATE *thread)
 {
-    KAFFINITY idle = 0;
-    ULONG64 ticks = 0, switches = thread->tcb.ContextSwitches;
+    int asleep = -1, awake = 0;
 
     for (unsigned i = 0; i < sim_processors; i++) {
-        const KPRCB *Prcb = &sim_processor[i].pcr.Prcb;
-        if (Prcb->RunningThread == Prcb->IdleThread && Prcb->NextThread == NULL &&
-            (thread->tcb.Affinity & Prcb->ProcessorMask)) {
-            idle |= Prcb->ProcessorMask;
-            ticks += Prcb->ClockTicks;
-            switches += Prcb->ContextSwitches;
-        }
+        const SIM_PROCESSOR *processor = &sim_processor[i];
+        const KPRCB *Prcb = &processor->pcr.Prcb;
+        if (thread->tcb.State != ThreadReady || Prcb->CurrentThread != Prcb->IdleThread ||
+            !(thread->tcb.Affinity & Prcb->ProcessorMask))
+            continue;
+        if (processor->halted && !model_has_signal(processor) &&
+            !sim_is_requested(processor, CLOCK_VECTOR))
+            asleep = (int)i;
+        else
+            awake++;
     }
-    if (thread->tcb.State != ThreadReady || idle == 0 || thread->ready_idle != idle ||
-        thread->ready_switches != switches) {
-        thread->ready_idle = idle;
-        thread->ready_switches = switches;
-        thread->ready_ticks = ticks;
-        return;
-    }
-    SIM_CHECK(ticks - thread->ready_ticks <= UNSEEN * sim_processors,
-              "thread %d is ready while processors 0x%llx idle", thread->index,
-              (unsigned long long)idle);
+    SIM_CHECK(asleep < 0 || awake > 0, "thread %d is ready while processor %d sleeps",
+              thread->index, asleep);
 }
 
 static void model_check_lost(const SIM_THREAD_STATE *thread)
