@@ -23,6 +23,9 @@ VOID KeCallOthers(KAFFINITY Targets, VOID (*Routine)(PVOID Context), PVOID Conte
 // lock any more. Freezes nest. Returns those that did not stop. IRQL: any.
 KAFFINITY KiFreezeProcessors(VOID);
 VOID KiThawProcessors(VOID);
+// Where a thread that does not run stands, with the registers that a switch keeps.
+VOID KiThreadFrame(PKTHREAD Thread, PKTRAP_FRAME Frame);
+extern LIST_ENTRY KiThreadList; // all threads, by KTHREAD.ThreadListEntry
 extern volatile BOOLEAN KiHaltFrozen;  // the machine stays as it is: those that are frozen halt
 
 typedef struct _KE_THREAD {
@@ -189,6 +192,7 @@ typedef enum _KE_DEBUG_EVENT {
     KeDebugBugCheck,   // Detail: the KE_BUGCHECK; nothing has changed yet. Frame may be NULL
     KeDebugNmi,
     KeDebugClock,      // every clock tick; Frame may be NULL
+    KeDebugThaw,       // this processor was frozen and goes on
 } KE_DEBUG_EVENT;
 typedef BOOLEAN KE_DEBUG_ROUTINE(KE_DEBUG_EVENT Event, PKTRAP_FRAME Frame, const VOID *Detail);
 extern KE_DEBUG_ROUTINE *KeDebugRoutine;

@@ -8,7 +8,8 @@
 //     gdbwatch.c     the processor's breakpoint registers
 //     gdbregisters.c registers by number, and the target description
 //     gdbstop.c      entering from a trap, stepping, leaving
-//     gdbtarget.c    this kernel's memory, threads, modules
+//     gdbtarget.c    this kernel's memory and modules
+//     gdbthread.c    processors and kernel threads
 //     gdbport.c      the serial port, breaking in, console text
 //     amd64/, i386/  the registers and how a trap frame is resumed
 //

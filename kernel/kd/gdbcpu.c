@@ -18,7 +18,7 @@
 #define DR7_CLEAR  0x400u
 #define TRAP_PAGE_FAULT 14u
 
-KD_STOPPED *KdpStoppedProcessor[MAXIMUM_PROCESSORS];
+KD_STOPPED *KdpStoppedHere;
 
 #define READ_DR(Number)                                                                            \
     ({                                                                                             \
@@ -50,6 +50,7 @@ static BOOLEAN KdpHasEfer(VOID)
 VOID KdpSaveProcessor(KD_STOPPED *Stopped, PKTRAP_FRAME Frame)
 {
     Stopped->Frame = Frame;
+    Stopped->Prcb = KeGetCurrentPrcb();
     Stopped->Pc = TRAP_PC(Frame);
     Stopped->Sp = TRAP_SP(Frame);
     Stopped->DebugStatus = READ_DR(6);
@@ -63,13 +64,22 @@ VOID KdpSaveProcessor(KD_STOPPED *Stopped, PKTRAP_FRAME Frame)
     Stopped->ExtendedChanged = FALSE;
     if (Stopped->ExtendedValid)
         __asm__ volatile("fxsave %0" : "=m"(Stopped->Extended));
-    KdpStoppedProcessor[KeGetCurrentPrcb()->ProcessorNumber] = Stopped;
+    KdpStoppedHere = Stopped;
+}
+
+VOID KdpLoadDebugRegisters(VOID)
+{
+    WRITE_DR(0, GdbDebugRegisters.Address[0]);
+    WRITE_DR(1, GdbDebugRegisters.Address[1]);
+    WRITE_DR(2, GdbDebugRegisters.Address[2]);
+    WRITE_DR(3, GdbDebugRegisters.Address[3]);
+    WRITE_DR(7, GdbDebugRegisters.Control | DR7_CLEAR);
 }
 
 // RF: a breakpoint register at the instruction that stopped us is not to stop us again.
 VOID KdpRestoreProcessor(const KD_STOPPED *Stopped)
 {
-    KdpStoppedProcessor[KeGetCurrentPrcb()->ProcessorNumber] = NULL;
+    KdpStoppedHere = NULL;
     if (Stopped->ExtendedChanged)
         __asm__ volatile("fxrstor %0" ::"m"(Stopped->Extended));
     if (KiReadCr4() != Stopped->Cr4)
@@ -77,11 +87,7 @@ VOID KdpRestoreProcessor(const KD_STOPPED *Stopped)
     __asm__ volatile("mov %0, %%cr2" ::"r"(Stopped->Cr2));
     if (TRAP_PC(Stopped->Frame) == Stopped->Pc)
         TRAP_FLAGS(Stopped->Frame) |= EFLAGS_RF;
-    WRITE_DR(0, GdbDebugRegisters.Address[0]);
-    WRITE_DR(1, GdbDebugRegisters.Address[1]);
-    WRITE_DR(2, GdbDebugRegisters.Address[2]);
-    WRITE_DR(3, GdbDebugRegisters.Address[3]);
-    WRITE_DR(7, GdbDebugRegisters.Control | DR7_CLEAR);
+    KdpLoadDebugRegisters();
 }
 
 // ---- the x87's environment ----------------------------------------------------------------------
@@ -175,7 +181,9 @@ BOOLEAN KdpWriteRegister(ULONG Thread, ULONG Number, const UCHAR *Value)
 {
     const GDB_REGISTER *Register = &KdpRegisters[Number];
     KD_STOPPED *Stopped = KdpStoppedThread(Thread);
-    if (Stopped == NULL)
+    if (Stopped == NULL || Stopped->Prcb == NULL)
+        return FALSE;
+    if (Stopped != KdpStoppedHere && (Register->Place & PLACE_MASK) != PLACE_FRAME)
         return FALSE;
     if ((Register->Place & PLACE_MASK) == PLACE_SPECIAL) {
         ULONG64 Special = 0;

@@ -47,7 +47,7 @@ static VOID GdbDescribeMemory(GDB_WINDOW *Window)
 
 static VOID GdbDescribeThreads(GDB_WINDOW *Window)
 {
-    char Text[64];
+    char Text[96];
     ULONG Thread = 0;
     GdbWindowText(Window, "<threads>");
     while ((Thread = KdpNextThread(Thread)) != 0) {
@@ -141,7 +141,7 @@ static VOID GdbListThreads(GDB_LINK *Link)
 
 static VOID GdbNameThread(GDB_LINK *Link, GDB_TEXT *Packet)
 {
-    char Text[64] = "";
+    char Text[96] = "";
     ULONG64 Thread;
     if (GdbTakeNumber(Packet, &Thread))
         KdpDescribeThread((ULONG)Thread, Text, sizeof(Text));

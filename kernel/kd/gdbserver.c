@@ -186,6 +186,10 @@ static BOOLEAN GdbTakeContinue(GDB_SESSION *Session, GDB_TEXT *Packet, GDB_RESUM
             GdbPutError(&Session->Link, GDB_ERROR_ARGUMENT);
             return FALSE;
         }
+        if (One.Action != GdbContinue && Thread != 0 && Thread != Session->Stop.Thread) {
+            GdbPutError(&Session->Link, GDB_ERROR_ARGUMENT); // only what stopped can step
+            return FALSE;
+        }
         if (Thread != 0)
             One.Thread = (ULONG)Thread;
         if (!Decided || (Resume->Action == GdbContinue && One.Action != GdbContinue))

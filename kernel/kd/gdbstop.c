@@ -12,7 +12,8 @@
 // waited for, and printed text goes to gdb. A monitor command that faults on whatever it looks at
 // is abandoned: the trap comes back here, sees that, and jumps to where the command began.
 //
-// Processors: each one that stands has its KD_STOPPED; they are gdb's threads.
+// Processors: whoever has something to tell freezes the others first (ke's freeze.c), and one that
+// comes second tells its own when the first has gone on. While one steps the others stay frozen.
 #include "kdgdb.h"
 #include "init.h"
 
@@ -32,7 +33,8 @@ static struct {
     BOOLEAN OwnBreak;          // the next int3 is ours and means Own
     GDB_STOP Own;
     ULONG_PTR StartBreak;      // /BREAK: the breakpoint at KiSystemStartup
-    volatile BOOLEAN Inside;   // an event is being handled
+    PKPRCB volatile Inside;    // the processor on which an event is being handled
+    BOOLEAN Held;              // the others stay frozen while that one steps
     volatile BOOLEAN InCommand;
     void *Recover[5];          // where an abandoned monitor command goes
 } KdpGdb;
@@ -86,10 +88,27 @@ static VOID KdpTalk(PKTRAP_FRAME Frame, const GDB_STOP *Stop)
     KdpBeginStep(Frame);
 }
 
+static VOID KdpFreeze(VOID)
+{
+    if (!KdpGdb.Held)
+        KiFreezeProcessors();
+    KdpGdb.Held = FALSE;
+    KdpGdb.Inside = KeGetCurrentPrcb();
+}
+
+// While one steps, the others stay where they are.
+static VOID KdpThaw(VOID)
+{
+    KdpGdb.Inside = NULL;
+    KdpGdb.Held = KdpStepping;
+    if (!KdpStepping)
+        KiThawProcessors();
+}
+
 // Not by the way that led here: it would miss what gdb changed, or is closed.
 static DECLSPEC_NORETURN VOID KdpGoOnAt(PKTRAP_FRAME Frame)
 {
-    KdpGdb.Inside = FALSE;
+    KdpThaw();
     KdpResumeFrame(Frame);
 }
 
@@ -101,7 +120,7 @@ static ULONG KdpStop(PKTRAP_FRAME Frame, GDB_STOP Stop)
     KdpSaveProcessor(&Here, Frame);
     KdpPortListen(FALSE);
     KdpStanding = TRUE;
-    Stop.Thread = KeGetCurrentPrcb()->ProcessorNumber + 1;
+    Stop.Thread = KdpThreadOfProcessor();
     KdpTalk(Frame, &Stop);
     KdpShowPresence();
     KdpStanding = FALSE;
@@ -247,6 +266,7 @@ static VOID KdpOnBugCheck(PKTRAP_FRAME Frame, const KE_BUGCHECK *BugCheck)
         KdpBreakHere(Stop);
     else if (KdpStop(Frame, Stop) == 0 && KdpGdb.Resume.Action < GdbDetach && KdpCanResume(Frame)) {
         KeLastBugCheck = NULL;
+        KiThawProcessors(); // once for the bugcheck
         KdpGoOnAt(Frame);
     }
 }
@@ -334,6 +354,7 @@ static BOOLEAN KdpDispatchEvent(KE_DEBUG_EVENT Event, PKTRAP_FRAME Frame, const 
     case KeDebugBugCheck: KdpOnBugCheck(Frame, Detail); return FALSE;
     case KeDebugNmi: return KdpOnNmi(Frame);
     case KeDebugClock: return KdpOnPort(Frame);
+    case KeDebugThaw: break;
     }
     return FALSE;
 }
@@ -352,19 +373,54 @@ static VOID KdpLeave(PKTRAP_FRAME Frame)
     const GDB_LINK *Link = &KdpGdb.Session.Link;
     while (Frame != NULL && (Link->BreakPending || Link->PacketPending) && !KdpStepIsDue(Frame))
         KdpOnPort(Frame);
-    KdpGdb.Inside = FALSE;
+}
+
+// Whether an event is worth stopping everybody for. The port is the first processor's alone.
+static BOOLEAN KdpConcernsUs(KE_DEBUG_EVENT Event)
+{
+    switch (Event) {
+    case KeDebugException: return KdpGdb.Session.Attached;
+    case KeDebugNmi: return TRUE;
+    case KeDebugClock:
+        return KeGetCurrentPrcb()->ProcessorNumber == 0 && KdpPortWantsStop(&KdpGdb.Session.Link);
+    default: return TRUE;
+    }
+}
+
+// Another processor may have stopped first. While it did, gdb may have removed the breakpoint that
+// this one has run into: then the instruction that was there is what comes next.
+static BOOLEAN KdpIsStale(KE_DEBUG_EVENT Event, PKTRAP_FRAME Frame, BOOLEAN Ours)
+{
+    if (Event != KeDebugTrap || !Ours || GdbIsSoftware(TRAP_PC(Frame) - 1))
+        return FALSE;
+    TRAP_PC(Frame)--;
+    return TRUE;
+}
+
+static BOOLEAN KdpOnOuterEvent(KE_DEBUG_EVENT Event, PKTRAP_FRAME Frame, const VOID *Detail)
+{
+    BOOLEAN Ours = Event == KeDebugTrap && Frame->Vector == TRAP_BREAKPOINT &&
+                   GdbIsSoftware(TRAP_PC(Frame) - 1);
+    if (!KdpConcernsUs(Event))
+        return FALSE;
+    KdpFreeze();
+    BOOLEAN Handled = KdpIsStale(Event, Frame, Ours) || KdpDispatchEvent(Event, Frame, Detail);
+    KdpLeave(Frame);
+    KdpThaw();
+    return Handled;
 }
 
 static BOOLEAN KdpOnEvent(KE_DEBUG_EVENT Event, PKTRAP_FRAME Frame, const VOID *Detail)
 {
-    if (KdpGdb.Inside && Event == KeDebugNmi)
+    if (Event == KeDebugThaw) {
+        KdpLoadDebugRegisters();
+        return TRUE;
+    }
+    if (KdpGdb.Inside != KeGetCurrentPrcb())
+        return KdpOnOuterEvent(Event, Frame, Detail);
+    if (Event == KeDebugNmi)
         return KdpOnInnerNmi();
-    if (KdpGdb.Inside)
-        return KdpGdb.OwnBreak ? KdpDispatchEvent(Event, Frame, Detail) : KdpRecover();
-    KdpGdb.Inside = TRUE;
-    BOOLEAN Handled = KdpDispatchEvent(Event, Frame, Detail);
-    KdpLeave(Frame);
-    return Handled;
+    return KdpGdb.OwnBreak ? KdpDispatchEvent(Event, Frame, Detail) : KdpRecover();
 }
 
 static BOOLEAN KdpDebugEvent(KE_DEBUG_EVENT Event, PKTRAP_FRAME Frame, const VOID *Detail)

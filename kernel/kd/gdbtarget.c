@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// What gdb may ask of this kernel: memory, threads, drivers, the monitor.
+// What gdb may ask of this kernel: memory, drivers, the memory map.
 //
 // Memory is read and written by copies that may fault (KeSafeCopy), with write protection switched
 // off meanwhile, so that a breakpoint goes into read-only text. Nothing is paged in: what is not
 // there is reported as not there.
 //
-// Each processor is a thread, numbered from 1. The list of libraries is the list of loaded
+// The list of libraries is the list of loaded
 // drivers, every section at its address, so that gdb loads their symbols by itself. The memory map
 // is what can be addressed at all; it must not say more, because gdb asks for it once and the
 // system's regions appear after that.
@@ -53,24 +53,6 @@ VOID KdpDescribeMemory(GDB_WINDOW *Window)
     GdbWindowText(Window, Entry, 0ull, 1ull << 47);
     GdbWindowText(Window, Entry, ~0ull << 47, (1ull << 47) - PAGE_SIZE);
     GdbWindowText(Window, Entry, 0ull - PAGE_SIZE, (ULONG64)PAGE_SIZE - 1);
-}
-
-// ---- threads ------------------------------------------------------------------------------------
-ULONG KdpNextThread(ULONG Previous)
-{
-    for (ULONG Thread = Previous + 1; Thread <= MAXIMUM_PROCESSORS; Thread++)
-        if (KdpStoppedThread(Thread) != NULL)
-            return Thread;
-    return 0;
-}
-
-VOID KdpDescribeThread(ULONG Thread, char *Buffer, SIZE_T Size)
-{
-    const KD_STOPPED *Stopped = KdpStoppedThread(Thread);
-    if (Stopped == NULL)
-        return;
-    RtlFormat(Buffer, Size, "processor %u, IRQL %u (%s)", Thread - 1,
-              (ULONG)Stopped->Frame->PreviousIrql, KeIrqlName((KIRQL)Stopped->Frame->PreviousIrql));
 }
 
 // ---- drivers ------------------------------------------------------------------------------------

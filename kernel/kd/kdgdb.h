@@ -13,6 +13,7 @@
 // A processor in the debugger. It lies on that processor's own stack for as long as it stands.
 typedef struct _KD_STOPPED {
     PKTRAP_FRAME Frame;
+    PKPRCB Prcb;               // of the processor; NULL: a thread that does not run
     ULONG_PTR Pc;              // when it stopped
     ULONG_PTR Sp;
     ULONG_PTR Cr2, Cr4;
@@ -22,16 +23,17 @@ typedef struct _KD_STOPPED {
     DECLSPEC_ALIGN(16) UCHAR Extended[512];  // x87 and SSE, as FXSAVE stores them
 } KD_STOPPED;
 
-extern KD_STOPPED *KdpStoppedProcessor[MAXIMUM_PROCESSORS];  // NULL: it runs
+extern KD_STOPPED *KdpStoppedHere; // the processor that talks to gdb; the others are frozen
 
-FORCEINLINE KD_STOPPED *KdpStoppedThread(ULONG Thread)
-{
-    return Thread - 1 < MAXIMUM_PROCESSORS ? KdpStoppedProcessor[Thread - 1] : NULL;
-}
+// ---- threads (gdbthread.c) ----------------------------------------------------------------------
+// By gdb's number. NULL: there is none. What it points to lasts until the next call.
+KD_STOPPED *KdpStoppedThread(ULONG Thread);
+ULONG KdpThreadOfProcessor(VOID); // the number of this processor
 
 // ---- the processor (gdbcpu.c, and the architecture's gdbarch.c) ---------------------------------
 VOID KdpSaveProcessor(KD_STOPPED *Stopped, PKTRAP_FRAME Frame);
 VOID KdpRestoreProcessor(const KD_STOPPED *Stopped);
+VOID KdpLoadDebugRegisters(VOID); // the processor's, from GdbDebugRegisters
 
 // Where a register of the table is found.
 #define PLACE_FRAME    0x0000u  // | offset in KTRAP_FRAME

@@ -59,6 +59,7 @@ static VOID KiStayFrozen(PKPRCB Prcb, PKTRAP_FRAME Frame)
         }
     }
     Prcb->FreezeFrame = NULL;
+    KiDebugEvent(KeDebugThaw, Frame, NULL);
 }
 
 BOOLEAN KiAnswerFreeze(PKPRCB Prcb, PKTRAP_FRAME Frame)

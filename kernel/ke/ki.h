@@ -155,7 +155,6 @@ VOID KiRequestRemoteDispatch(PKPRCB Prcb); // another one: look at DPCs and Resc
 // The architecture's: swap.S, switch.c.
 VOID FASTCALL KiSwapContext(PKTHREAD Old, PKTHREAD New);
 VOID KiInitializeContext(PKTHREAD Thread);               // to begin in KiStartThread
-VOID KiThreadFrame(PKTHREAD Thread, PKTRAP_FRAME Frame); // where a thread that does not run stands
 DECLSPEC_NORETURN VOID KiStartThread(VOID);
 
 // Leaves DISPATCH_LEVEL: switches first if a better thread has been chosen.

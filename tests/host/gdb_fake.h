@@ -30,8 +30,14 @@ const ULONG KdpBulkRegisters = 5;
 const UCHAR KdpExpedited[3] = {1, 2, 3};
 const ULONG KdpWatchBytes = 8;
 
+static unsigned FakeSilences; // how often silence comes before the end does
+
 int KdpGdbReadByte(BOOLEAN Forever)
 {
+    if (FakeInputLeft == 0 && !Forever && FakeSilences != 0) {
+        FakeSilences--;
+        return KD_SILENCE;
+    }
     if (FakeInputLeft == 0)
         return KD_LINE_GONE;
     FakeInputLeft--;

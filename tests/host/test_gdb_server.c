@@ -293,10 +293,32 @@ static void resuming_says_how(void **State)
     assert_int_equal(Resume.Action, GdbStep);
     assert_memory_equal(FakeRegisters[0][3], "\x21\x43", 2);
     SendRaw("+", 1);
-    SendPacket("vCont;c:1;s:2", 13);
+    SendPacket("vCont;c:2;s:1", 13);
     Resume = Serve(Trap);
     assert_int_equal(Resume.Action, GdbStep);
-    assert_int_equal(Resume.Thread, 2);
+    assert_int_equal(Resume.Thread, 1);
+}
+
+static void only_what_stopped_can_step(void **State)
+{
+    (void)State;
+    assert_string_equal(Ask("vCont;s:2;c"), "E16");
+}
+
+static void a_ctrl_c_that_comes_too_late_ends_the_next_resumption(void **State)
+{
+    (void)State;
+    SendRaw("\3", 1);
+    assert_memory_equal(Ask("vCont;c"), "T02", 3);
+}
+
+static void what_nobody_acknowledges_is_sent_again(void **State)
+{
+    (void)State;
+    FakeSilences = 2;
+    SendRaw("$qAttached#8f", 13);
+    Serve(Trap);
+    assert_string_equal((char *)FakeOutput, "+$1#31$1#31$1#31");
 }
 
 static void detaching_leaves_nothing_behind(void **State)
@@ -380,6 +402,9 @@ int main(void)
         TEST(a_stop_report_says_why),
         TEST(a_stop_report_is_sent_only_to_who_waits_for_it),
         TEST(resuming_says_how),
+        TEST(only_what_stopped_can_step),
+        TEST(a_ctrl_c_that_comes_too_late_ends_the_next_resumption),
+        TEST(what_nobody_acknowledges_is_sent_again),
         TEST(detaching_leaves_nothing_behind),
         TEST(objects_come_in_pieces),
         TEST(monitor_commands_print_on_gdbs_console),

@@ -353,6 +353,47 @@ def test_the_nmi_button_stops_the_machine(kernel_at_ready):
     back(kernel_at_ready)
 
 
+# ---- threads and processors ----------------------------------------------------------------------
+def test_kernel_threads_are_listed_with_their_stacks(kernel_at_ready):
+    kernel_at_ready("tbreak KeDelayExecutionThread if Scenario == ScenarioThread")
+    assert run(kernel_at_ready, "Thread").function == "KeDelayExecutionThread"
+    kernel_at_ready("tbreak KeDelayExecutionThread if Scenario == ScenarioThread")
+    assert kernel_at_ready.resume().function == "KeDelayExecutionThread"  # Sleeper has run
+    listed = kernel_at_ready("info threads")
+    assert "processor 0" in listed and "Sleeper" in listed, listed
+    number = next(line.split()[0] for line in listed.splitlines() if "Sleeper" in line)
+    kernel_at_ready("thread " + number)
+    stack = kernel_at_ready("backtrace")
+    assert "KeWaitForSingleObject" in stack and "in Sleeper" in stack, stack
+    kernel_at_ready("thread 1")
+    back(kernel_at_ready)
+
+
+def test_all_processors_are_threads_and_only_one_steps(arch):
+    debugger = open_session(arch, "kgdb", more=["--smp", "3"])
+    try:
+        debugger("tbreak Count")
+        assert run(debugger, "Count", "Counter = 0").function == "Count"
+        listed = debugger("info threads")
+        lines = [next(line for line in listed.splitlines() if "processor %d" % number in line)
+                 for number in range(3)]
+        others = [number for number in range(3) if not lines[number].startswith("*")]
+        assert len(others) == 2, listed
+        ticks = ["KiProcessorBlock[%d]->ClockTicks" % number for number in others]
+        before = [debugger.value(tick) for tick in ticks]
+        assert set(debugger.steps(100)) == {"Count", "Add"}
+        assert [debugger.value(tick) for tick in ticks] == before
+        here = debugger.value("$_thread")
+        for number in others:
+            debugger("thread " + lines[number].split()[0])
+            assert "KeIdleLoop" in debugger("backtrace")
+        debugger("thread %d" % here)
+        assert debugger.resume().function == "Ready"
+        assert debugger.value("Counter") == sum(range(100))
+    finally:
+        debugger.close()
+
+
 # ---- exceptions and bugchecks --------------------------------------------------------------------
 def test_a_first_chance_exception_can_be_mended_and_tried_again(kernel_at_ready, arch):
     stop = run(kernel_at_ready, "Fault", "Pointer = 0")

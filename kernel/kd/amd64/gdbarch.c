@@ -89,7 +89,10 @@ ULONG64 KdpReadSpecial(const KD_STOPPED *Stopped, ULONG Special)
     case SpecialFs: return READ_SEGMENT("fs");
     case SpecialGs: return READ_SEGMENT("gs");
     case SpecialFsBase: return KiReadMsr(MSR_FS_BASE);
-    case SpecialGsBase: return KiReadMsr(KdpGsBase(Stopped, FALSE));
+    case SpecialGsBase:
+        return Stopped->Prcb == NULL || Stopped->Prcb == KeGetCurrentPrcb()
+                   ? KiReadMsr(KdpGsBase(Stopped, FALSE))
+                   : (ULONG_PTR)CONTAINING_RECORD(Stopped->Prcb, KPCR, Prcb);
     case SpecialKernelGsBase: return KiReadMsr(KdpGsBase(Stopped, TRUE));
     default: return Stopped->Frame->PreviousIrql;
     }

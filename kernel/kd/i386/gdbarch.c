@@ -50,9 +50,10 @@ const ULONG KdpBulkRegisters = 16;
 const UCHAR KdpExpedited[3] = {5, 4, 8};
 
 // The base that the descriptor of a selector holds.
-static ULONG KdpSegmentBase(ULONG Selector)
+static ULONG KdpSegmentBase(const KD_STOPPED *Stopped, ULONG Selector)
 {
-    const ULONG *Gdt = KeGetPcr()->GDT;
+    PKPRCB Prcb = Stopped->Prcb != NULL ? Stopped->Prcb : KeGetCurrentPrcb();
+    const ULONG *Gdt = CONTAINING_RECORD(Prcb, KPCR, PrcbData)->GDT;
     ULONG Low, High;
     if ((Selector & ~7u) == 0 || (Selector & 4) != 0 ||
         !KeSafeCopy(&Low, &Gdt[Selector / 8 * 2], sizeof(Low)) ||
@@ -72,8 +73,8 @@ ULONG64 KdpReadSpecial(const KD_STOPPED *Stopped, ULONG Special)
 {
     switch (Special) {
     case SpecialSs: return KdpStackSegment(Stopped->Frame);
-    case SpecialFsBase: return KdpSegmentBase(Stopped->Frame->SegFs & 0xFFFF);
-    case SpecialGsBase: return KdpSegmentBase(Stopped->Frame->SegGs & 0xFFFF);
+    case SpecialFsBase: return KdpSegmentBase(Stopped, Stopped->Frame->SegFs & 0xFFFF);
+    case SpecialGsBase: return KdpSegmentBase(Stopped, Stopped->Frame->SegGs & 0xFFFF);
     default: return Stopped->Frame->PreviousIrql;
     }
 }

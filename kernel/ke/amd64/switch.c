@@ -34,6 +34,13 @@ VOID KiThreadFrame(PKTHREAD Thread, PKTRAP_FRAME Frame)
     memset(Frame, 0, sizeof(*Frame));
     Frame->Rip = Switch->ReturnAddress;
     Frame->Rbp = Switch->Rbp;
+    Frame->Rbx = Switch->Rbx;
+    Frame->Rsi = Switch->Rsi;
+    Frame->Rdi = Switch->Rdi;
+    Frame->R12 = Switch->R12;
+    Frame->R13 = Switch->R13;
+    Frame->R14 = Switch->R14;
+    Frame->R15 = Switch->R15;
     Frame->Rsp = (ULONG64)(&Switch->ReturnAddress + 1);
 }
 

@@ -33,6 +33,9 @@ VOID KiThreadFrame(PKTHREAD Thread, PKTRAP_FRAME Frame)
     memset(Frame, 0, sizeof(*Frame));
     Frame->Eip = Switch->ReturnAddress;
     Frame->Ebp = Switch->Ebp;
+    Frame->Ebx = Switch->Ebx;
+    Frame->Esi = Switch->Esi;
+    Frame->Edi = Switch->Edi;
     Frame->HardwareEsp = (ULONG)(Switch + 1);
 }
 
