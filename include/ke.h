@@ -50,6 +50,7 @@ LONG NTAPI KeSetBasePriorityThread(PKTHREAD Thread, LONG Increment);
 // Raises a thread that holds up one of this priority, until its quantum wears it off. Thread may
 // have ended. IRQL: <= DISPATCH_LEVEL.
 VOID KeLendPriority(PKTHREAD Thread, KPRIORITY Priority);
+KAFFINITY NTAPI KeSetSystemAffinityThreadEx(KAFFINITY Affinity);
 VOID KeYieldExecution(VOID);
 VOID KeRelieveStarvation(VOID);  // once a second. IRQL: <= DISPATCH_LEVEL
 // Whether, just now, no DPC is queued or running and no thread but the caller is ready or running.
@@ -296,6 +297,7 @@ BOOLEAN NTAPI KeRemoveQueueDpc(PKDPC Dpc);
 VOID NTAPI KeSetImportanceDpc(PKDPC Dpc, KDPC_IMPORTANCE Importance);
 VOID NTAPI KeSetTargetProcessorDpc(PKDPC Dpc, CCHAR Number);
 VOID NTAPI KeFlushQueuedDpcs(VOID);
+KSTART_ROUTINE KeServeThreadedDpcs;  // the thread of a processor (its KPRCB) for threaded DPCs
 BOOLEAN KeDpcsIdle(VOID);  // nothing queued and nothing running
 
 // ---- interrupts ---------------------------------------------------------------------------------

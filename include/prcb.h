@@ -40,6 +40,11 @@ typedef struct _KI_CALL {
     ULONG DpcLastCount;          /* DpcCount at the last clock tick */                             \
     ULONG DpcRequestRate;        /* DPCs per tick, running average */                              \
     PVOID DpcRoutine;            /* the routine that runs now, for reports; NULL: none */          \
+    LIST_ENTRY ThreadedListHead; /* threaded DPCs that wait for their thread */                    \
+    KEVENT ThreadedEvent;        /* there are some */                                              \
+    volatile BOOLEAN ThreadedReady; /* the thread is there */                                      \
+    ULONG DispatchTicks, DpcTicks;  /* clock ticks in a row at DISPATCH_LEVEL, in one DPC */       \
+    ULONG WatchedDpc;               /* which: DpcCount then */                                     \
     /* ke: scheduling; under ReadyLock, as are NextThread and Reschedule */                        \
     KSPIN_LOCK ReadyLock;                                                                          \
     ULONG ReadySummary;          /* bit n: ReadyListHead[n] is not empty */                        \

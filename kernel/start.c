@@ -47,6 +47,14 @@ static VOID KiAttachScreen(const LOADER_DISPLAY *Display)
         HalAttachFramebuffer(Display, Mapping, Shadow);
 }
 
+// A thread of each processor's for threaded DPCs.
+static VOID KiStartThreadedDpcs(VOID)
+{
+    for (ULONG i = 0; i < (ULONG)KeNumberProcessors; i++)
+        VERIFY(NT_SUCCESS(PsStartKernelThread(KeServeThreadedDpcs, KiProcessorBlock[i],
+                                              HIGH_PRIORITY, "threaded DPCs")));
+}
+
 // clang-format off
 // The rest of the start, where waiting is allowed; then what the system is there for.
 static VOID NTAPI KiSystemThread(PVOID Context)
@@ -54,6 +62,7 @@ static VOID NTAPI KiSystemThread(PVOID Context)
     PLOADER_BLOCK Block = Context;
 
     KiStartProcessors(Block);                       // pools, interrupts -> the other processors
+    KiStartThreadedDpcs();                          // processors -> threaded DPCs in threads
     ExInitializeWorkers(PsStartKernelThread);       // threads -> work items, once-a-second chores
     ExInitializeCallbacks();                        // objects -> the callbacks known by name
     LdrInitialize(Block);                           // pools -> driver modules

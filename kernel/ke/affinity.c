@@ -38,7 +38,6 @@ static KAFFINITY KiReplaceSystemAffinity(KAFFINITY Affinity)
 // it says otherwise. Returns the affinity that an earlier call had set, 0: none, for
 // KeRevertToUserAffinityThreadEx. IRQL: <= DISPATCH_LEVEL. Fails: 0, and nothing changes, when no
 // processor of Affinity runs. Source: WDK wdm.h, KeSetSystemAffinityThreadEx.
-KAFFINITY NTAPI KeSetSystemAffinityThreadEx(KAFFINITY Affinity);
 KAFFINITY NTAPI KeSetSystemAffinityThreadEx(KAFFINITY Affinity)
 {
     Affinity &= KeActiveProcessors;

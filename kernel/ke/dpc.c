@@ -26,6 +26,7 @@
 #include "ki.h"
 
 #define DPC_OBJECT          19u  // KDPC.Type, as NT numbers its objects
+#define DPC_WITH_THREAD     ((ULONG_PTR)1)  // in DpcData: on the list of threaded DPCs
 #define MAXIMUM_DPC_DEPTH   4u   // a Low DPC asks for a drain when so many wait
 #define MINIMUM_DPC_RATE    3u   // ... or when fewer ran in a clock tick
 
@@ -33,6 +34,7 @@ VOID KiInitializeDpcs(PKPRCB Prcb, PVOID Stack)
 {
     InitializeListHead(&Prcb->DpcListHead);
     Prcb->DpcStack = Stack;
+    KiInitializeThreadedDpcs(Prcb);
 }
 
 static DECLSPEC_NORETURN VOID KiDpcIrqlChanged(PVOID Routine, PVOID Context)
@@ -41,6 +43,24 @@ static DECLSPEC_NORETURN VOID KiDpcIrqlChanged(PVOID Routine, PVOID Context)
         IRQL_UNEXPECTED_VALUE, (ULONG_PTR)KiGetIrql() << 16 | DISPATCH_LEVEL << 8 | 2,
         (ULONG_PTR)Routine, (ULONG_PTR)Context, 0, NULL,
         "A DPC routine changed the IRQL and did not restore it: perhaps a lock is still held.");
+}
+
+// What is called in place of a threaded DPC's routine.
+static VOID NTAPI KiWakeThreadedDpcs(PKDPC Dpc, PVOID DeferredContext, PVOID SystemArgument1,
+                                     PVOID SystemArgument2)
+{
+    KeSetEvent(&KeGetCurrentPrcb()->ThreadedEvent, 0, FALSE);
+}
+
+// Moves a threaded DPC, which is off the queue, to the list that its thread serves.
+static DECLSPEC_NOINLINE VOID KiPassToThread(PKPRCB Prcb, PKDPC Dpc, KDPC *Copy)
+{
+    if (Dpc->Importance == HighImportance)
+        InsertHeadList(&Prcb->ThreadedListHead, &Dpc->DpcListEntry);
+    else
+        InsertTailList(&Prcb->ThreadedListHead, &Dpc->DpcListEntry);
+    Dpc->DpcData = (PVOID)((ULONG_PTR)Prcb | DPC_WITH_THREAD);
+    Copy->DeferredRoutine = KiWakeThreadedDpcs;
 }
 
 // Takes the first DPC off the queue and copies it, since it may be queued again or freed as soon as
@@ -61,7 +81,10 @@ FORCEINLINE PKDPC KiTakeDpc(PKPRCB Prcb, KDPC *Copy)
         Copy->SystemArgument1 = Dpc->SystemArgument1;
         Copy->SystemArgument2 = Dpc->SystemArgument2;
         Prcb->DpcQueueDepth--;
-        __atomic_store_n(&Dpc->DpcData, NULL, __ATOMIC_RELEASE);
+        if (__builtin_expect(Dpc->Type == ThreadedDpcObject && Prcb->ThreadedReady, 0))
+            KiPassToThread(Prcb, Dpc, Copy);
+        else
+            __atomic_store_n(&Dpc->DpcData, NULL, __ATOMIC_RELEASE);
     }
     KiGiveLock(&Prcb->DpcLock);
     return Dpc;
@@ -197,15 +220,16 @@ BOOLEAN NTAPI KeRemoveQueueDpc(PKDPC Dpc)
 {
     BOOLEAN Enabled = KiDisableInterrupts();
     BOOLEAN Removed = FALSE;
-    PKPRCB Prcb = Dpc->DpcData;
+    PKPRCB Prcb = (PKPRCB)((ULONG_PTR)Dpc->DpcData & ~DPC_WITH_THREAD);
 
     if (Prcb != NULL) {
         KiTakeLock(&Prcb->DpcLock);
-        if (Dpc->DpcData == Prcb) {
+        Removed = ((ULONG_PTR)Dpc->DpcData & ~DPC_WITH_THREAD) == (ULONG_PTR)Prcb;
+        if (Removed) {
             RemoveEntryList(&Dpc->DpcListEntry);
-            Prcb->DpcQueueDepth--;
+            if (Dpc->DpcData == Prcb)
+                Prcb->DpcQueueDepth--;
             Dpc->DpcData = NULL;
-            Removed = TRUE;
         }
         KiDropLock(&Prcb->DpcLock);
     }
@@ -253,13 +277,14 @@ static VOID NTAPI KiFlushDpc(PKDPC Dpc, PVOID DeferredContext, PVOID SystemArgum
 }
 
 // A DPC at the queue's end: when it runs, those before it have.
-static VOID KiFlushProcessor(ULONG Number)
+static VOID KiFlushProcessor(ULONG Number, UCHAR Type)
 {
     KEVENT Reached;
     KDPC Dpc;
 
     KeInitializeEvent(&Reached, NotificationEvent, FALSE);
     KeInitializeDpc(&Dpc, KiFlushDpc, &Reached);
+    Dpc.Type = Type;
     Dpc.Importance = MediumHighImportance;
     Dpc.Number = (USHORT)(MAXIMUM_PROCESSORS + Number);
     KeInsertQueueDpc(&Dpc, NULL, NULL);
@@ -273,24 +298,31 @@ VOID NTAPI KeFlushQueuedDpcs(VOID)
     ASSERT_IRQL_AT_MOST(PASSIVE_LEVEL);
     for (ULONG i = 0; i < MAXIMUM_PROCESSORS; i++)
         if (KiProcessorBlock[i] != NULL)
-            KiFlushProcessor(i);
+            KiFlushProcessor(i, ThreadedDpcObject); // behind the ordinary ones, then the threaded
 }
 EXPORT(KeFlushQueuedDpcs, PASSIVE_LEVEL, "WDK wdm.h KeFlushQueuedDpcs");
 
 #if KE_WATCHES
+static PKDPC KiFindDpcIn(PLIST_ENTRY Head, ULONG_PTR Start, ULONG_PTR End)
+{
+    for (PLIST_ENTRY Entry = Head->Flink; Entry != Head; Entry = Entry->Flink)
+        if ((ULONG_PTR)CONTAINING_RECORD(Entry, KDPC, DpcListEntry) - Start < End - Start)
+            return CONTAINING_RECORD(Entry, KDPC, DpcListEntry);
+    return NULL;
+}
+
 PVOID KiFindQueuedDpc(ULONG_PTR Start, ULONG_PTR End)
 {
     PVOID Found = NULL;
 
-    for (ULONG i = 0; i < MAXIMUM_PROCESSORS; i++) {
+    for (ULONG i = 0; i < MAXIMUM_PROCESSORS && Found == NULL; i++) {
         PKPRCB Prcb = KiProcessorBlock[i];
         BOOLEAN Enabled = KiDisableInterrupts();
         if (Prcb != NULL) {
             KiTakeLock(&Prcb->DpcLock);
-            for (PLIST_ENTRY Entry = Prcb->DpcListHead.Flink; Entry != &Prcb->DpcListHead;
-                 Entry = Entry->Flink)
-                if ((ULONG_PTR)CONTAINING_RECORD(Entry, KDPC, DpcListEntry) - Start < End - Start)
-                    Found = CONTAINING_RECORD(Entry, KDPC, DpcListEntry);
+            Found = KiFindDpcIn(&Prcb->DpcListHead, Start, End);
+            if (Found == NULL)
+                Found = KiFindDpcIn(&Prcb->ThreadedListHead, Start, End);
             KiDropLock(&Prcb->DpcLock);
         }
         KiRestoreInterrupts(Enabled);
@@ -324,13 +356,13 @@ VOID KiAdjustDpcRate(PKPRCB Prcb)
 // ---- monitor ------------------------------------------------------------------------------------
 // The lists may be in the middle of a change when a bugcheck stops them: every step is read safely
 // and the number of steps is bounded.
-static VOID KiPrintDpcs(PKPRCB Prcb)
+static VOID KiPrintDpcs(PLIST_ENTRY Head)
 {
-    PLIST_ENTRY Entry = Prcb->DpcListHead.Flink;
+    PLIST_ENTRY Entry = Head->Flink;
     char Name[128];
     KDPC Dpc;
 
-    for (ULONG i = 0; i < 256 && Entry != &Prcb->DpcListHead; i++) {
+    for (ULONG i = 0; i < 256 && Entry != Head; i++) {
         PKDPC Address = CONTAINING_RECORD(Entry, KDPC, DpcListEntry);
         if (!KeSafeCopy(&Dpc, Address, sizeof(Dpc))) {
             KdPrintf("    0x%p: not readable\n", (PVOID)Address);
@@ -356,7 +388,10 @@ static BOOLEAN KiDpcsCommand(const char *Arguments)
         if (Prcb->DpcRoutine != NULL &&
             KdSymbolize((ULONG_PTR)Prcb->DpcRoutine, Name, sizeof(Name)))
             KdPrintf("    running %s\n", Name);
-        KiPrintDpcs(Prcb);
+        KiPrintDpcs(&Prcb->DpcListHead);
+        if (!IsListEmpty(&Prcb->ThreadedListHead))
+            KdPrintf("    threaded:\n");
+        KiPrintDpcs(&Prcb->ThreadedListHead);
     }
     return TRUE;
 }

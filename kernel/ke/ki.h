@@ -127,6 +127,9 @@ VOID KiConnectVector(ULONG Vector, KI_VECTOR_ROUTINE *Routine);
 
 // ---- DPCs ---------------------------------------------------------------------------------------
 VOID KiInitializeDpcs(PKPRCB Prcb, PVOID Stack);
+VOID KiInitializeThreadedDpcs(PKPRCB Prcb); // threadeddpc.c
+VOID KiInitializeWatchdog(VOID);            // watchdog.c
+VOID KiWatchDispatchLevel(PKPRCB Prcb, PKTRAP_FRAME Frame); // once a clock tick
 VOID KiRetireDpcs(VOID); // IRQL: DISPATCH_LEVEL, on the DPC stack; interrupts off in and out
 VOID KiRunOnDpcStack(VOID);        // trap.S: switches to the DPC stack and calls KiRetireDpcs
 VOID KiAdjustDpcRate(PKPRCB Prcb); // once a clock tick, at CLOCK_LEVEL

@@ -71,6 +71,7 @@ VOID KiClockInterrupt(KI_VECTOR *Vector, PKTRAP_FRAME Frame)
     KiAdjustDpcRate(Prcb);
     KiCheckTimers(Prcb, KiInterruptTime());
     KiChargeQuantum(Prcb);
+    KiWatchDispatchLevel(Prcb, Frame);
     KiDebugEvent(KeDebugClock, Frame, NULL);
 }
 
@@ -79,6 +80,7 @@ VOID KiInitializeTime(VOID)
     KiBootTime = HalQueryRealTime() - KeSystemUptime();
     KiAdvanceTime();
     KeGetPcr()->StallScaleFactor = (ULONG)(HalCounterFrequency / 1000000);
+    KiInitializeWatchdog();
     KiConnectVector(HalClockVector, KiClockInterrupt);
 }
 

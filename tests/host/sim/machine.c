@@ -232,6 +232,7 @@ DECLSPEC_NORETURN VOID NTAPI RtlRaiseStatus(NTSTATUS Status)
 // Output of the kernel's, which nobody reads.
 VOID KdLog(const char *Component, const char *Format, ...) {}
 VOID KdPrintf(const char *Format, ...) {}
+ULONG64 KdQueryOptionNumber(const char *Name, ULONG64 Default) { return 0; }
 BOOLEAN KdSymbolize(ULONG_PTR Address, char *Buffer, SIZE_T Size) { return FALSE; }
 BOOLEAN KdParseNumber(const char **Text, ULONG64 *Value) { return FALSE; }
 int RtlFormat(char *Buffer, SIZE_T Size, const char *Format, ...) { return 0; }
