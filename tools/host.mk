@@ -18,6 +18,7 @@ HOST_CFLAGS := -std=gnu11 -O1 -g -DLOOKASIDE_HOST -DDBG=1 -D_AMD64_ -fshort-wcha
                -fno-strict-aliasing -fno-omit-frame-pointer $(WARN) \
                -Itests/host/include -Itests/host -Iinclude -Iinclude/amd64 -I.
 HOST_SAN  := -fsanitize=address,undefined -fno-sanitize-recover=undefined
+RACE_SAN  := -fsanitize=thread  # tests/host/test_race_NAME.c: threads that run at the same time
 FUZZ_SAN  := -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined
 
 # The simulator of the scheduler gets ke's sources with the thread sanitizer's instrumentation, whose
@@ -41,7 +42,7 @@ build/host/$(1): tests/host/$(1).c $(shell sed -n 's|^// Links:||p' tests/host/$
 	$(2) $(HOST_CFLAGS) $$($(3)) $$(filter %.c %.S,$$^) -o $$@ $(4)
 endef
 $(foreach t,$(filter-out test_scheduler,$(host_tests:build/host/%=%)),\
-  $(eval $(call host_rule,$(t),$$(HOSTCC),HOST_SAN,-lcmocka)))
+  $(eval $(call host_rule,$(t),$$(HOSTCC),$(if $(filter test_race_%,$(t)),RACE_SAN,HOST_SAN),-lcmocka)))
 $(foreach t,$(host_fuzz:build/host/%=%),$(eval $(call host_rule,$(t),$$(FUZZCC),FUZZ_SAN)))
 
 build/host/sim/%.o: %.c $(host_headers)

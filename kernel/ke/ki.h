@@ -40,7 +40,8 @@ FORCEINLINE VOID KiTakeLock(PKSPIN_LOCK Lock)
 
 FORCEINLINE VOID KiDropLock(PKSPIN_LOCK Lock)
 {
-    if (__builtin_expect(*Lock != (ULONG_PTR)KeGetCurrentPrcb(), 0))
+    if (__builtin_expect(
+            __atomic_load_n(Lock, __ATOMIC_RELAXED) != (ULONG_PTR)KeGetCurrentPrcb(), 0))
         KiSpinLockNotOwned(Lock, KiReturnAddress());
     __atomic_store_n(Lock, 0, __ATOMIC_RELEASE);
 }

@@ -26,13 +26,12 @@ DECLSPEC_NORETURN VOID NTAPI KiSpinLockNotOwned(PKSPIN_LOCK Lock, ULONG_PTR Call
 
 VOID FASTCALL KiWaitForSpinLock(PKSPIN_LOCK Lock, ULONG_PTR Caller)
 {
-    volatile KSPIN_LOCK *Watched = Lock;
     PKPRCB Prcb = KeGetCurrentPrcb();
 
-    if (*Watched == (ULONG_PTR)Prcb)
+    if (__atomic_load_n(Lock, __ATOMIC_RELAXED) == (ULONG_PTR)Prcb)
         KiSpinLockAlreadyOwned(Lock, Caller);
     do {
-        while (*Watched != 0)
+        while (__atomic_load_n(Lock, __ATOMIC_RELAXED) != 0)
             KiPauseAndServe(Prcb);
     } while (!KiTryTakeLock(Lock));
 }

@@ -25,7 +25,7 @@ static DECLSPEC_NOINLINE VOID KiWaitInQueue(PKSPIN_LOCK_QUEUE Queue)
     if (KeNumberProcessors == 1)
         KiSpinLockAlreadyOwned((PKSPIN_LOCK)(*KiQueueState(Queue) & ~(ULONG_PTR)3),
                                KiReturnAddress());
-    while (*KiQueueState(Queue) & LOCK_QUEUE_WAIT)
+    while (__atomic_load_n(KiQueueState(Queue), __ATOMIC_ACQUIRE) & LOCK_QUEUE_WAIT)
         KiPause();
 }
 

@@ -15,6 +15,11 @@
 
 typedef volatile LONG EX_SPIN_LOCK, *PEX_SPIN_LOCK;
 
+FORCEINLINE ULONG KiReadRwLock(PEX_SPIN_LOCK SpinLock)
+{
+    return (ULONG)__atomic_load_n(SpinLock, __ATOMIC_ACQUIRE);
+}
+
 static VOID KiPauseForRwLock(PEX_SPIN_LOCK SpinLock, ULONG_PTR Caller)
 {
     if (KeNumberProcessors == 1)
@@ -41,7 +46,7 @@ static VOID KiTakeShared(PEX_SPIN_LOCK SpinLock, ULONG_PTR Caller)
 
     KeNoteLockWanted((PVOID)SpinLock);
     do {
-        while ((Value = (ULONG)*SpinLock) & RW_EXCLUSIVE)
+        while ((Value = KiReadRwLock(SpinLock)) & RW_EXCLUSIVE)
             KiPauseForRwLock(SpinLock, Caller);
     } while (!KiChangeRwLock(SpinLock, Value, Value + 1));
     KeNoteSpinLock((PVOID)SpinLock, Caller);
@@ -51,16 +56,16 @@ static VOID KiTakeExclusive(PEX_SPIN_LOCK SpinLock, ULONG_PTR Caller)
 {
     KeNoteLockWanted((PVOID)SpinLock);
     while ((ULONG)__atomic_fetch_or(SpinLock, (LONG)RW_EXCLUSIVE, __ATOMIC_ACQUIRE) & RW_EXCLUSIVE)
-        while ((ULONG)*SpinLock & RW_EXCLUSIVE)
+        while (KiReadRwLock(SpinLock) & RW_EXCLUSIVE)
             KiPauseForRwLock(SpinLock, Caller);
-    while ((ULONG)*SpinLock != RW_EXCLUSIVE)
+    while (KiReadRwLock(SpinLock) != RW_EXCLUSIVE)
         KiPauseForRwLock(SpinLock, Caller);
     KeNoteSpinLock((PVOID)SpinLock, Caller);
 }
 
 static VOID KiDropShared(PEX_SPIN_LOCK SpinLock, ULONG_PTR Caller)
 {
-    if (((ULONG)*SpinLock & ~RW_EXCLUSIVE) == 0)
+    if ((KiReadRwLock(SpinLock) & ~RW_EXCLUSIVE) == 0)
         KiRwLockNotOwned(SpinLock, Caller);
     __atomic_fetch_sub(SpinLock, 1, __ATOMIC_RELEASE);
     KeForgetSpinLock((PVOID)SpinLock);
@@ -68,7 +73,7 @@ static VOID KiDropShared(PEX_SPIN_LOCK SpinLock, ULONG_PTR Caller)
 
 static VOID KiDropExclusive(PEX_SPIN_LOCK SpinLock, ULONG_PTR Caller)
 {
-    if ((ULONG)*SpinLock != RW_EXCLUSIVE)
+    if (KiReadRwLock(SpinLock) != RW_EXCLUSIVE)
         KiRwLockNotOwned(SpinLock, Caller);
     __atomic_store_n(SpinLock, 0, __ATOMIC_RELEASE);
     KeForgetSpinLock((PVOID)SpinLock);
@@ -175,7 +180,7 @@ LOGICAL NTAPI ExTryAcquireSpinLockSharedAtDpcLevel(PEX_SPIN_LOCK SpinLock)
     ASSERT_AT_LEAST_DISPATCH();
     ULONG Value;
 
-    while (!((Value = (ULONG)*SpinLock) & RW_EXCLUSIVE))
+    while (!((Value = KiReadRwLock(SpinLock)) & RW_EXCLUSIVE))
         if (KiChangeRwLock(SpinLock, Value, Value + 1))
             return TRUE;
     return FALSE;

@@ -36,12 +36,16 @@ def test_guest_compiled_by_clang(name, arch, flavour):
     lookaside("run", file, *flavour_option(flavour)).assert_clean(1)
 
 
-def test_all_guest_drivers_run_in_one_machine(arch):
-    """What one of them leaves behind, another might stumble over."""
+@pytest.mark.parametrize("processors", [1, 2, 4])
+def test_all_guest_drivers_run_in_one_machine(processors, arch, flavour):
+    """What one of them leaves behind, another might stumble over; on one processor and more."""
     if not GUEST:
         pytest.skip("no test drivers")
-    lookaside("run", *(driver(arch, name, "tests") for name in GUEST),
-              "--device", "edu").assert_clean(len(GUEST))
+    run = lookaside("run", *(driver(arch, name, "tests") for name in GUEST), "--device", "edu",
+                    "--smp", processors, *flavour_option(flavour))
+    failed = [line for line in run.lines if line.startswith(("not ok", "# "))]
+    assert not failed, "\n".join(failed)
+    run.assert_clean(len(GUEST))
 
 
 def test_the_smallest_machine_passes_the_guest_tests(arch):

@@ -25,7 +25,7 @@
 
 typedef struct _KTRAP_FRAME {
     ULONG PreviousIrql;
-    ULONG64 Rip, Rsp, Rbp, EFlags;
+    ULONG64 Rip, Rsp, Rbp, EFlags, Rcx;
 } KTRAP_FRAME, *PKTRAP_FRAME;
 
 #define TRAP_PC(Frame)    ((Frame)->Rip)
