@@ -21,9 +21,11 @@ sys.dont_write_bytecode = True
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 
-sys.path.insert(0, str(ROOT / "bench"))
+sys.path[1:1] = [str(ROOT / "bench"), str(ROOT / "tests" / "hardware")]
 
+import machines as hardware  # pylint: disable=wrong-import-position
 import mallocs  # pylint: disable=wrong-import-position
+import run as hardware_run  # pylint: disable=wrong-import-position
 from lookaside_cli.arguments import run_plan  # pylint: disable=wrong-import-position
 from lookaside_cli.report import Outcome
 from lookaside_cli.session import run_session
@@ -61,6 +63,10 @@ ROWS = {
     "boot-instructions": ("first instruction to first DriverEntry", "instructions", 1.61e9, 20e6),
     "boot-wall-kernel": ("QEMU's start to DriverEntry, --boot kernel", "ms", None, None),
     "boot-wall-bios": ("QEMU's start to DriverEntry, --boot bios", "ms", None, None),
+    "boot-wall-usb": ("QEMU's start to DriverEntry, --boot usb", "ms", None, None),
+    "boot-wall-uefi": ("QEMU's start to DriverEntry, --boot uefi", "ms", None, None),
+    "boot-wall-uefi32": ("QEMU's start to DriverEntry, --boot uefi32", "ms", None, None),
+    "scroll": ("framebuffer of 1920x1080x32, scrolled", "lines/s", None, None),
     "ram-16M": ("RAM used after boot, 16 MiB machine", "KiB", None, None),
     "ram-512M": ("RAM used after boot, 512 MiB machine", "KiB", 59290, 4096),
     "ram-1G": ("RAM used after boot, 1 GiB machine", "KiB", None, None),
@@ -135,6 +141,19 @@ def measure_wall(arch: str, boot: str) -> float:
     return round(least * 1000)
 
 
+def measure_scroll(arch: str) -> Optional[int]:
+    """Lines a second on a large framebuffer: the medium's own way to set one."""
+    screen = hardware.Machine(
+        "bench-scroll-" + arch, "", arch=arch, memory="128M", console="serial",
+        qemu=("-machine", "pc", *hardware.STICK["ehci"]), commands="run rtc; hwinfo; !scroll",
+        menu="set display=1920x1080x32\n", says=(r"scroll: \d+ lines on 240x67",))
+    problem = hardware_run.boot(screen)
+    if problem:
+        raise ToolError("no screen to scroll: " + problem)
+    text = (hardware_run.OUT / (screen.name + ".txt")).read_text()
+    return int(re.search(r"(\d+) lines a second", text).group(1))
+
+
 def measure_memory(arch: str, size: str) -> Optional[int]:
     """KiB in use after boot."""
     return search(r"(\d+) KiB in use", clean(run(arch, [bench_driver(arch)], "--memory", size)))
@@ -156,8 +175,9 @@ def measure(arch: str) -> Dict[str, float]:
     """All rows for one architecture."""
     image = ROOT / "build" / arch / "free" / "lookaside.boot"
     figures = measure_instructions(arch)
-    for boot in ("kernel", "bios"):
+    for boot in ("kernel", "bios", "usb", "uefi", "uefi32"):
         figures["boot-wall-" + boot] = measure_wall(arch, boot)
+    figures["scroll"] = measure_scroll(arch)
     for size in ("16M", "512M", "1G", "64G"):
         figures["ram-" + size] = measure_memory(arch, size)
     figures["least-memory"] = measure_least_memory(arch)

@@ -26,8 +26,8 @@ iso:
 bench:
 	@tools/setup bench
 	@$(MAKE) --no-print-directory ARCH=amd64 CHECKED=0 kernel drivers guest bench-drivers
-	@$(MAKE) --no-print-directory ARCH=i386 CHECKED=0 kernel
 	@$(MAKE) --no-print-directory poolmalloc
+	@$(MAKE) --no-print-directory build/lookaside.iso
 	@python3 bench/bench.py
 
 # The medium: both architectures, the sample drivers, the guest tests. tools/mkiso says what is where.

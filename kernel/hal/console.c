@@ -104,3 +104,37 @@ VOID HalBeginBugCheckScreen(VOID)
     HalBreakLocks();
     HalpScreenClear(HALP_ATTRIBUTE_BUGCHECK);
 }
+
+// ---- monitor ------------------------------------------------------------------------------------
+#define SCROLL_LINES 1000u
+
+// Lines of different lengths and letters, as a log has them.
+static VOID HalpWriteScrollLine(ULONG Number)
+{
+    char Line[128];
+    ULONG Length = (ULONG)RtlFormat(Line, sizeof(Line), "[%5u.%06u] mm: ", Number / 60,
+                                    Number * 17 % 1000000);
+    ULONG End = Length + 20 + Number * 7 % 60;
+    for (; Length < End; Length++)
+        Line[Length] = (char)('a' + (Number + Length * 3) % 26);
+    Line[Length++] = '\n';
+    HalDisplayOnScreen(Line, Length);
+}
+
+static BOOLEAN HalpScrollCommand(const char *Arguments)
+{
+    ULONG Rows, Columns;
+    if (*Arguments != '\0' || !HalQueryScreen(&Rows, &Columns))
+        return FALSE;
+    ULONG64 Start = HalQueryCounter();
+    for (ULONG i = 0; i < SCROLL_LINES; i++)
+        HalpWriteScrollLine(i);
+    ULONG64 Ticks = HalQueryCounter() - Start;
+    KdPrintf("scroll: %u lines on %ux%u in %llu us: %llu lines a second\n", SCROLL_LINES, Columns,
+             Rows, Ticks * 1000 / (HalCounterFrequency / 1000),
+             SCROLL_LINES * HalCounterFrequency / (Ticks + 1));
+    return TRUE;
+}
+
+KD_COMMAND(scroll, "!scroll", "!scroll: how many lines a second the screen scrolls",
+           HalpScrollCommand, 0);

@@ -164,6 +164,8 @@ DECLSPEC_NORETURN VOID KdEndRun(ULONG Status, const char *Words)
         HalExitEmulator((ULONG)KdQueryOptionNumber("EXITPORT", 0), EXIT_BASE + Status);
     if (Status != 3)
         HalPowerOff();
+    if (!KdQueryOption("EXITPORT", NULL, 0))
+        KLOG("hal", "the machine is halted and may be switched off");
     KiHaltFrozen = TRUE;
     HalHalt();
 }

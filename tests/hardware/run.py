@@ -36,7 +36,6 @@ from machines import DRIVEN, MACHINES, Machine
 OUT = ROOT / "build" / "hardware"
 IMAGE = ROOT / "build" / "lookaside.iso"
 VGA_TEXT = 0xB8000
-COMMANDS = '/MONITOR="run rtc; hwinfo"'
 CULPRIT = "read_at_dispatch"
 LONGEST = 180          # seconds; a machine that needs longer hangs
 LOOK_EVERY = 0.25      # a screen tells nobody when it changes
@@ -83,7 +82,9 @@ def may_run_amd64(machine: Machine) -> bool:
 
 def kernel_options(machine: Machine) -> str:
     """The kernel's command line: a machine without a console reports by QEMU's exit device."""
-    run = "/RUN /EXITPORT=0xF4" if machine.console == "none" else COMMANDS
+    run = '/MONITOR="%s"' % machine.commands
+    if machine.console == "none":
+        run = "/RUN /EXITPORT=0xF4"
     if machine.stops:
         run = '/MONITOR="run %s"' % CULPRIT
     return "%s %s" % (run, machine.options)

@@ -15,6 +15,7 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 FONT = Path("/usr/share/consolefonts/Lat15-Terminus16.psf.gz")
 WIDTH, HEIGHT = 8, 16
 TEXT_COLUMNS, TEXT_ROWS = 80, 25
+LARGE_WIDTH = 2560  # as in kernel/hal/framebuffer.c
 UNKNOWN = "?"
 
 
@@ -78,6 +79,18 @@ def load_glyphs(path: Path = FONT) -> Dict[bytes, str]:
     return {data[4 + HEIGHT * code:4 + HEIGHT * (code + 1)]: chr(code) for code in range(32, 127)}
 
 
+def halve(picture: Picture) -> Picture:
+    """Every other pixel of every other row: the kernel doubles its font on large screens."""
+    stride, rows = 3 * picture.width, []
+    for top in range(0, picture.height - 1, 2):
+        row = picture.pixels[top * stride:(top + 1) * stride]
+        half = bytearray(stride // 2)
+        for colour in range(3):
+            half[colour::3] = row[colour::6]
+        rows.append(bytes(half))
+    return Picture(picture.width // 2, picture.height // 2, b"".join(rows))
+
+
 class Reader:
     """Reads text off pictures. Cells are remembered: a screen has few different ones."""
 
@@ -87,6 +100,8 @@ class Reader:
 
     def read(self, picture: Picture) -> List[str]:
         """The picture's rows of text, without blanks at their ends."""
+        if picture.width >= LARGE_WIDTH:
+            picture = halve(picture)
         return [self._row(picture, top).rstrip()
                 for top in range(0, picture.height - HEIGHT + 1, HEIGHT)]
 
