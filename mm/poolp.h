@@ -98,6 +98,7 @@ typedef struct DECLSPEC_ALIGN(64) _POOL_CLASS {
     ULONG First;       // page with free blocks that is used next; 0: none
     ULONG Last;        // empty pages are put here
     ULONG EmptyPages;  // pages in the list without an allocated block
+    ULONG Random;      // where in a page blocks are taken from next
 } POOL_CLASS;
 
 typedef struct _POOL {

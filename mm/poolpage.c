@@ -312,6 +312,13 @@ static VOID ExpCountEmpty(POOL *Pool, POOL_CLASS *Class, LONG Change)
 }
 
 // ---- blocks ------------------------------------------------------------------------------------
+// Called with the class's lock held.
+static ULONG ExpNextRandom(POOL_CLASS *Class)
+{
+    Class->Random = Class->Random * 1664525u + 1013904223u;
+    return (Class->Random ^ (ULONG)ExpGuard) >> 20;
+}
+
 // Cuts a new page into blocks, all of them free, and puts it into its class's list.
 static BOOLEAN ExpAddPage(POOL *Pool, ULONG ClassIndex)
 {
@@ -343,19 +350,32 @@ static BOOLEAN ExpAddPage(POOL *Pool, ULONG ClassIndex)
     return TRUE;
 }
 
-// Takes at most Wanted free blocks of one word of a page's map; returns how many.
-static ULONG ExpTakeWord(ULONG64 *Map, ULONG_PTR Base, SIZE_T BlockSize, POOL_RECORD *Records,
-                         POOL_SLOT *Slot, ULONG Wanted)
+// Takes blocks whose bits are set in *Free until there are none or the slots are at their end.
+FORCEINLINE POOL_SLOT *ExpTakeBits(ULONG64 *Free, ULONG_PTR Base, SIZE_T BlockSize,
+                                   POOL_RECORD *Records, POOL_SLOT *Slot, const POOL_SLOT *End)
 {
-    ULONG64 Free = *Map;
-    POOL_SLOT *Start = Slot, *End = Slot + Wanted;
-    for (; Free != 0 && Slot != End; Free &= Free - 1, Slot++) {
-        ULONG_PTR Index = (ULONG_PTR)__builtin_ctzll(Free);
+    ULONG64 Rest = *Free;
+    for (; Rest != 0 && Slot != End; Rest &= Rest - 1, Slot++) {
+        ULONG_PTR Index = (ULONG_PTR)__builtin_ctzll(Rest);
         Slot->Block = (PVOID)(Base + Index * BlockSize);
         Slot->Record = Records + Index;
     }
-    *Map = Free;
-    return (ULONG)(Slot - Start);
+    *Free = Rest;
+    return Slot;
+}
+
+// Takes at most Wanted free blocks of one word of a page's map, from a random one on; returns how
+// many. Which block follows which in a page is not for a driver, or an attacker, to know.
+static ULONG ExpTakeWord(ULONG64 *Map, ULONG_PTR Base, SIZE_T BlockSize, POOL_RECORD *Records,
+                         POOL_SLOT *Slot, ULONG Wanted, ULONG Random)
+{
+    ULONG64 Below = (1ull << Random % 64) - 1;
+    ULONG64 First = *Map & ~Below, Second = *Map & Below;
+    POOL_SLOT *End = Slot + Wanted;
+    POOL_SLOT *Next = ExpTakeBits(&First, Base, BlockSize, Records, Slot, End);
+    Next = ExpTakeBits(&Second, Base, BlockSize, Records, Next, End);
+    *Map = First | Second;
+    return (ULONG)(Next - Slot);
 }
 
 // Takes at most Wanted free blocks of one page into the cache; returns how many.
@@ -363,11 +383,12 @@ static ULONG ExpTakeBlocks(POOL *Pool, POOL_PAGE *Page, POOL_CACHE *Cache, ULONG
 {
     ULONG_PTR Base = ExpPageAddress(Pool, Page);
     ULONG BlockSize = Page->BlockSize, Taken = 0;
+    ULONG Random = ExpNextRandom(&Pool->Class[Page->Class]);
     for (ULONG Word = 0; Word < 4 && Taken < Wanted; Word++)
         if (Page->FreeMap[Word] != 0)
             Taken += ExpTakeWord(&Page->FreeMap[Word], Base + 64 * Word * BlockSize, BlockSize,
                                  &Page->Records[64 * Word], ExpSlot(Cache, Cache->Top) + Taken,
-                                 Wanted - Taken);
+                                 Wanted - Taken, Random);
     Cache->Top += (LONG_PTR)(Taken * sizeof(POOL_SLOT));
     Page->FreeCount -= (USHORT)Taken;
     return Taken;
@@ -538,7 +559,9 @@ static VOID ExpTrimOthers(BOOLEAN All)
 {
     for (ULONG Number = 0; Number < POOL_PROCESSORS; Number++) {
         POOL_PROCESSOR *Processor = ExpPoolProcessor[Number];
-        if (Processor == NULL || Processor == ExpCurrentProcessor())
+        // A processor has caches before it runs; a DPC could not be queued there yet.
+        if (Processor == NULL || Processor == ExpCurrentProcessor() ||
+            !(KeActiveProcessors & (KAFFINITY)1 << Number))
             continue;
         if (All)
             Processor->TrimAll = TRUE;

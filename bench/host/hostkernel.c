@@ -137,6 +137,8 @@ VOID NTAPI KeSetTargetProcessorDpc(PKDPC Dpc, CCHAR Number)
     Dpc->Number = (USHORT)(UCHAR)Number;
 }
 
+volatile KAFFINITY KeActiveProcessors = 1;
+
 // There is no way to run code in another thread: its caches stay as they are.
 BOOLEAN NTAPI KeInsertQueueDpc(PKDPC Dpc, PVOID SystemArgument1, PVOID SystemArgument2)
 {

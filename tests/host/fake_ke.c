@@ -219,7 +219,7 @@ ULONG64 KdQueryOptionNumber(const char *Name, ULONG64 Default)
 // ---- other processors ---------------------------------------------------------------------------
 // There is nobody to call.
 volatile CCHAR KeNumberProcessors = 1;
-volatile KAFFINITY KeActiveProcessors = 1;
+volatile KAFFINITY KeActiveProcessors = ~(KAFFINITY)0;
 
 VOID KeCallOthers(KAFFINITY Targets, VOID (*Routine)(PVOID Context), PVOID Context)
 {

@@ -303,6 +303,21 @@ static void nonpaged_pool_works_at_dispatch_level(void **state)
     pool_is_sound();
 }
 
+// The first block of a fresh page is not always the same one.
+static void the_order_of_blocks_in_a_page_is_not_fixed(void **state)
+{
+    static PVOID block[64 * 6];
+    ULONG_PTR first = 0, different = 0;
+    for (int i = 0; i < 64 * 6; i++) {
+        block[i] = ExAllocatePoolWithTag(PagedPool, 664, TEST_TAG);
+        first = i == 0 ? BYTE_OFFSET(block[0]) : first;
+        different += i % 6 == 0 && BYTE_OFFSET(block[i]) != first;
+    }
+    assert_true(different > 0);
+    for (int i = 0; i < 64 * 6; i++)
+        ExFreePool(block[i]);
+}
+
 // ---- the end of memory -------------------------------------------------------------------------
 static SIZE_T allocate_until_null(POOL_TYPE type, SIZE_T size, PVOID *chain)
 {
@@ -461,6 +476,7 @@ int main(void)
         cmocka_unit_test(tags_are_counted_by_pool_and_never_lose_a_byte),
         cmocka_unit_test(random_operations_never_mix_blocks_up),
         cmocka_unit_test(nonpaged_pool_works_at_dispatch_level),
+        cmocka_unit_test(the_order_of_blocks_in_a_page_is_not_fixed),
         cmocka_unit_test(exhaustion_answers_null_and_loses_nothing),
         cmocka_unit_test(one_pools_cached_blocks_serve_another_when_memory_is_short),
         cmocka_unit_test(any_single_failure_below_is_survived),

@@ -60,3 +60,15 @@ def test_tags_are_described_from_a_pooltag_txt(arch, tmp_path):
     assert "ntoskrnl - what the loader keeps" in run.out, run.tail()
     assert "UNKNOWN pooltag" in run.out, run.tail()
     assert re.search(r"^[1-9]\d* blocks, \d+ bytes$", run.out, re.M), run.tail()
+
+
+WATCHED = ([], ["--checked"], ["--pool-guard", "20"], ["--special-pool", "size:100-110"],
+           ["--verifier=8"])
+
+
+@pytest.mark.parametrize("options", WATCHED, ids=" ".join)
+def test_blocks_travel_between_four_processors(arch, options):
+    run = lookaside("run", driver(arch, "poolsmp", "tests"), "--smp", "4", "--memory", "128M",
+                    *options)
+    run.assert_clean(1)
+    assert "4 processors" in run.out, run.tail()
