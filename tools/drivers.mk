@@ -100,6 +100,13 @@ guest-$(1): $(clang_names:%=build/clang/$(1)/%.sys)
 endef
 $(foreach a,amd64 i386,$(eval $(call clang_rules,$(a))))
 
+# The soak test, for minutes instead of operations.
+build/soak/%/obj/soak.o: tests/guest/soak.c tests/guest/guest.h tests/guest/crew.h tools/drivers.mk
+	$(call ddk_compile,$*)
+build/soak/%/obj/soak.o: DDK_CFLAGS += -DSOAK_MINUTES=$(SOAK_MINUTES)
+build/soak/%/soak.sys: build/soak/%/obj/soak.o build/drivers/%/liblkddk.a
+	$(call ddk_link,$*)
+
 .PHONY: drivers guest bench-drivers
 .PHONY: drivers-amd64 drivers-i386 guest-amd64 guest-i386 bench-amd64 bench-i386
 drivers: drivers-amd64 drivers-i386

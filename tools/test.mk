@@ -6,7 +6,11 @@
 #   make test-hw                  a table of machines that stand in for hardware
 #   make test-hw MACHINES="isapc" some rows of it; tests/hardware/run.py --list names them
 
+#   make soak                     everything at once on four processors, for ten minutes
+#   make soak ARCH=i386 SOAK_MINUTES=60
+
 SUITES ?=
+SOAK_MINUTES ?= 10
 MACHINES ?=
 
 .PHONY: test test-hw
@@ -19,3 +23,9 @@ test-hw:
 	@tools/setup test-hw
 	@$(MAKE) --no-print-directory build/lookaside.iso
 	@python3 tests/hardware/run.py $(MACHINES)
+
+.PHONY: soak
+soak: kernel
+	@rm -rf build/soak
+	@$(MAKE) --no-print-directory build/soak/$(ARCH)/soak.sys
+	@./lookaside run --no-build $(if $(filter 1,$(CHECKED)),--checked) --smp 4 --timeout 0 build/soak/$(ARCH)/soak.sys
