@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Everything at once, on all processors: threads that allocate, map, lock, signal, set timers, queue
-// DPCs, wait for each other and move from processor to processor, and books that have to balance.
+// Everything at once, on all processors: threads that allocate, map, lock, signal, set timers,
+// queue DPCs, wait for each other and move from processor to processor, and books that have to
+// balance.
 //
 // Every worker draws its operations from a generator of its own, so that what each does is the same
 // in every run; who meets whom is not. What the operations did is counted twice, by whoever did it
