@@ -3,8 +3,11 @@
 //
 // Direct colour of 16, 24 or 32 bits a pixel with any channel masks and any pitch. The font is a
 // PSF file (version 1 or 2) that is linked into the image. The memory is only ever written, from
-// left to right, one store a pixel, which is what a write-combining mapping wants. On screens with
-// a great many pixels each one of the font is doubled, so that text stays readable.
+// left to right, which is what a write-combining mapping wants. On screens with a great many pixels
+// each one of the font is doubled, so that text stays readable.
+//
+// What most machines have, 32 bits a pixel and a font 8 pixels wide, has a routine of its own that
+// stores two pixels at once; everything else goes pixel by pixel. `!scroll` measures.
 #include "halp.h"
 
 #define PSF1_MAGIC      0x0436u
@@ -128,6 +131,38 @@ static VOID HalpDrawLine(volatile UCHAR *To, const HALP_CELL *Cells, ULONG Count
     }
 }
 
+typedef ULONG64 __attribute__((aligned(1))) HALP_PIXEL_PAIR;  // a pitch may be anything
+
+// The four pairs of an attribute's colours: bit 1 is the left pixel, which comes first in memory.
+static VOID HalpMakePairs(ULONG Attribute, ULONG64 Pair[4])
+{
+    ULONG64 Background = HalpFramebuffer.Colour[Attribute >> 4];
+    ULONG64 Foreground = HalpFramebuffer.Colour[Attribute & 15];
+    Pair[0] = Background | Background << 32;
+    Pair[1] = Background | Foreground << 32;
+    Pair[2] = Foreground | Background << 32;
+    Pair[3] = Foreground | Foreground << 32;
+}
+
+// The same for 32 bits a pixel, a font 8 pixels wide and no doubling.
+static VOID HalpDrawLineInPairs(volatile UCHAR *To, const HALP_CELL *Cells, ULONG Count, ULONG Line)
+{
+    volatile HALP_PIXEL_PAIR *Out = (volatile HALP_PIXEL_PAIR *)To;
+    ULONG64 Pair[4];
+    ULONG Attribute = ~0u;
+    for (ULONG i = 0; i < Count; i++, Out += 4) {
+        ULONG Bits = HalpGlyph((UCHAR)Cells[i])[Line];
+        if (Attribute != Cells[i] >> 8) {
+            Attribute = Cells[i] >> 8;
+            HalpMakePairs(Attribute, Pair);
+        }
+        Out[0] = Pair[Bits >> 6];
+        Out[1] = Pair[(Bits >> 4) & 3];
+        Out[2] = Pair[(Bits >> 2) & 3];
+        Out[3] = Pair[Bits & 3];
+    }
+}
+
 static VOID HalpFramebufferDraw(ULONG Row, ULONG Column, const HALP_CELL *Cells, ULONG Count)
 {
     const LOADER_DISPLAY *Display = &HalpFramebuffer.Display;
@@ -135,8 +170,13 @@ static VOID HalpFramebufferDraw(ULONG Row, ULONG Column, const HALP_CELL *Cells,
     SIZE_T Across = (SIZE_T)Column * HalpFont.Width * Scale * ((Display->BitsPerPixel + 7) / 8);
     PUCHAR To =
         HalpFramebuffer.Base + (SIZE_T)Row * HalpFont.Height * Scale * Display->Pitch + Across;
-    for (ULONG y = 0; y < HalpFont.Height * Scale; y++, To += Display->Pitch)
-        HalpDrawLine(To, Cells, Count, y / Scale);
+    BOOLEAN InPairs = Display->BitsPerPixel == 32 && HalpFont.Width == 8 && Scale == 1;
+    for (ULONG y = 0; y < HalpFont.Height * Scale; y++, To += Display->Pitch) {
+        if (InPairs)
+            HalpDrawLineInPairs(To, Cells, Count, y);
+        else
+            HalpDrawLine(To, Cells, Count, y / Scale);
+    }
 }
 
 // What lies outside the grid: the firmware's picture must not stay there.
