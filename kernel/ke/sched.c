@@ -99,12 +99,17 @@ FORCEINLINE KAFFINITY KiTakeQueuedFor(PKPRCB Prcb)
 // Threads were put into a queue. A processor that has become idle meanwhile may not have seen it.
 static DECLSPEC_NOINLINE VOID KiWakeIdleFor(KAFFINITY Affinity)
 {
+    PKPRCB Self = KeGetCurrentPrcb();
     KAFFINITY Idle;
 
     if (KeNumberProcessors == 1)
         return;
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    Idle = KiIdleProcessors & Affinity & ~KeGetCurrentPrcb()->ProcessorMask;
+    Idle = KiIdleProcessors & Affinity;
+    if (Idle & Self->ProcessorMask) { // in a DPC, say: it looks when it is done
+        Self->LookAgain = TRUE;
+        Idle = Affinity == EVERYWHERE ? Idle & ~Self->ProcessorMask : 0;
+    }
     for (; Idle != 0; Idle &= Idle - 1) {
         PKPRCB Prcb = KiProcessorBlock[__builtin_ctzll(Idle)];
         if (!__atomic_exchange_n(&Prcb->LookAgain, TRUE, __ATOMIC_SEQ_CST)) {
@@ -420,13 +425,14 @@ static VOID KiEndQuantum(PKPRCB Prcb, PKTHREAD Thread)
 // ReadyLock.
 static ULONG KiRelieveQueue(PKPRCB Prcb, ULONG Priority, ULONG Left)
 {
-    PLIST_ENTRY Head = &Prcb->ReadyListHead[Priority];
+    PLIST_ENTRY Head = &Prcb->ReadyListHead[Priority], Entry = Head->Flink;
     ULONG Now = KiTickCount(), Raised = 0;
 
-    while (Raised < Left && !IsListEmpty(Head)) {
-        PKTHREAD Thread = CONTAINING_RECORD(Head->Flink, KTHREAD, ReadyEntry);
+    while (Raised < Left && Entry != Head) {
+        PKTHREAD Thread = CONTAINING_RECORD(Entry, KTHREAD, ReadyEntry);
+        Entry = Entry->Flink;
         if (Now - Thread->ReadyTime < STARVED_TICKS)
-            break;
+            continue; // preempted, and so at the head: those behind may have waited longer
         KiDequeue(Prcb, Thread);
         Thread->Starved = (SCHAR)(LOW_REALTIME_PRIORITY - 1 - Thread->Priority);
         Thread->Priority = LOW_REALTIME_PRIORITY - 1;

@@ -6,6 +6,26 @@
 //   build/host/test_scheduler --seed S [--steps N] [--processors P] [--trace]
 //                                                     one run, such as one that failed
 //   build/host/test_scheduler --runs N [--seed S]     many more, from seed S on
+//
+// That it finds what is broken has been tried by breaking it. Within the four million steps that
+// `make test` takes it found each of these, most within the first run of 25,000:
+//     scheduler  the bitmap not cleared; no interrupt sent to the other processor; a displaced
+//                thread lost; a ready thread's priority changed in its old queue; an equal thread
+//                not chosen at quantum end; a boost that never decays, or reaches 16; affinity not
+//                looked at in choosing, or in pulling; an idle processor not told, or not looking
+//                again; interrupts on in a switch; the current thread read by two instructions
+//     waits      a waiter not woken; one of several blocks left linked; wait-all without its
+//                recheck; the status read after the IRQL fell; the IRQL noted before it was raised;
+//                KeClearEvent without the lock; a pulse that stays
+//     objects    a semaphore's token twice; an abandoned mutant not marked; recursion forgotten; a
+//                queue with one thread too many, or one whose server waits elsewhere and counts
+//     timers     one tick early; not in order; the earlier one not seen; periods that drift; a
+//                wait's timer left set
+//     APCs, DPCs normal ones in a critical region; pending ones not looked at after a switch, or
+//                when a wait ends at once; a drain's end that forgets that it was asked for
+// It did not find relief from starvation that is taken back twice: the base priority bounds that.
+// A worse thread that passes a better one, because the priority of the one that leaves the
+// processor falls meanwhile, took it 25 million steps.
 #include "sim/sim.h"
 
 #include <setjmp.h>
@@ -15,6 +35,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #define STEPS 25000ul // a run
@@ -34,12 +56,31 @@ static int run_one(const SIM_OPTIONS *options)
     return failed;
 }
 
+// In a process of its own: every run finds the kernel's variables as they were made, and one that
+// crashes is told too.
+static int run_apart(const SIM_OPTIONS *options, int quiet)
+{
+    SIM_COUNTS counts;
+    int status;
+    pid_t child;
+
+    fflush(NULL);
+    child = fork();
+    if (child == 0)
+        _exit(quiet ? sim_run(options, &counts) : run_one(options));
+    if (child < 0 || waitpid(child, &status, 0) != child)
+        return 1;
+    if (!WIFEXITED(status))
+        fprintf(stderr, "# crashed: --seed %llu --steps %lu --processors %u\n",
+                (unsigned long long)options->seed, options->steps, options->processors);
+    return !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+}
+
 static void run_case(unsigned processors)
 {
     for (unsigned i = 0; i < RUNS; i++) {
         SIM_OPTIONS options = {processors * 1000 + i, processors, STEPS, 0};
-        SIM_COUNTS counts;
-        assert_int_equal(sim_run(&options, &counts), 0);
+        assert_int_equal(run_apart(&options, 1), 0);
     }
 }
 
@@ -84,8 +125,8 @@ int main(int argc, char **argv)
             return 2;
         }
     }
-    for (unsigned long i = 0; i < runs; i++)
-        if (run_one(&(SIM_OPTIONS){seed + i, (unsigned)processors, steps, trace}))
+    for (unsigned long i = 0; runs > 1 && i < runs; i++)
+        if (run_apart(&(SIM_OPTIONS){seed + i, (unsigned)processors, steps, trace}, 0))
             return 1;
-    return 0;
+    return runs > 1 ? 0 : run_one(&(SIM_OPTIONS){seed, (unsigned)processors, steps, trace});
 }

@@ -13,7 +13,7 @@
 #include "sim.h"
 
 #define OVERDUE (64ull * SIM_TICK) // nothing is later than this
-#define UNSEEN  4u                 // clock ticks that something may stay unnoticed
+#define STARVED 500u               // clock ticks for which nobody is ready and does not run
 
 SIM_THREAD_STATE sim_thread[SIM_THREADS];
 SIM_OBJECT_STATE sim_object[SIM_OBJECTS];
@@ -73,7 +73,6 @@ void model_start_thread(SIM_THREAD_STATE *thread)
     thread->priority = thread->tcb.Priority;
     thread->special_sequence = thread->normal_sequence = 0;
     thread->in_normal_apc = 0;
-    thread->ready_ticks = 0;
     thread->raised = NULL;
 }
 
@@ -974,6 +973,16 @@ static void model_check_waste(const SIM_THREAD_STATE *thread)
               thread->index, asleep);
 }
 
+static void model_check_starved(const SIM_THREAD_STATE *thread)
+{
+    const KTHREAD *tcb = &thread->tcb;
+
+    SIM_CHECK(tcb->State != ThreadReady || tcb->Priority >= LOW_REALTIME_PRIORITY - 1 ||
+                  KiTickCount() - tcb->ReadyTime < STARVED,
+              "thread %d has been ready for %u ticks", thread->index,
+              (unsigned)(KiTickCount() - tcb->ReadyTime));
+}
+
 static void model_check_lost(const SIM_THREAD_STATE *thread)
 {
     const SIM_OP *op = thread->wait;
@@ -1009,6 +1018,7 @@ void model_check_settled(void)
     for (int i = 0; i < SIM_THREADS; i++)
         if (sim_thread[i].slot == SLOT_ALIVE) {
             model_check_waste(&sim_thread[i]);
+            model_check_starved(&sim_thread[i]);
             model_check_lost(&sim_thread[i]);
         }
     for (int i = 0; i < SIM_DPCS; i++)

@@ -202,8 +202,6 @@ struct _SIM_THREAD_STATE {
     SCHAR priority;     // when the dispatcher lock was last released
     unsigned long special_sequence, normal_sequence;
     int in_normal_apc;
-    ULONG64 ready_ticks, ready_switches; // see model_check_waste
-    KAFFINITY ready_idle;
     int leaving; // a region
     int depth;   // of calls within calls
     jmp_buf *raised; // where an exception goes

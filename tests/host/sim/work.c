@@ -6,6 +6,9 @@
 // starvation, and when the run is to end signals everything until all have left. Waits that could
 // keep each other waiting for ever, those of a thread that owns a mutant, for a mutant or for a
 // thread, have a limit; all others may last as long as nobody signals.
+//
+// In some runs as many threads as there are processors do little but compute, so that others would
+// never run but for starvation relief.
 #include "sim.h"
 
 #include <string.h>
@@ -305,11 +308,13 @@ static void work_insert(void)
     work_call(&op);
 }
 
+static unsigned work_hogs; // threads 1 to this
+
 static void work_priority(void)
 {
     SIM_OP op = {.kind = OP_SET_PRIORITY, .thread = work_thread()};
 
-    if (op.thread == NULL || op.thread->index == 0)
+    if (op.thread == NULL || op.thread->index <= (int)work_hogs)
         return;
     op.adjustment = (LONG)sim_random(2);
     if (op.adjustment != 0)
@@ -702,6 +707,15 @@ static VOID NTAPI work_thread_routine(PVOID Context)
             i++; // left behind, abandoned
 }
 
+static VOID NTAPI work_hog(PVOID Context)
+{
+    while (!sim_stopping)
+        if (sim_chance(50))
+            work_signal(FALSE);
+        else
+            sim_compute(sim_random(2000));
+}
+
 // As ps does it.
 static void work_flush_apcs(SIM_THREAD_STATE *self)
 {
@@ -764,7 +778,9 @@ static void work_reap(void)
 static void work_populate(void)
 {
     for (int i = 1; i < SIM_THREADS; i++)
-        if (sim_thread[i].slot == SLOT_FREE && sim_chance(3))
+        if (sim_thread[i].slot == SLOT_FREE && i <= (int)work_hogs)
+            work_start_thread(&sim_thread[i], work_hog, 8);
+        else if (sim_thread[i].slot == SLOT_FREE && sim_chance(3))
             work_start_thread(&sim_thread[i], work_thread_routine, 1 + (KPRIORITY)sim_random(15));
 }
 
@@ -811,13 +827,13 @@ static void work_check_end(void)
 // Thread 0.
 static VOID NTAPI work_keeper(PVOID Context)
 {
-    while (!sim_stopping) {
+    for (unsigned round = 0; !sim_stopping; round++) {
         SIM_OP op = {.kind = OP_WAIT};
         work_set_timeout(&op, 2 * SIM_TICK);
         work_call(&op);
         work_reap();
         work_populate();
-        if (sim_chance(16))
+        if (round % 4 == 0)
             KeRelieveStarvation();
     }
     while (!work_all_have_left()) {
@@ -874,6 +890,7 @@ void work_start(void)
     }
     memset(sim_apc, 0, sizeof(sim_apc));
     memset(sim_entry, 0, sizeof(sim_entry));
+    work_hogs = sim_chance(4) ? sim_processors : 0;
     work_lock = 0;
     work_inside = 0;
     for (int i = 0; i < SIM_THREADS; i++) {
