@@ -58,8 +58,13 @@ ROWS = {
     "event-set-wait": ("event, set + wait that is satisfied", "instructions", None, None),
     "semaphore": ("semaphore, release + wait", "instructions", None, None),
     "timer-set-cancel": ("timer, set + cancel", "instructions", None, None),
+    "event-round": ("two threads, set + wait each: two switches", "instructions", 5250, 800),
     "interrupt-isr": ("interrupt to ISR", "instructions", None, None),
     "isr-dpc": ("end of ISR to DPC", "instructions", 479, 250),
+    "shootdown": ("map + unmap a page, flushing 3 other processors", "ns", None, None),
+    "remote-dpc": ("DPC queued to another processor to its running", "ns", None, None),
+    "scaling-pool": ("pool, 2 processors of 1's work", "%", None, 190),
+    "scaling-lookaside": ("one lookaside list, 2 processors of 1's work", "%", None, None),
     "boot-instructions": ("first instruction to first DriverEntry", "instructions", 1.61e9, 20e6),
     "boot-wall-kernel": ("QEMU's start to DriverEntry, --boot kernel", "ms", None, None),
     "boot-wall-bios": ("QEMU's start to DriverEntry, --boot bios", "ms", None, None),
@@ -131,6 +136,13 @@ def measure_instructions(arch: str) -> Dict[str, float]:
     return found
 
 
+def measure_processors(arch: str) -> Dict[str, float]:
+    """What four processors cost each other. The host should have as many free."""
+    outcome = clean(run(arch, [bench_driver(arch).with_name("processors.sys")], "--smp", "4"))
+    return {match.group(1): int(match.group(2)) for match in
+            (re.match(r"BENCH (\S+) (\d+)$", line) for line in outcome.lines) if match}
+
+
 def measure_wall(arch: str, boot: str) -> float:
     """Milliseconds from QEMU's start to DriverEntry."""
     least = float("inf")
@@ -175,6 +187,7 @@ def measure(arch: str) -> Dict[str, float]:
     """All rows for one architecture."""
     image = ROOT / "build" / arch / "free" / "lookaside.boot"
     figures = measure_instructions(arch)
+    figures.update(measure_processors(arch))
     for boot in ("kernel", "bios", "usb", "uefi", "uefi32"):
         figures["boot-wall-" + boot] = measure_wall(arch, boot)
     figures["scroll"] = measure_scroll(arch)

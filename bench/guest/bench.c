@@ -15,6 +15,9 @@ NTHALAPI ULONG NTAPI HalGetInterruptVector(INTERFACE_TYPE InterfaceType, ULONG B
                                            ULONG BusInterruptLevel, ULONG BusInterruptVector,
                                            PKIRQL Irql, PKAFFINITY Affinity);
 
+NTSYSAPI NTSTATUS NTAPI ZwWaitForSingleObject(HANDLE Handle, BOOLEAN Alertable,
+                                              PLARGE_INTEGER Timeout);
+
 static ULONG64 Now(VOID)
 {
     ULONG Low, High;
@@ -186,6 +189,38 @@ static VOID MeasureObjects(VOID)
     MEASURE("timer-set-cancel", KeSetTimer(&Timer, Due, NULL); KeCancelTimer(&Timer));
 }
 
+// ---- from thread to thread ----------------------------------------------------------------------
+
+static KEVENT Ping, Pong;
+static volatile BOOLEAN GameOver;
+
+static VOID NTAPI Return(PVOID Context)
+{
+    UNREFERENCED_PARAMETER(Context);
+    while (!GameOver) {
+        KeWaitForSingleObject(&Ping, Executive, KernelMode, FALSE, NULL);
+        KeSetEvent(&Pong, 0, FALSE);
+    }
+}
+
+// Each round is two switches: there, and back.
+static VOID MeasureSwitch(VOID)
+{
+    HANDLE Thread;
+
+    KeInitializeEvent(&Ping, SynchronizationEvent, FALSE);
+    KeInitializeEvent(&Pong, SynchronizationEvent, FALSE);
+    if (!NT_SUCCESS(PsCreateSystemThread(&Thread, THREAD_ALL_ACCESS, NULL, NULL, NULL, Return,
+                                         NULL)))
+        return;
+    MEASURE("event-round", KeSetEvent(&Ping, 0, FALSE);
+            KeWaitForSingleObject(&Pong, Executive, KernelMode, FALSE, NULL));
+    GameOver = TRUE;
+    KeSetEvent(&Ping, 0, FALSE);
+    ZwWaitForSingleObject(Thread, FALSE, NULL);
+    ZwClose(Thread);
+}
+
 // ---- interrupt to ISR, ISR to DPC ---------------------------------------------------------------
 
 #define EDU_RAISE       0x60
@@ -303,6 +338,7 @@ NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING Registry
     MeasureWordLocks();
     MeasureMutexes();
     MeasureObjects();
+    MeasureSwitch();
     MeasureInterrupt();
     return STATUS_SUCCESS;
 }
