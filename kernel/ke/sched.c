@@ -53,7 +53,7 @@
 // while it runs where it no longer may, its processor is told to switch, and gives it away then
 // (KiMoveAway).
 //
-// `!threads` prints all threads. Tests: tests/guest/threads.c.
+// `!threads` prints all threads, `!ready` who runs and who is to run. Tests: tests/guest/threads.c.
 #include "ki.h"
 
 #define WAIT_QUANTUM  1    // what a wait costs
@@ -714,3 +714,51 @@ DECLSPEC_NORETURN VOID KeIdleLoop(VOID)
         KiSti();
     }
 }
+
+// ---- monitor ------------------------------------------------------------------------------------
+static VOID KiPrintRunnable(const char *What, const KTHREAD *Address)
+{
+    char Name[128] = "?";
+    KTHREAD Thread;
+
+    if (Address == NULL || !KeSafeCopy(&Thread, Address, sizeof(Thread)))
+        return;
+    if (Thread.Name == NULL)
+        KdSymbolize((ULONG_PTR)Thread.StartRoutine, Name, sizeof(Name));
+    KdPrintf("    %-8s %p priority %2d (base %2d) %s\n", What, (const VOID *)Address,
+             Thread.Priority, Thread.BasePriority, Thread.Name != NULL ? Thread.Name : Name);
+}
+
+// The queues may be in the middle of a change: every step is read safely, and bounded.
+static VOID KiPrintReady(const KPRCB *Prcb)
+{
+    for (LONG Priority = HIGH_PRIORITY; Priority >= 0; Priority--) {
+        const LIST_ENTRY *Head = &Prcb->ReadyListHead[Priority];
+        const LIST_ENTRY *Entry = Head->Flink;
+        LIST_ENTRY Copy;
+        for (ULONG i = 0; i < 256 && Entry != Head; i++) {
+            KiPrintRunnable("ready", CONTAINING_RECORD(Entry, KTHREAD, ReadyEntry));
+            if (!KeSafeCopy(&Copy, Entry, sizeof(Copy)))
+                break;
+            Entry = Copy.Flink;
+        }
+    }
+}
+
+static BOOLEAN KiReadyCommand(const char *Arguments)
+{
+    if (*Arguments != '\0')
+        return FALSE;
+    for (ULONG i = 0; i < MAXIMUM_PROCESSORS; i++) {
+        const KPRCB *Prcb = KiProcessorBlock[i];
+        if (Prcb == NULL)
+            continue;
+        KdPrintf("processor %u: %u switches\n", i, Prcb->ContextSwitches);
+        KiPrintRunnable("running", Prcb->CurrentThread);
+        KiPrintRunnable("next", Prcb->NextThread);
+        KiPrintReady(Prcb);
+    }
+    return TRUE;
+}
+KD_COMMAND(ready, "!ready", "!ready: who runs on each processor, and who is ready to",
+           KiReadyCommand, KD_SAFE_IN_BUGCHECK);
