@@ -58,7 +58,7 @@
 
 // Leaf routines that must stay short do without a frame where every call they make is a jump: with
 // arguments in registers. A backtrace misses nothing then.
-#ifdef __x86_64__
+#if defined(__x86_64__) && !defined(__clang__)
 #define POOL_HOT __attribute__((optimize("omit-frame-pointer", "optimize-sibling-calls"), hot))
 #else
 #define POOL_HOT __attribute__((hot))

@@ -169,11 +169,17 @@ typedef struct DECLSPEC_ALIGN(64) _POOL_CELL {
 
 C_ASSERT(sizeof(POOL_CELL) == 64);
 
+#ifdef __x86_64__
+#define POOL_DECREMENT "subq $1, %0"
+#else
+#define POOL_DECREMENT "subl $1, %0"
+#endif
+
 // TRUE: it has come to its end. In assembly, since the compiler makes four instructions of it.
 FORCEINLINE BOOLEAN ExpCountDown(ULONG_PTR *Left)
 {
     BOOLEAN Ended;
-    __asm__("sub%z0 $1, %0" : "+m"(*Left), "=@ccz"(Ended));
+    __asm__(POOL_DECREMENT : "+m"(*Left), "=@ccz"(Ended));
     return Ended;
 }
 

@@ -15,7 +15,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 // Locals that keep their value between setjmp and longjmp keep it after, too.
@@ -275,6 +279,16 @@ static void mistakes_leave_the_pool_sound(void **state)
     assert_null(ExValidatePool());
 }
 
+// Every way to run the pool that changes the path of a request, but special pool, which has
+// bugchecks of its own (test_pool_special.c).
+static const char *const configurations[] = {
+    "",                           // fast paths
+    "POOLGUARD=1000000",          // counting down to a sample
+    "SPECIALPOOL=driver:nobody",  // all cells trapped
+    "VERIFIER=8",                 // all cells trapped, stacks kept
+    "FAULTS=0,*",                 // options that ask for nothing
+};
+
 static int start(void **state)
 {
     fake_mm_start();
@@ -282,9 +296,10 @@ static int start(void **state)
     return 0;
 }
 
-int main(void)
+// The pool starts once in a process, with the options it finds. Returns whether a case failed.
+static int run_all(const char *options)
 {
-    const struct CMUnitTest tests[] = {
+    static const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_tag_of_zero_is_9b),
         cmocka_unit_test(the_tag_big_is_9c),
         cmocka_unit_test(a_tag_without_letter_or_digit_is_9d),
@@ -306,5 +321,19 @@ int main(void)
         cmocka_unit_test(mistakes_leave_the_pool_sound),
         cmocka_unit_test(a_write_after_the_free_is_found_at_the_next_use),
     };
-    return cmocka_run_group_tests_name("pool misuse", tests, start, NULL);
+    int status = 0;
+    fflush(stdout);
+    pid_t child = fork();
+    if (child != 0)
+        return waitpid(child, &status, 0) != child || status != 0;
+    HostOptions = options;
+    exit(cmocka_run_group_tests_name("pool misuse", tests, start, NULL));
+}
+
+int main(void)
+{
+    int failed = 0;
+    for (size_t i = 0; i < sizeof(configurations) / sizeof(configurations[0]); i++)
+        failed |= run_all(configurations[i]);
+    return failed;
 }
