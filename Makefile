@@ -75,6 +75,10 @@ $(OUT)/flags: FORCE
 	@mkdir -p $(@D); echo '$(CC) $(KCFLAGS) $(BCFLAGS)' | cmp -s - $@ || echo '$(CC) $(KCFLAGS) $(BCFLAGS)' > $@
 FORCE:
 
+# tools/gdb needs names of states that the code keeps in a byte: the compiler would drop their types.
+$(OUT)/kernel/ke/thread.o $(OUT)/mm/poolquery.o: KCFLAGS += -fno-eliminate-unused-debug-types
+$(OUT)/kernel/ke/thread.o $(OUT)/mm/poolquery.o: Makefile
+
 $(OUT)/kernel/%.o: kernel/%.c $(OUT)/flags
 	@mkdir -p $(@D)
 	$(CC) $(KCFLAGS) -c $< -o $@

@@ -44,7 +44,8 @@ class Debugger:
     """A gdb and the machine it looks at."""
 
     def __init__(self, arch: str, server: str, drivers: List[Path] = (), options: str = "",
-                 flavour: str = "free", more: List[str] = (), gdb_options: List[str] = ()):
+                 flavour: str = "free", more: List[str] = (), gdb_options: List[str] = (),
+                 replay: Optional[Path] = None):
         self.arch, self.server = arch, server
         self.folder = Path(tempfile.mkdtemp(prefix="lookaside-test-"))
         self.console = self.folder / "console"
@@ -62,6 +63,8 @@ class Debugger:
             command += ["--options", options]
         monitor = "unix:%s,server=on,wait=off" % (self.folder / "monitor")
         command += [*more, "--", "-monitor", monitor]
+        if replay:
+            command = [command[0], "replay", str(replay), "--gdb", str(self.socket)]
         with open(self.console, "wb") as output:
             self.machine = subprocess.Popen(command, stdin=subprocess.DEVNULL,
                                             stdout=output, stderr=output, cwd=ROOT)

@@ -447,6 +447,79 @@ def test_the_memory_map_says_what_can_be_addressed(kernel_at_ready):
     assert "rw" in kernel_at_ready("info mem")
 
 
+# ---- the extension ------------------------------------------------------------------------------
+def test_every_command_of_the_extension_has_help(at_ready):
+    listed = at_ready("help nt")
+    for name in ("pte", "pfn", "pool", "poolused", "lookaside", "vm", "irql", "threads", "locks",
+                 "drivers", "timers", "dpcs", "whatis", "analyze"):
+        assert "nt %s --" % name in listed, listed
+        assert "nt " + name in at_ready("help nt " + name)
+
+
+def test_the_extension_knows_memory(at_ready):
+    start_block(at_ready)
+    block = at_ready.value("Block")
+    text = at_ready("nt pool Block")
+    assert "* " in text and "'Dbug'" in text and "debuggee.c" not in text.split("*")[0], text
+    told = at_ready("nt whatis (char *)Block + 10")
+    assert "Dbug" in told and "physical" in told and "%#x" % block in told, told
+    assert "Dbug" in at_ready("nt poolused Dbug")
+    entries = at_ready("nt pte Block")
+    assert "level 1" in entries and "physical" in entries, entries
+    frame = int(entries.split("physical ")[1].split()[0], 16) >> 12
+    assert "active" in at_ready("nt pfn %d" % frame).lower()
+    assert "not mapped" in at_ready("nt pte 0x1000")
+    assert "pages" in at_ready("nt vm")
+    assert "debuggee.sys" in at_ready("nt whatis Ready")
+    back(at_ready)
+
+
+def start_block(debugger: Debugger) -> None:
+    """A pool block of the driver's, held until Go."""
+    debugger("tbreak Spin")
+    assert run(debugger, "Block").function == "Spin"
+
+
+def test_the_extension_knows_processors_and_threads(at_ready):
+    assert "PASSIVE_LEVEL" in at_ready("nt irql")
+    assert "processor 0" in at_ready("nt dpcs")
+    assert "DpcRoutine" in at_ready("nt timers")
+    threads = at_ready("nt threads")
+    assert "running" in threads and "KiThreadEntry" in threads, threads
+    assert "debuggee.sys" in at_ready("nt drivers")
+    assert "no bugcheck" in at_ready("nt analyze")
+    at_ready("nt locks")
+    assert "tag" in at_ready("nt lookaside")
+
+
+def test_held_spin_locks_are_named(at_ready):
+    at_ready("tbreak KiCheckTimers")
+    run(at_ready, "Idle")
+    at_ready("set var KiDispatcherLock = 1")
+    assert "KiDispatcherLock" in at_ready("nt locks")
+    at_ready("set var KiDispatcherLock = 0")
+    assert "KiDispatcherLock" not in at_ready("nt locks")
+    back_or_spin(at_ready)
+
+
+PRINTED = {
+    "Name": r'L"\Driver\Debuggee" (32 of 34 bytes)', "Duration": "-10000000 (0xffffffffff676980)",
+    "Status": "0xc000009a STATUS_INSUFFICIENT_RESOURCES", "Dpc": "DPC DpcRoutine",
+    "Timer": "every 1000 ms", "SleeperEvent": "nobody waits", "LdrDriverList": "list of 1",
+}
+
+
+@pytest.mark.parametrize("variable", PRINTED)
+def test_types_are_printed_as_what_they_mean(at_ready, variable):
+    assert PRINTED[variable] in at_ready("print " + variable)
+
+
+def test_a_page_table_entry_is_printed_in_words(at_ready):
+    at_ready("set var $entry = (MMPTE *)0")
+    place = at_ready("nt pte Ready").split("level 1")[1].split()[0]
+    assert "page 0x" in at_ready("print *(MMPTE *)%s" % place)
+
+
 # ---- coming and going ----------------------------------------------------------------------------
 def test_gdb_leaves_and_comes_back(arch, server):
     debugger = open_session(arch, server)

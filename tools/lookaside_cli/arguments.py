@@ -63,6 +63,7 @@ class RunPlan:
     junit: Optional[Path] = None
     log: Optional[Path] = None
     json: Optional[Path] = None
+    record: Optional[Path] = None
     build: bool = True
     qemu_arguments: List[str] = field(default_factory=list)
 
@@ -138,6 +139,8 @@ def run_parser() -> Parser:
     add("--junit", type=Path, metavar="FILE", help="write the result as JUnit XML")
     add("--log", type=Path, metavar="FILE", help="write the debug log to FILE as well")
     add("--json", type=Path, metavar="FILE", help="write the result as JSON")
+    add("--record", type=Path, metavar="FILE",
+        help="record the run: ./lookaside replay FILE --gdb goes back and forth in it")
     add("--no-build", action="store_false", dest="build",
         help="do not bring the kernel up to date first")
     return parser
@@ -287,7 +290,7 @@ def check_values(given: argparse.Namespace) -> None:
                              % (name.replace("_", "-"), value, MOST_SECONDS))
     given.gdb = gdb_place("gdb", given.gdb)
     given.kgdb = gdb_place("kgdb", given.kgdb)
-    for target in (given.junit, given.log, given.json):
+    for target in (given.junit, given.log, given.json, given.record):
         if target is not None:
             check_target(target)
 

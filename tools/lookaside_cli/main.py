@@ -5,13 +5,14 @@ import signal
 import sys
 from typing import List
 
-from . import exports, flash, run
+from . import exports, flash, recording, run
 from .progress import progress_done
 from .status import INTERRUPTED, LookasideError, UsageError
 
 COMMANDS = {
     "run": (run.run_command, "boot the kernel, run drivers, print a verdict"),
     "flash": (flash.flash_command, "write the medium to a USB stick for real PCs"),
+    "replay": (recording.replay_command, "play back a run that was recorded"),
     "exports": (exports.exports_command, "list every routine that drivers may import"),
 }
 

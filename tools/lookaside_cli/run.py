@@ -11,6 +11,7 @@ from .arguments import RunPlan, run_plan
 from .build import bring_up_to_date
 from .failures import fail_each_allocation
 from .progress import warn
+from .recording import check_recordable
 from .report import Outcome, write_json, write_junit
 from .session import run_session
 from .status import ROOT, ToolError, UsageError
@@ -75,6 +76,8 @@ def run_once(plan: RunPlan, outputs: List, symbols: Symbols) -> Outcome:
 def run_command(argv: List[str]) -> int:
     """Runs drivers, or the sample drivers and the prompt."""
     plan = run_plan(argv)
+    if plan.record:
+        check_recordable(plan)
     prepare(plan)
     if plan.gdb or plan.kgdb:
         say_how_to_attach(plan)

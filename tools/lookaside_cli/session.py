@@ -16,6 +16,7 @@ from .arguments import DEFAULT_TIMEOUT, RunPlan
 from .machine import guest_status, qemu_command
 from .progress import progress, progress_done
 from .qmp import Qmp
+from .recording import keep, recorded
 from .report import Outcome
 from .status import INTERRUPTED, TIMEOUT, TOOL, WORDS, LookasideError
 from .stream import LogStream
@@ -52,8 +53,12 @@ class Session:
         self.failure: Optional[Exception] = None  # why the log could not be passed on
         self.start = time.monotonic()
         with open(self.errors, "wb") as errors:
+            command = qemu_command(plan, folder)
+            if plan.record:
+                command = recorded(plan, folder, command)
+            self.command = command
             self.process = subprocess.Popen(
-                qemu_command(plan, folder), stderr=errors,
+                command, stderr=errors, cwd=folder if plan.record else None,
                 stdin=subprocess.DEVNULL if plan.batch else None,
                 stdout=subprocess.PIPE if plan.batch else None,
                 start_new_session=plan.batch,  # so that Ctrl-C reaches us alone
@@ -167,3 +172,5 @@ def run_session(plan: RunPlan, folder: Path, outputs: List, symbols: Symbols) ->
         finally:
             session.end()
             progress_done()
+            if plan.record:
+                keep(plan, folder, session.command)

@@ -269,6 +269,116 @@ def nt_dpcs(_argument: str) -> None:
                 memory.number(dpc["DeferredContext"])))
 
 
+@command
+def nt_timers(_argument: str) -> None:
+    """The timers that are set, by processor.
+
+    nt timers"""
+    now = interrupt_time()
+    for number, prcb in processors():
+        print("processor %d:" % number)
+        heads = prcb["TimerListHead"]
+        for hand in range(heads.type.range()[1] + 1):
+            for timer in memory.walk(heads[hand], "KTIMER", "TimerListEntry"):
+                print("    %#x  due in %d us%s" % (
+                    memory.address_of(timer), (int(timer["DueTime"]["QuadPart"]) - now) // 10,
+                    dpc_words(timer["Dpc"])))
+
+
+def interrupt_time() -> int:
+    """What KeQueryInterruptTime would say, in 100 ns."""
+    shared = memory.symbol("KeSharedUserData")
+    time = shared.dereference()["InterruptTime"]
+    return int(time["High1Time"]) << 32 | int(time["LowPart"]) & 0xFFFFFFFF
+
+
+def dpc_words(dpc: gdb.Value) -> str:
+    """The routine that a timer's DPC calls, "" without one."""
+    if not memory.number(dpc):
+        return ""
+    return ", " + memory.place(memory.number(dpc.dereference()["DeferredRoutine"]))
+
+
+# ---- threads and locks --------------------------------------------------------------------------
+STACK_DEPTH = 32
+
+
+@command
+def nt_threads(argument: str) -> None:
+    """All threads, with what they wait for and their stacks.
+
+    nt threads [ADDRESS]
+
+    The stack of a thread that does not run is found by its frame pointers, from where it was
+    switched off. One that runs is on a processor: `info threads`."""
+    wanted = memory.parse(argument) if argument else None
+    states = memory.names("KTHREAD_STATE")
+    for thread in memory.walk(memory.symbol("KiThreadList"), "KTHREAD", "ThreadListEntry"):
+        if wanted not in (None, memory.address_of(thread)):
+            continue
+        print("%#x  %-11s priority %2d  processor %d  %s" % (
+            memory.address_of(thread), states[int(thread["State"])].replace("Thread", "").lower(),
+            int(thread["Priority"]), int(thread["Processor"]), thread_name(thread)))
+        for place in standing_stack(thread):
+            print("        %s" % memory.place(place))
+
+
+def thread_name(thread: gdb.Value) -> str:
+    """A thread's name, or the routine it began with."""
+    if memory.number(thread["Name"]):
+        return memory.text(thread["Name"])
+    return memory.place(memory.number(thread["StartRoutine"]))
+
+
+def standing_stack(thread: gdb.Value):
+    """Return addresses of a thread that no processor holds, innermost first."""
+    if int(thread["InContext"]) or not memory.number(thread["KernelStack"]):
+        return
+    kept = memory.at(memory.number(thread["KernelStack"]), "KI_SWITCH_FRAME")
+    size = memory.pointer_size()
+    top = memory.number(thread["StackBase"])
+    pointer = memory.number(kept["Rbp" if size == 8 else "Ebp"])
+    yield memory.number(kept["ReturnAddress"])
+    for _ in range(STACK_DEPTH):
+        if not memory.address_of(kept) < pointer < top - size:
+            return
+        words = memory.read(pointer, 2 * size)
+        following = int.from_bytes(words[:size], "little")
+        yield int.from_bytes(words[size:], "little")
+        if following <= pointer:
+            return
+        pointer = following
+
+
+@command
+def nt_locks(_argument: str) -> None:
+    """The kernel's spin locks that are held, and the resources (ERESOURCE) that are owned.
+
+    nt locks
+
+    The spin locks are the variables of that type; those inside other objects are not looked for."""
+    for name in lock_variables():
+        value = memory.number(memory.symbol(name))
+        if value:
+            print("spin lock  %-24s held (%#x)" % (name, value))
+    if not memory.has_symbol("ExpResources"):
+        return
+    for resource in memory.walk(memory.symbol("ExpResources"), "ERESOURCE", "SystemResourcesList"):
+        if int(resource["ActiveEntries"]) or int(resource["ActiveCount"]):
+            print("resource   %#x  owner %#x, %d in all" % (
+                memory.address_of(resource), memory.number(resource["OwnerEntry"]["OwnerThread"]),
+                int(resource["ActiveEntries"])))
+
+
+def lock_variables():
+    """The names of all variables whose type is KSPIN_LOCK."""
+    listed = gdb.execute("info variables -q -t ^KSPIN_LOCK$", to_string=True)
+    for line in listed.splitlines():
+        words = line.rstrip(";").split()
+        if "KSPIN_LOCK" in words and words[-1].isidentifier():
+            yield words[-1]
+
+
 # ---- drivers ------------------------------------------------------------------------------------
 @command
 def nt_drivers(_argument: str) -> None:

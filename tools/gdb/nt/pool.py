@@ -117,12 +117,12 @@ def use_by_tag() -> dict:
         for number in range(1, committed):
             cell = processors[i]["Cells"][number]
             key = memory.tag(int(cell["Tag"])), pool_names()[int(cell["Pool"])]
-            allocs, frees = int(cell["Allocs"]), int(cell["Frees"])
+            allocs, frees = int(cell["Granted"]) - int(cell["Left"]), int(cell["Frees"])
             entry = used.setdefault(key, [0, 0, 0])
             entry[0] += allocs
             entry[1] += frees
             if int(cell["Class"]) == large_class:
-                entry[2] += int(cell["LargeBytes"])
+                entry[2] += int(cell["LargePages"].cast(memory.type_named("LONG"))) * PAGE
             else:
                 entry[2] += (allocs - frees) * int(cell["Size"])
     for entry in used.values():
