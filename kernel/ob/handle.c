@@ -8,7 +8,7 @@
 // a close on another processor cannot take the object away in between.
 //
 // Every entry knows who opened it: what an unloaded driver left open is reported (LEAK_SOURCE).
-// `!handles` prints the table. Tests: tests/guest/threads.c.
+// `!handles` prints the table. Tests: tests/host/test_ob_handle.c, tests/guest/threads.c.
 #include "obp.h"
 
 #define FIRST_ENTRIES        64u
@@ -53,9 +53,11 @@ static BOOLEAN ObpGrow(ULONG Seen)
     Old = Table;
     if (ObpEntries == Seen) { // nobody else has been faster
         Old = ObpTable;
-        memcpy(Table, Old, Seen * sizeof(*Table));
+        if (Old != NULL)
+            memcpy(Table, Old, Seen * sizeof(*Table));
         ObpTable = Table;
         ObpEntries = Entries;
+        Table[Entries - 1].Next = ObpFirstFree; // what was closed meanwhile
         ObpFirstFree = Seen + 1;
     }
     KiReleaseLock(&ObpTableLock, OldIrql);
