@@ -541,6 +541,24 @@ def test_gdb_leaves_and_comes_back(arch, server):
         debugger.close()
 
 
+def test_a_session_without_acknowledgements(arch):
+    debugger = open_session(arch, "kgdb", gdb_options=["-iex", "set remote noack-packet on"])
+    try:
+        assert "enabled" in debugger("show remote noack-packet").lower()
+        debugger("tbreak Add if Right == 7")
+        assert run(debugger, "Count", "Counter = 0").function == "Add"
+        assert set(debugger.steps(20)) <= {"Count", "Add"}
+        assert debugger.resume().function == "Ready"
+        debugger("set var Scenario = ScenarioIdle")
+        debugger("detach")  # the next gdb begins with acknowledgements again
+        debugger.close_gdb()
+        debugger.start_gdb()
+        debugger.connect()
+        assert debugger.value("Constant") == 0x12345678
+    finally:
+        debugger.close()
+
+
 def test_a_gdb_that_dies_can_be_followed_by_another(arch):
     debugger = open_session(arch, "kgdb")
     try:
