@@ -66,6 +66,10 @@ VOID MmReleaseSystemRange(PVOID Base, SIZE_T Pages);
 // Memory behind a reserved range: all pages or none. IRQL: <= DISPATCH_LEVEL.
 BOOLEAN MmCommitSystemRange(PVOID Base, SIZE_T Pages, ULONG Protection, ULONG PageFlags);
 VOID MmDecommitSystemRange(PVOID Base, SIZE_T Pages);      // the pages go back, the range stays
+// A committed page goes back, and its address reads as zeroes without a moment when it faults,
+// until it is restored: writable, and zero. Of one address, one call at a time. Fails: FALSE.
+VOID MmReplaceSystemPage(PVOID Base);
+BOOLEAN MmRestoreSystemPage(PVOID Base);
 VOID MmProtectSystemRange(PVOID Base, SIZE_T Pages, ULONG Protection);
 
 // Maps physical memory (RAM or device) into system PTEs; Address and Length need no alignment.
@@ -105,6 +109,7 @@ typedef struct _MM_STATISTICS {
     ULONG64 PfnPages;         // PFN database
     ULONG64 ImagePages;       // kernel image and boot modules
     ULONG64 PoolPages[3];     // nonpaged, nonpaged execute, paged
+    ULONG64 PoolBookkeeping;  // what the pools know of them
     ULONG64 SystemPtePages;   // address space in use there
     PFN_NUMBER LowestPage, HighestPage;
 } MM_STATISTICS;

@@ -44,6 +44,10 @@ VOID ExRegisterPoolQuota(const EX_POOL_QUOTA *Quota);
 // <= DISPATCH_LEVEL, with none of the pool's locks held.
 VOID ExRegisterPoolReclaim(VOID (*Routine)(VOID));
 
+// All that the pools and lookaside lists keep for later goes back to mm, what other processors have
+// a little later. For mm, when what it has will not do. IRQL: <= DISPATCH_LEVEL.
+VOID ExReclaimPool(VOID);
+
 // What is known of a pool block, for the monitor, whatis and reports.
 typedef struct _EX_POOL_BLOCK {
     ULONG_PTR Address;   // first byte of the block

@@ -6,11 +6,15 @@
 // old routines is executable; it is mapped in the one region where that is allowed.
 // MmAllocateContiguousNodeMemory with PAGE_READWRITE gets no-execute memory among the system PTEs.
 //
+// When there is no such run, the pools give back what they keep for later, once: the pages that a
+// burst left with them lie everywhere.
+//
 // RAM that becomes uncached or write-combined has no other mapping, since the kernel keeps none of
 // RAM at large; the caches are written back once so that no dirty line lands in it later.
 //
 // Locks: as in mm/ledger.c. Observability: `!maps`, leak report at unload.
 #include "mi.h"
+#include "pool.h"
 
 #define MM_ANY_NODE_OK 0x80000000u
 
@@ -98,6 +102,10 @@ static PVOID MiAllocateContiguous(SIZE_T Bytes, ULONG64 Low, ULONG64 High, ULONG
         return NULL;
     SIZE_T Pages = BYTES_TO_PAGES(Bytes);
     PFN_NUMBER First = MiTakeRunWithin(Bytes, Low, High, Boundary);
+    if (First == MM_NO_PAGE) {
+        ExReclaimPool();
+        First = MiTakeRunWithin(Bytes, Low, High, Boundary);
+    }
     if (First == MM_NO_PAGE)
         return NULL;
     Cache = MiPlainCacheType(Cache);

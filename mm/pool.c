@@ -195,7 +195,7 @@ VOID ExRegisterPoolReclaim(VOID (*Routine)(VOID))
     ExpReclaimHolder = Routine;
 }
 
-static VOID ExpReclaimAll(VOID)
+VOID ExReclaimPool(VOID)
 {
     if (ExpReclaimHolder != NULL)
         ExpReclaimHolder();
@@ -268,7 +268,7 @@ static PVOID ExpAllocateBlock(const POOL_REQUEST *Request)
     ULONG Class = ExpClassOfRequest(Request->Type, Request->Bytes);
     PVOID Block = ExpTryAllocate(Request, Class);
     if (Block == NULL) {
-        ExpReclaimAll();
+        ExReclaimPool();
         Block = ExpTryAllocate(Request, Class);
     }
     if (Block == NULL || ExpIsSpecial(Block))

@@ -80,6 +80,7 @@ typedef struct _POOL_PAGE {
     USHORT BlockCount;
     USHORT Cell;               // large
     BOOLEAN Listed;            // in the class's list
+    UCHAR Taken;               // in a group's first: see mm/poolbook.c
     DECLSPEC_ALIGN(8) union {
         ULONG64 FreeMap[4];    // a bit for each free block
         struct {
@@ -90,7 +91,9 @@ typedef struct _POOL_PAGE {
     };
 } POOL_PAGE;
 
-C_ASSERT(sizeof(POOL_PAGE) == 64 || sizeof(PVOID) == 4);
+C_ASSERT(sizeof(POOL_PAGE) == 64);
+
+#define POOL_GROUP_PAGES (PAGE_SIZE / sizeof(POOL_PAGE))  // whose descriptors fill a page: a group
 
 // ---- a pool ------------------------------------------------------------------------------------
 typedef struct DECLSPEC_ALIGN(64) _POOL_CLASS {
@@ -108,7 +111,8 @@ typedef struct _POOL {
     ULONG_PTR Size;               // bytes of the region
     MM_REGION_TYPE Region;
     POOL_TYPE Type;
-    KSPIN_LOCK GrowthLock;        // guards Limit
+    KSPIN_LOCK GrowthLock;        // guards Limit, groups' counts and the one below
+    ULONG_PTR EmptyGroups;        // groups of descriptors that are committed and describe no page
     KSPIN_LOCK SpareLock;         // guards the two below
     ULONG SpareCount;
     ULONG Spare[POOL_SPARE_PAGES]; // numbers of pages that wait to be used
@@ -347,10 +351,29 @@ POOL_CACHE *ExpCreateTrap(VOID);
 KDEFERRED_ROUTINE ExpTrimDpc;
 PVOID ExpAllocatePages(POOL *Pool, SIZE_T Bytes, USHORT Cell, ULONG_PTR Caller);
 VOID ExpFreePages(POOL *Pool, POOL_PAGE *Page, ULONG_PTR Caller);
+
+// ---- poolbook.c: memory for descriptors, records and what else the pools know ------------------
+extern ULONG_PTR ExpRecordPages, ExpEmptyRecordPages;  // committed; of these, without a record
+
+BOOLEAN ExpInitializeRecords(VOID);
 // Zeroed memory for bookkeeping that is never given back. IRQL: <= DISPATCH_LEVEL. Fails: NULL.
 PVOID ExpAllocateBookkeeping(SIZE_T Bytes);
 // Makes [Start, Start + Bytes) of a reserved array usable; whole pages. Fails: FALSE.
 BOOLEAN ExpCommitBookkeeping(PVOID Start, SIZE_T Bytes);
+// All below at DISPATCH_LEVEL. An array of at least Blocks zeroed records. Fails: NULL.
+POOL_RECORD *ExpAllocateRecords(ULONG Blocks);
+VOID ExpFreeRecords(POOL_RECORD *Records);
+// The pool's Pages pages at Offset in its region get descriptors, or need them no longer. A
+// descriptor that was never needed, or has gone back, reads as zeroes. Fails: FALSE.
+BOOLEAN ExpDescribePages(POOL *Pool, ULONG_PTR Offset, SIZE_T Pages);
+VOID ExpForgetPages(POOL *Pool, ULONG_PTR Offset, SIZE_T Pages);
+// What is empty goes back to mm until Keep pages of it are left.
+VOID ExpReleaseGroups(POOL *Pool, ULONG_PTR Keep);
+VOID ExpReleaseRecordPages(ULONG_PTR Keep);
+// Between these two no records go back: for those who look at blocks that are not their own, and
+// take no lock. IRQL: any.
+VOID ExpHoldBookkeeping(VOID);
+VOID ExpLetGoOfBookkeeping(VOID);
 
 // ---- pooltag.c: cells --------------------------------------------------------------------------
 // The cell of a tag, pool, class and charged process (NULL: none), made when it is new. Fails: 0

@@ -17,9 +17,7 @@
 // from mm in batches and wait as spare ones, of which the same holds. ExpReclaim
 // returns all when memory is short.
 //
-// Descriptors and counters are arrays in the bookkeeping region, reserved whole and committed as
-// far as they are used; records are cut from bookkeeping pages by powers of two and reused, never
-// returned.
+// Descriptors and records go back too: mm/poolbook.c.
 #include "poolp.h"
 
 POOL ExpPool[PoolCount] = {
@@ -33,121 +31,16 @@ const USHORT ExpClassSize[POOL_CLASSES + 1] = {
     272, 288, 304, 336, 368, 400, 448, 512, 576, 672, 816, 1024, 1360, 2048, 0,
 };
 
-#define DESCRIPTORS_PER_PAGE (PAGE_SIZE / sizeof(POOL_PAGE))
-#define RECORD_SIZES         8u  // arrays of 2 to 256 records: 16 to 2048 bytes
-
-static ULONG_PTR ExpIdlePages;                      // empty pages that a pool may keep
-static KSPIN_LOCK ExpRecordLock;                    // guards the two below
-static POOL_RECORD
-    *ExpFreeRecords[RECORD_SIZES]; // each array's first word is the next one's address
-static UCHAR *ExpBump, *ExpBumpEnd;                 // rest of the bookkeeping page being cut
-
-// ---- bookkeeping memory ------------------------------------------------------------------------
-BOOLEAN ExpCommitBookkeeping(PVOID Start, SIZE_T Bytes)
-{
-    SIZE_T Pages = BYTES_TO_PAGES(Bytes);
-    if (!MmCommitSystemRange(Start, Pages, MM_READ | MM_WRITE, MM_PAGE_ZEROED))
-        return FALSE;
-    __atomic_fetch_add(&ExpBookkeepingPages, Pages, __ATOMIC_RELAXED);
-    return TRUE;
-}
-
-static PVOID ExpAllocateBookkeepingPages(SIZE_T Bytes)
-{
-    PVOID Range = MmReserveSystemRange(MmRegionBookkeeping, BYTES_TO_PAGES(Bytes));
-    if (Range == NULL)
-        return NULL;
-    if (ExpCommitBookkeeping(Range, Bytes))
-        return Range;
-    MmReleaseSystemRange(Range, BYTES_TO_PAGES(Bytes));
-    return NULL;
-}
-
-// Called with ExpRecordLock held.
-static PVOID ExpCutBookkeeping(SIZE_T Bytes)
-{
-    if ((SIZE_T)(ExpBumpEnd - ExpBump) < Bytes) {
-        UCHAR *Page = ExpAllocateBookkeepingPages(PAGE_SIZE);
-        if (Page == NULL)
-            return NULL;
-        ExpBump = Page;
-        ExpBumpEnd = Page + PAGE_SIZE;
-    }
-    PVOID Result = ExpBump;
-    ExpBump += Bytes;
-    return Result;
-}
-
-PVOID ExpAllocateBookkeeping(SIZE_T Bytes)
-{
-    Bytes = ALIGN_UP_BY(Bytes, 64);
-    if (Bytes > PAGE_SIZE / 2)
-        return ExpAllocateBookkeepingPages(Bytes);
-    KIRQL OldIrql = KiAcquireLock(&ExpRecordLock);
-    PVOID Result = ExpCutBookkeeping(Bytes);
-    KiReleaseLock(&ExpRecordLock, OldIrql);
-    return Result;
-}
-
-static ULONG ExpRecordSize(ULONG Blocks)
-{
-    ULONG Index = 0;
-    while (2u << Index < Blocks)
-        Index++;
-    return Index;
-}
-
-static POOL_RECORD *ExpAllocateRecords(ULONG Blocks)
-{
-    ULONG Index = ExpRecordSize(Blocks);
-    SIZE_T Bytes = (2u << Index) * sizeof(POOL_RECORD);
-    KiAcquireLockAtDpcLevel(&ExpRecordLock);
-    POOL_RECORD *Records = ExpFreeRecords[Index];
-    if (Records != NULL)
-        ExpFreeRecords[Index] = *(POOL_RECORD **)Records;
-    else
-        Records = ExpCutBookkeeping(Bytes);
-    KiReleaseLockFromDpcLevel(&ExpRecordLock);
-    if (Records != NULL)
-        RtlZeroMemory(Records, Bytes);
-    return Records;
-}
-
-static VOID ExpFreeRecordArray(POOL_RECORD *Records, ULONG Blocks)
-{
-    ULONG Index = ExpRecordSize(Blocks);
-    KiAcquireLockAtDpcLevel(&ExpRecordLock);
-    *(POOL_RECORD **)Records = ExpFreeRecords[Index];
-    ExpFreeRecords[Index] = Records;
-    KiReleaseLockFromDpcLevel(&ExpRecordLock);
-}
+static ULONG_PTR ExpIdlePages;  // empty pages that a pool may keep
 
 // ---- pages from mm -----------------------------------------------------------------------------
-// Gives every page below End (bytes from the region's start) its descriptor. Fails: FALSE.
-static BOOLEAN ExpDescribe(POOL *Pool, ULONG_PTR End)
-{
-    if (End <= Pool->Limit)
-        return TRUE;
-    KiAcquireLockAtDpcLevel(&Pool->GrowthLock);
-    ULONG_PTR Limit = ALIGN_UP_BY(End, DESCRIPTORS_PER_PAGE << PAGE_SHIFT);
-    BOOLEAN Done = End <= Pool->Limit;
-    if (!Done) {
-        SIZE_T Bytes = ((Limit - Pool->Limit) >> PAGE_SHIFT) * sizeof(POOL_PAGE);
-        Done = ExpCommitBookkeeping(ExpPageOfOffset(Pool, Pool->Limit), Bytes);
-        if (Done)
-            __atomic_store_n(&Pool->Limit, Limit, __ATOMIC_RELEASE);
-    }
-    KiReleaseLockFromDpcLevel(&Pool->GrowthLock);
-    return Done;
-}
-
 static POOL_PAGE *ExpTakePages(POOL *Pool, SIZE_T Pages)
 {
     PVOID Address = MmAllocatePoolPages(Pool->Region, Pages);
     if (Address == NULL)
         return NULL;
     ULONG_PTR Offset = (ULONG_PTR)Address - Pool->Base;
-    if (!ExpDescribe(Pool, Offset + (Pages << PAGE_SHIFT))) {
+    if (!ExpDescribePages(Pool, Offset, Pages)) {
         MmFreePoolPages(Address, Pages);
         return NULL;
     }
@@ -157,8 +50,10 @@ static POOL_PAGE *ExpTakePages(POOL *Pool, SIZE_T Pages)
 
 static VOID ExpReturnPages(POOL *Pool, POOL_PAGE *Page, SIZE_T Pages)
 {
+    PVOID Address = (PVOID)ExpPageAddress(Pool, Page);
     __atomic_fetch_sub(&Pool->PageCount, Pages, __ATOMIC_RELAXED);
-    MmFreePoolPages((PVOID)ExpPageAddress(Pool, Page), Pages);
+    ExpForgetPages(Pool, (ULONG_PTR)Address - Pool->Base, Pages);
+    MmFreePoolPages(Address, Pages);
 }
 
 // ---- single pages ------------------------------------------------------------------------------
@@ -472,7 +367,7 @@ static ULONG ExpReleasePages(POOL *Pool, POOL_CLASS *Class, ULONG Keep)
         POOL_PAGE *Page = ExpTakeEmptyPage(Pool, Class);
         if (Page == NULL)
             break;
-        ExpFreeRecordArray(Page->Records, Page->BlockCount);
+        ExpFreeRecords(Page->Records);
         ExpPutPage(Pool, Page);
         Released++;
     }
@@ -577,6 +472,8 @@ ULONG ExpReclaim(POOL *Pool)
     for (ULONG Class = 0; Class < POOL_CLASSES; Class++)
         ExpReleasePages(Pool, &Pool->Class[Class], 0);
     Released += ExpReleaseSpare(Pool, 0);
+    ExpReleaseGroups(Pool, 0);
+    ExpReleaseRecordPages(0);
     return Released;
 }
 
@@ -591,7 +488,9 @@ VOID ExTrimPool(VOID)
         for (ULONG Class = 0; Class < POOL_CLASSES; Class++)
             ExpReleasePages(Pool, &Pool->Class[Class], Pool->Class[Class].EmptyPages / 2);
         ExpReleaseSpare(Pool, Pool->SpareCount / 2);
+        ExpReleaseGroups(Pool, Pool->EmptyGroups / 2);
     }
+    ExpReleaseRecordPages(ExpEmptyRecordPages / 2);
     KiLowerIrql(OldIrql);
 }
 
@@ -630,7 +529,7 @@ static BOOLEAN ExpInitializeRegion(POOL *Pool)
     const MM_REGION *Region = MmGetRegion(Pool->Region);
     Pool->Base = Region->Base;
     Pool->Size = Region->Size;
-    SIZE_T Described = ALIGN_UP_BY(Region->Size, DESCRIPTORS_PER_PAGE << PAGE_SHIFT);
+    SIZE_T Described = ALIGN_UP_BY(Region->Size, POOL_GROUP_PAGES << PAGE_SHIFT);
     SIZE_T Bytes = (Described >> PAGE_SHIFT) * sizeof(POOL_PAGE);
     Pool->Pages = MmReserveSystemRange(MmRegionBookkeeping, BYTES_TO_PAGES(Bytes));
     return Pool->Pages != NULL;
@@ -644,5 +543,5 @@ BOOLEAN ExpInitializePages(VOID)
     for (ULONG Index = 0; Index < PoolCount; Index++)
         if (!ExpInitializeRegion(&ExpPool[Index]))
             return FALSE;
-    return TRUE;
+    return ExpInitializeRecords();
 }

@@ -54,11 +54,8 @@ static BOOLEAN ExpQueryLarge(const POOL *Pool, const POOL_PAGE *Page, EX_POOL_BL
     return TRUE;
 }
 
-BOOLEAN ExQueryPoolBlock(const VOID *Address, EX_POOL_BLOCK *Block)
+static BOOLEAN ExpQueryBlock(const POOL *Pool, const VOID *Address, EX_POOL_BLOCK *Block)
 {
-    const POOL *Pool = ExpPoolOfAddress((ULONG_PTR)Address);
-    if (Pool == NULL)
-        return ExpQuerySpecialBlock(Address, Block);
     const POOL_PAGE *Page = ExpPageOfOffset(Pool, (ULONG_PTR)Address - Pool->Base);
     switch (Page->State) {
     case PoolPageSmall:
@@ -71,6 +68,17 @@ BOOLEAN ExQueryPoolBlock(const VOID *Address, EX_POOL_BLOCK *Block)
     default:
         return FALSE;
     }
+}
+
+BOOLEAN ExQueryPoolBlock(const VOID *Address, EX_POOL_BLOCK *Block)
+{
+    const POOL *Pool = ExpPoolOfAddress((ULONG_PTR)Address);
+    if (Pool == NULL)
+        return ExpQuerySpecialBlock(Address, Block);
+    ExpHoldBookkeeping();
+    BOOLEAN Found = ExpQueryBlock(Pool, Address, Block);
+    ExpLetGoOfBookkeeping();
+    return Found;
 }
 
 // ---- all blocks --------------------------------------------------------------------------------
@@ -89,11 +97,13 @@ static VOID ExpVisitPage(const POOL *Pool, const POOL_PAGE *Page, POOL_VISITOR *
 
 static VOID ExpVisitAllocated(POOL_VISITOR *Visit, PVOID Context)
 {
+    ExpHoldBookkeeping();
     for (ULONG Index = 0; Index < PoolCount; Index++) {
         const POOL *Pool = &ExpPool[Index];
         for (ULONG_PTR Offset = 0; Offset < Pool->Limit; Offset += PAGE_SIZE)
             ExpVisitPage(Pool, ExpPageOfOffset(Pool, Offset), Visit, Context);
     }
+    ExpLetGoOfBookkeeping();
     ExpVisitSpecial(Visit, Context);
 }
 
@@ -183,10 +193,12 @@ static BOOLEAN ExpPoolCommand(const char *Arguments)
     }
     const POOL_PAGE *Page = ExpPageOfOffset(Pool, Address - Pool->Base);
     KdPrintf("Pool page %p region is %s\n", PAGE_ALIGN(Address), ExpTypeName(Pool->Type));
+    ExpHoldBookkeeping();
     if (Page->State == PoolPageSmall)
         ExpPrintPage(Pool, Page, Address);
     else
         ExpPrintBlock(&Block, TRUE);
+    ExpLetGoOfBookkeeping();
     return TRUE;
 }
 KD_COMMAND(pool, "!pool", "!pool ADDRESS: the pool block at ADDRESS and its neighbours in the page",

@@ -151,6 +151,35 @@ VOID MmDecommitSystemRange(PVOID Base, SIZE_T Pages)
     }
 }
 
+static PFN_NUMBER MiZeroesPage(VOID)
+{
+    static DECLSPEC_ALIGN(PAGE_SIZE) UCHAR Zeroes[PAGE_SIZE];
+    MI_MAPPING Mapping;
+    VERIFY(MiQueryMapping((ULONG_PTR)Zeroes, &Mapping) && Mapping.Valid);
+    return Mapping.Page;
+}
+
+VOID MmReplaceSystemPage(PVOID Base)
+{
+    PMMPTE Pte = MiPteOf((ULONG_PTR)Base);
+    PFN_NUMBER Page = PTE_FRAME(MiReadPte(Pte));
+    MiReplacePte(Pte, MiMakePte(MiZeroesPage(), MM_READ, MmCached));
+    MiFlushTlb(Base, 1);
+    MmFreePage(Page);
+}
+
+BOOLEAN MmRestoreSystemPage(PVOID Base)
+{
+    PMMPTE Pte = MiPteOf((ULONG_PTR)Base);
+    PFN_NUMBER Page = MmAllocatePage(MM_PAGE_ZEROED);
+    if (Page == MM_NO_PAGE)
+        return FALSE;
+    MiPfn(Page)->PteAddress = Pte;
+    MiReplacePte(Pte, MiMakePte(Page, MM_READ | MM_WRITE, MmCached));
+    MiFlushTlb(Base, 1);
+    return TRUE;
+}
+
 VOID MmProtectSystemRange(PVOID Base, SIZE_T Pages, ULONG Protection)
 {
     PMMPTE Pte = MiPteOf((ULONG_PTR)Base);

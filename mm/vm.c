@@ -1,9 +1,17 @@
 // SPDX-License-Identifier: MIT
 // The memory manager in numbers and in words: statistics, `!vm`, what an address is.
 #include "mi.h"
+#include "pool.h"
 
 #define SMALL_SYSTEM_PAGES  0x4000u  // 64 MiB
 #define MEDIUM_SYSTEM_PAGES 0x20000u // 512 MiB
+
+static ULONG64 MiPoolBookkeepingPages(VOID)
+{
+    EX_POOL_STATISTICS Pool;
+    ExQueryPoolStatistics(NonPagedPool, &Pool);
+    return Pool.BookkeepingPages;
+}
 
 VOID MmQueryStatistics(MM_STATISTICS *Statistics)
 {
@@ -20,6 +28,7 @@ VOID MmQueryStatistics(MM_STATISTICS *Statistics)
     Statistics->PoolPages[0] = MiPoolPages(MmRegionNonPagedPool);
     Statistics->PoolPages[1] = MiPoolPages(MmRegionNonPagedPoolExecute);
     Statistics->PoolPages[2] = MiPoolPages(MmRegionPagedPool);
+    Statistics->PoolBookkeeping = MiPoolBookkeepingPages();
     Statistics->SystemPtePages = MiRangeOf(MmRegionSystemPtes)->Used;
     Statistics->LowestPage = MiLowestPage;
     Statistics->HighestPage = MiHighestPage;
@@ -54,6 +63,14 @@ static ULONG64 MiRangePages(MM_REGION_TYPE Type)
     return MiRegion[Type].Size >> PAGE_SHIFT;
 }
 
+// Stacks, drivers' images, contiguous memory, mm's own arrays.
+static ULONG64 MiOtherActivePages(const MM_STATISTICS *Vm)
+{
+    ULONG64 Known = Vm->ImagePages + Vm->TablePages + Vm->PfnPages + Vm->PoolBookkeeping +
+                    Vm->PoolPages[0] + Vm->PoolPages[1] + Vm->PoolPages[2];
+    return Vm->ActivePages > Known ? Vm->ActivePages - Known : 0;
+}
+
 static BOOLEAN MmVmCommand(const char *Arguments)
 {
     MM_STATISTICS Vm;
@@ -67,6 +84,9 @@ static BOOLEAN MmVmCommand(const char *Arguments)
     MiPrintPages("  kernel and modules:", Vm.ImagePages);
     MiPrintPages("  page tables:", Vm.TablePages);
     MiPrintPages("  PFN database:", Vm.PfnPages);
+    MiPrintPages("  pools:", Vm.PoolPages[0] + Vm.PoolPages[1] + Vm.PoolPages[2]);
+    MiPrintPages("  pools' bookkeeping:", Vm.PoolBookkeeping);
+    MiPrintPages("  others:", MiOtherActivePages(&Vm));
     MiPrintPages("Bad Pages:", Vm.BadPages);
     MiPrintPages("Free System PTEs:", MiRangePages(MmRegionSystemPtes) - Vm.SystemPtePages);
     MiPrintPages("NonPagedPool Usage:", Vm.PoolPages[0]);

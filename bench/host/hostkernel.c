@@ -272,6 +272,16 @@ VOID MmDecommitSystemRange(PVOID Base, SIZE_T Pages)
     madvise(Base, Pages << PAGE_SHIFT, MADV_DONTNEED);
 }
 
+VOID MmReplaceSystemPage(PVOID Base)
+{
+    MmDecommitSystemRange(Base, 1);
+}
+
+BOOLEAN MmRestoreSystemPage(PVOID Base)
+{
+    return TRUE;
+}
+
 PVOID MmAllocatePoolPages(MM_REGION_TYPE Pool, SIZE_T Pages)
 {
     return MmReserveSystemRange(Pool, Pages);

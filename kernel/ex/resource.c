@@ -104,8 +104,7 @@ static DECLSPEC_NOINLINE VOID ExpGrowTable(PERESOURCE Resource, PKIRQL OldIrql)
     else
         memset(New, 0, Size * sizeof(*New));
     *OldIrql = KiAcquireLock(&Resource->SpinLock);
-    // A table that has grown meanwhile may lie where the old one did.
-    if (New != NULL && Resource->OwnerTable == Old && (Old == NULL || Old->TableSize < Size)) {
+    if (New != NULL && Resource->OwnerTable == Old) {
         if (Old != NULL)
             memcpy(New, Old, Old->TableSize * sizeof(*New));
         New->TableSize = Size;

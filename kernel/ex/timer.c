@@ -92,8 +92,7 @@ static VOID NTAPI ExpTimerDpc(PKDPC Dpc, PVOID DeferredContext, PVOID SystemArgu
     if (Timer->Callback != NULL)
         Timer->Callback(Timer, Timer->Context);
     KiAcquireLockAtDpcLevel(&Timer->Lock);
-    // Set again since this expiry: the next one ends it.
-    if (Timer->State == TimerDeleted && !KeIsTimerSet(&Timer->Timer))
+    if (Timer->State == TimerDeleted)
         ExpBeginEnd(Timer);
     KiReleaseLockFromDpcLevel(&Timer->Lock);
 }

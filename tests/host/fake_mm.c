@@ -128,6 +128,22 @@ VOID MmDecommitSystemRange(PVOID Base, SIZE_T Pages)
     pthread_mutex_unlock(&lock);
 }
 
+// A fresh mapping reads as zeroes too.
+VOID MmReplaceSystemPage(PVOID Base)
+{
+    pthread_mutex_lock(&lock);
+    if (mmap(Base, PAGE_SIZE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
+             -1, 0) != Base)
+        abort();
+    fake_mm_pages_in_use--;
+    pthread_mutex_unlock(&lock);
+}
+
+BOOLEAN MmRestoreSystemPage(PVOID Base)
+{
+    return MmCommitSystemRange(Base, 1, MM_READ | MM_WRITE, MM_PAGE_ZEROED);
+}
+
 // Memory outside the regions is the test's own.
 BOOLEAN MmIsMapped(const VOID *Address, ULONG Protection)
 {

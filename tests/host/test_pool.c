@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 // Links: mm/poolspecial.c mm/poolverify.c mm/pooltrack.c mm/poolname.c
-// Links: mm/pool.c mm/poolcall.c mm/poolpage.c mm/pooltag.c mm/poolbug.c
+// Links: mm/pool.c mm/poolcall.c mm/poolpage.c mm/poolbook.c mm/pooltag.c mm/poolbug.c
 // Links: mm/poolquery.c mm/poolcheck.c
 // Links: kernel/rtl/format.c kernel/rtl/utf.c tests/host/fake_mm.c
 // Links: tests/host/fake_ke.c
 //
 // The pool keeps its promises: against a model under random operations, at every size, when memory
-// ends, and on four processors at once.
+// ends, after bursts, and on four processors at once.
 #include "fake_ke.h"
 #include "fake_mm.h"
 #include "pool.h"
@@ -411,6 +411,84 @@ static void a_bursts_pages_go_back(void **state)
     pool_is_sound();
 }
 
+static void trim_often(void)
+{
+    for (int i = 0; i < 60; i++)
+        ExTrimPool();
+}
+
+static ULONG64 bookkeeping(void)
+{
+    EX_POOL_STATISTICS now;
+    ExQueryPoolStatistics(NonPagedPoolNx, &now);
+    return now.BookkeepingPages;
+}
+
+// Descriptors and records of the smallest blocks are a good part of what a burst takes.
+static void a_bursts_bookkeeping_goes_back_too(void **state)
+{
+    trim_often();
+    ULONG64 before = bookkeeping();
+    fake_mm_page_limit = fake_mm_pages_in_use + 8000;
+    for (size_t t = 0; t < 3; t++) {
+        PVOID chain = NULL;
+        allocate_until_null(types[t], 16, &chain);
+        assert_true(bookkeeping() > before + 1000);
+        free_chain(chain);
+        trim_often();
+        // What stays is what is known of record pages: a 256th of them, and once.
+        assert_in_range(bookkeeping(), before - 10, before + 30);
+        pool_is_sound();
+    }
+    fake_mm_page_limit = ~(SIZE_T)0;
+}
+
+// Blocks that stay keep their records while those around them go, and the groups' descriptors that
+// went come back.
+static void what_is_still_in_use_survives_the_end_of_a_burst(void **state)
+{
+    static UCHAR *block[300][64];
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 300; i++)
+            for (int j = 0; j < 64; j++) {
+                SIZE_T size = 16 + (SIZE_T)j * 30;
+                block[i][j] = ExAllocatePoolWithTag(PagedPool, size, TEST_TAG);
+                memset(block[i][j], i, size);
+            }
+        for (int i = 0; i < 300; i++)
+            for (int j = 0; j < 64; j++)
+                if (i % 100 != 7)
+                    ExFreePoolWithTag(block[i][j], TEST_TAG);
+        trim_often();
+        pool_is_sound();
+        for (int i = 7; i < 300; i += 100)
+            for (int j = 0; j < 64; j++) {
+                EX_POOL_BLOCK found;
+                assert_true(ExQueryPoolBlock(block[i][j], &found));
+                assert_int_equal(found.Size, 16 + j * 30);
+                assert_int_equal(found.Tag, TEST_TAG);
+                assert_int_equal(block[i][j][found.Size - 1], (UCHAR)i);
+                ExFreePoolWithTag(block[i][j], TEST_TAG);
+            }
+    }
+    pool_is_sound();
+}
+
+// An address whose descriptor went back is in no block, and asking does not fault.
+static void an_address_without_a_descriptor_is_in_no_block(void **state)
+{
+    PVOID chain = NULL;
+    fake_mm_page_limit = fake_mm_pages_in_use + 5000;
+    allocate_until_null(NonPagedPoolNx, 4096, &chain);
+    fake_mm_page_limit = ~(SIZE_T)0;
+    UCHAR *last = chain;
+    free_chain(chain);
+    trim_often();
+    EX_POOL_BLOCK found;
+    for (int i = 0; i < 4000; i++)
+        assert_false(ExQueryPoolBlock(last - i * PAGE_SIZE, &found) && found.Allocated);
+}
+
 // ---- several processors ------------------------------------------------------------------------
 #define THREADS   4
 #define EXCHANGES 512
@@ -482,6 +560,9 @@ int main(void)
         cmocka_unit_test(any_single_failure_below_is_survived),
         cmocka_unit_test(absurd_sizes_are_refused),
         cmocka_unit_test(a_bursts_pages_go_back),
+        cmocka_unit_test(a_bursts_bookkeeping_goes_back_too),
+        cmocka_unit_test(what_is_still_in_use_survives_the_end_of_a_burst),
+        cmocka_unit_test(an_address_without_a_descriptor_is_in_no_block),
         cmocka_unit_test(five_thousand_tags_are_all_told_apart),
         cmocka_unit_test(blocks_may_be_freed_on_another_processor),
     };

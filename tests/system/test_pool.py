@@ -44,6 +44,16 @@ def test_commands_show(arch, command, pattern):
     assert re.search(pattern, run.out), run.tail()
 
 
+def test_exhaustion_leaves_no_pages_scattered_over_ram(arch):
+    """After all of RAM was pool, contiguous memory is there again, and nearly all of it is free."""
+    run = lookaside("run", *(driver(arch, name, "tests") for name in ("pool", "poolcall", "mmio")),
+                    "--device", "edu", "--memory", "512M", "--options", '/MONITOR="!vm; poweroff"')
+    failed = [line for line in run.lines if line.startswith(("not ok", "# "))]
+    assert not failed, "\n".join(failed)
+    kept = re.search(r"pools' bookkeeping: +(\d+)", run.out)
+    assert kept and int(kept.group(1)) < 400, run.tail()
+
+
 def test_a_leak_is_listed_with_its_call_stack(arch):
     run = lookaside("run", driver(arch, "leaks", "broken"), "--verifier=8")
     assert run.status == 4, run.tail()

@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: MIT
+// The pool's bookkeeping: memory for descriptors and records, which goes back when a burst is over.
+//
+// Problem. A pool that grew to all of RAM has a descriptor for each page and a record for each
+// block, a 64th of it and more, in pages that came from wherever RAM was free. Kept, they leave no
+// long run of free pages for those who need contiguous memory. Freeing must neither fail nor wait.
+//
+// Descriptors are an array, and whoever has a pool address reads its descriptor without a lock, to
+// learn that it is no block. So the array has no holes. The descriptors of 64 pages fill a page, a
+// group; the first counts in Taken how many of the 64 the pool has, plus 1. A group without any
+// goes back by having its page replaced, in one store, by mm's page of zeroes: descriptors of pages
+// that the pool does not have. Taken is 0 then, and the group gets a page again when one of its 64
+// pages is used.
+//
+// Records are arrays of 2 to 256. A record page is cut into arrays of one size, by powers of two;
+// free ones are linked by their offsets, and the pages of a size that have free ones are in a list.
+// What is known of a record page lies apart from it, at a computed place. A page without an array
+// in use waits in the list of empty ones, for any size; released, its address waits for the next
+// burst.
+//
+// Groups and record pages that are empty go back in ExTrimPool, half of them every second, and in
+// ExpReclaim, all. Who looks at blocks of others without a lock (leak reports, whatis) holds
+// records meanwhile: none is released between a page's being found in use and its records' being
+// read. This costs a counter, and the free path nothing: a pointer that is freed twice at the
+// moment when its page is released may be a page fault instead of the bugcheck that names the
+// mistake.
+//
+// Locks: growth lock of a pool -> ExpRecordLock -> mm. Observability: !vm; ExQueryPoolStatistics;
+// tests/host/test_pool.c.
+#include "poolp.h"
+
+#define GROUP_BYTES    (POOL_GROUP_PAGES << PAGE_SHIFT)
+#define RECORD_SIZES   8u  // arrays of 2 to 256 records: 16 to 2048 bytes
+#define RECORD_SHARE   4u  // of the bookkeeping region may be record pages
+#define NO_RECORD_PAGE 0u  // page numbers begin with 1, as do offsets of arrays
+
+typedef struct _RECORD_PAGE {
+    ULONG Next, Previous;  // in its list; of a released page, the next released one
+    USHORT FirstFree;      // array, in units of 16 bytes, plus 1; 0: none
+    USHORT Live;           // arrays in use
+    ULONG Size;            // index of its arrays' size
+} RECORD_PAGE;
+
+#define DETAILS_PER_PAGE (PAGE_SIZE / sizeof(RECORD_PAGE))
+#define ARRAY_UNIT       16u
+
+C_ASSERT(POOL_GROUP_PAGES < MAXUCHAR);
+C_ASSERT(sizeof(RECORD_PAGE) == 16 && ARRAY_UNIT == 2 * sizeof(POOL_RECORD));
+
+ULONG_PTR ExpRecordPages, ExpEmptyRecordPages;
+
+static KSPIN_LOCK ExpRecordLock;         // guards all below, and the two above
+static UCHAR *ExpRecordBase;             // the record pages, ExpRecordLimit of them reserved
+static RECORD_PAGE *ExpRecordPage;       // what is known of them, by number; [0] is none
+static ULONG ExpRecordLimit, ExpRecordsUsed;  // highest number that may be, that ever was
+static ULONG ExpDetailsCommitted;        // numbers below this have a place in ExpRecordPage
+static ULONG ExpWithFree[RECORD_SIZES];  // first page with a free array and one in use
+static ULONG ExpEmptyPage, ExpReleasedPage;
+static UCHAR *ExpBump, *ExpBumpEnd;      // rest of the page that is cut for good
+static volatile LONG ExpHolders;
+
+// ---- memory ------------------------------------------------------------------------------------
+static VOID ExpCountBookkeeping(LONG_PTR Pages)
+{
+    __atomic_fetch_add(&ExpBookkeepingPages, (ULONG_PTR)Pages, __ATOMIC_RELAXED);
+}
+
+BOOLEAN ExpCommitBookkeeping(PVOID Start, SIZE_T Bytes)
+{
+    SIZE_T Pages = BYTES_TO_PAGES(Bytes);
+    if (!MmCommitSystemRange(Start, Pages, MM_READ | MM_WRITE, MM_PAGE_ZEROED))
+        return FALSE;
+    ExpCountBookkeeping((LONG_PTR)Pages);
+    return TRUE;
+}
+
+static PVOID ExpAllocateBookkeepingPages(SIZE_T Bytes)
+{
+    PVOID Range = MmReserveSystemRange(MmRegionBookkeeping, BYTES_TO_PAGES(Bytes));
+    if (Range == NULL)
+        return NULL;
+    if (ExpCommitBookkeeping(Range, Bytes))
+        return Range;
+    MmReleaseSystemRange(Range, BYTES_TO_PAGES(Bytes));
+    return NULL;
+}
+
+// Called with ExpRecordLock held.
+static PVOID ExpCutBookkeeping(SIZE_T Bytes)
+{
+    if ((SIZE_T)(ExpBumpEnd - ExpBump) < Bytes) {
+        UCHAR *Page = ExpAllocateBookkeepingPages(PAGE_SIZE);
+        if (Page == NULL)
+            return NULL;
+        ExpBump = Page;
+        ExpBumpEnd = Page + PAGE_SIZE;
+    }
+    PVOID Result = ExpBump;
+    ExpBump += Bytes;
+    return Result;
+}
+
+PVOID ExpAllocateBookkeeping(SIZE_T Bytes)
+{
+    Bytes = ALIGN_UP_BY(Bytes, 64);
+    if (Bytes > PAGE_SIZE / 2)
+        return ExpAllocateBookkeepingPages(Bytes);
+    KIRQL OldIrql = KiAcquireLock(&ExpRecordLock);
+    PVOID Result = ExpCutBookkeeping(Bytes);
+    KiReleaseLock(&ExpRecordLock, OldIrql);
+    return Result;
+}
+
+// ---- readers without a lock --------------------------------------------------------------------
+VOID ExpHoldBookkeeping(VOID)
+{
+    __atomic_fetch_add(&ExpHolders, 1, __ATOMIC_SEQ_CST);
+}
+
+VOID ExpLetGoOfBookkeeping(VOID)
+{
+    __atomic_fetch_sub(&ExpHolders, 1, __ATOMIC_RELEASE);
+}
+
+// A page's state said that it is not in use before this looks: who holds later sees that.
+static BOOLEAN ExpIsHeld(VOID)
+{
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    return __atomic_load_n(&ExpHolders, __ATOMIC_SEQ_CST) != 0;
+}
+
+// ---- descriptors, under the pool's growth lock -------------------------------------------------
+static POOL_PAGE *ExpGroupOf(POOL *Pool, ULONG_PTR Offset)
+{
+    return ExpPageOfOffset(Pool, ALIGN_DOWN_BY(Offset, GROUP_BYTES));
+}
+
+// Pages from Offset on that are in the same group as it, and below End.
+static ULONG ExpPagesInGroup(ULONG_PTR Offset, ULONG_PTR End)
+{
+    ULONG_PTR Next = ALIGN_DOWN_BY(Offset, GROUP_BYTES) + GROUP_BYTES;
+    return (ULONG)(((Next < End ? Next : End) - Offset) >> PAGE_SHIFT);
+}
+
+// Commits the groups up to End. They are empty.
+static BOOLEAN ExpGrowGroups(POOL *Pool, ULONG_PTR End)
+{
+    ULONG_PTR Limit = ALIGN_UP_BY(End, GROUP_BYTES);
+    if (End <= Pool->Limit)
+        return TRUE;
+    SIZE_T Groups = (Limit - Pool->Limit) / GROUP_BYTES;
+    if (!ExpCommitBookkeeping(ExpPageOfOffset(Pool, Pool->Limit), Groups << PAGE_SHIFT))
+        return FALSE;
+    for (ULONG_PTR Offset = Pool->Limit; Offset < Limit; Offset += GROUP_BYTES)
+        ExpGroupOf(Pool, Offset)->Taken = 1;
+    Pool->EmptyGroups += Groups;
+    __atomic_store_n(&Pool->Limit, Limit, __ATOMIC_RELEASE);
+    return TRUE;
+}
+
+static BOOLEAN ExpTakeFromGroup(POOL *Pool, POOL_PAGE *Group, ULONG Pages)
+{
+    if (Group->Taken == 0) {
+        if (!MmRestoreSystemPage(Group))
+            return FALSE;
+        ExpCountBookkeeping(1);
+        Group->Taken = 1;
+        Pool->EmptyGroups++;
+    }
+    Pool->EmptyGroups -= Group->Taken == 1;
+    Group->Taken += (UCHAR)Pages;
+    return TRUE;
+}
+
+static VOID ExpForgetUpTo(POOL *Pool, ULONG_PTR Offset, ULONG_PTR End)
+{
+    while (Offset < End) {
+        POOL_PAGE *Group = ExpGroupOf(Pool, Offset);
+        ULONG Pages = ExpPagesInGroup(Offset, End);
+        Group->Taken -= (UCHAR)Pages;
+        Pool->EmptyGroups += Group->Taken == 1;
+        Offset += (ULONG_PTR)Pages << PAGE_SHIFT;
+    }
+}
+
+// Up to where it came: all or, when memory ended, the first group that has none.
+static ULONG_PTR ExpDescribeUpTo(POOL *Pool, ULONG_PTR Offset, ULONG_PTR End)
+{
+    while (Offset < End) {
+        ULONG Pages = ExpPagesInGroup(Offset, End);
+        if (!ExpTakeFromGroup(Pool, ExpGroupOf(Pool, Offset), Pages))
+            break;
+        Offset += (ULONG_PTR)Pages << PAGE_SHIFT;
+    }
+    return Offset;
+}
+
+BOOLEAN ExpDescribePages(POOL *Pool, ULONG_PTR Offset, SIZE_T Pages)
+{
+    ULONG_PTR End = Offset + (Pages << PAGE_SHIFT), Reached = Offset;
+    KiAcquireLockAtDpcLevel(&Pool->GrowthLock);
+    if (ExpGrowGroups(Pool, End))
+        Reached = ExpDescribeUpTo(Pool, Offset, End);
+    if (Reached != End)
+        ExpForgetUpTo(Pool, Offset, Reached);
+    KiReleaseLockFromDpcLevel(&Pool->GrowthLock);
+    return Reached == End;
+}
+
+VOID ExpForgetPages(POOL *Pool, ULONG_PTR Offset, SIZE_T Pages)
+{
+    KiAcquireLockAtDpcLevel(&Pool->GrowthLock);
+    ExpForgetUpTo(Pool, Offset, Offset + (Pages << PAGE_SHIFT));
+    KiReleaseLockFromDpcLevel(&Pool->GrowthLock);
+}
+
+// From the highest on. The lock is taken for one group at a time: others are not kept waiting.
+VOID ExpReleaseGroups(POOL *Pool, ULONG_PTR Keep)
+{
+    for (ULONG_PTR Offset = Pool->Limit; Offset != 0 && Pool->EmptyGroups > Keep;) {
+        POOL_PAGE *Group = ExpGroupOf(Pool, Offset -= GROUP_BYTES);
+        if (__atomic_load_n(&Group->Taken, __ATOMIC_RELAXED) != 1)
+            continue;
+        KiAcquireLockAtDpcLevel(&Pool->GrowthLock);
+        if (Group->Taken == 1) {
+            MmReplaceSystemPage(Group);
+            ExpCountBookkeeping(-1);
+            Pool->EmptyGroups--;
+        }
+        KiReleaseLockFromDpcLevel(&Pool->GrowthLock);
+    }
+}
+
+// ---- records, under ExpRecordLock --------------------------------------------------------------
+static UCHAR *ExpRecordAddress(ULONG Number)
+{
+    return ExpRecordBase + ((SIZE_T)(Number - 1) << PAGE_SHIFT);
+}
+
+static VOID ExpLinkRecordPage(ULONG *List, ULONG Number)
+{
+    ExpRecordPage[Number].Previous = NO_RECORD_PAGE;
+    ExpRecordPage[Number].Next = *List;
+    if (*List != NO_RECORD_PAGE)
+        ExpRecordPage[*List].Previous = Number;
+    *List = Number;
+}
+
+static VOID ExpUnlinkRecordPage(ULONG *List, ULONG Number)
+{
+    const RECORD_PAGE *Page = &ExpRecordPage[Number];
+    if (Page->Previous != NO_RECORD_PAGE)
+        ExpRecordPage[Page->Previous].Next = Page->Next;
+    else
+        *List = Page->Next;
+    if (Page->Next != NO_RECORD_PAGE)
+        ExpRecordPage[Page->Next].Previous = Page->Previous;
+}
+
+// A number without a page: a released one's or one that never had any.
+static ULONG ExpNextRecordNumber(VOID)
+{
+    if (ExpReleasedPage != NO_RECORD_PAGE)
+        return ExpReleasedPage;
+    ULONG Number = ExpRecordsUsed + 1;
+    if (Number > ExpRecordLimit)
+        return NO_RECORD_PAGE;
+    if (Number == ExpDetailsCommitted) {
+        if (!ExpCommitBookkeeping(&ExpRecordPage[Number], PAGE_SIZE))
+            return NO_RECORD_PAGE;
+        ExpDetailsCommitted += DETAILS_PER_PAGE;
+    }
+    return Number;
+}
+
+static ULONG ExpCommitRecordPage(VOID)
+{
+    ULONG Number = ExpNextRecordNumber();
+    if (Number == NO_RECORD_PAGE || !ExpCommitBookkeeping(ExpRecordAddress(Number), PAGE_SIZE))
+        return NO_RECORD_PAGE;
+    if (Number == ExpReleasedPage)
+        ExpReleasedPage = ExpRecordPage[Number].Next;
+    else
+        ExpRecordsUsed = Number;
+    ExpRecordPages++;
+    return Number;
+}
+
+// Cuts the page into arrays, the lowest first in line.
+static VOID ExpCutRecordPage(ULONG Number, ULONG Size)
+{
+    RECORD_PAGE *Page = &ExpRecordPage[Number];
+    ULONG Bytes = ARRAY_UNIT << Size;
+    Page->Size = Size;
+    Page->Live = 0;
+    Page->FirstFree = 0;
+    for (ULONG Offset = PAGE_SIZE; Offset != 0;) {
+        Offset -= Bytes;
+        *(USHORT *)(ExpRecordAddress(Number) + Offset) = Page->FirstFree;
+        Page->FirstFree = (USHORT)(Offset / ARRAY_UNIT + 1);
+    }
+}
+
+// A page with a free array of this size, first in its list. Fails: FALSE.
+static BOOLEAN ExpFindRecordPage(ULONG Size)
+{
+    if (ExpWithFree[Size] != NO_RECORD_PAGE)
+        return TRUE;
+    ULONG Number = ExpEmptyPage;
+    if (Number != NO_RECORD_PAGE) {
+        ExpUnlinkRecordPage(&ExpEmptyPage, Number);
+        ExpEmptyRecordPages--;
+    } else {
+        Number = ExpCommitRecordPage();
+    }
+    if (Number == NO_RECORD_PAGE)
+        return FALSE;
+    ExpCutRecordPage(Number, Size);
+    ExpLinkRecordPage(&ExpWithFree[Size], Number);
+    return TRUE;
+}
+
+static PVOID ExpTakeRecords(ULONG Size)
+{
+    if (!ExpFindRecordPage(Size))
+        return NULL;
+    ULONG Number = ExpWithFree[Size];
+    RECORD_PAGE *Page = &ExpRecordPage[Number];
+    USHORT *Array = (USHORT *)(ExpRecordAddress(Number) + (Page->FirstFree - 1u) * ARRAY_UNIT);
+    Page->FirstFree = *Array;
+    Page->Live++;
+    if (Page->FirstFree == 0)
+        ExpUnlinkRecordPage(&ExpWithFree[Size], Number);
+    return Array;
+}
+
+static VOID ExpGiveRecords(ULONG Number, ULONG Offset)
+{
+    RECORD_PAGE *Page = &ExpRecordPage[Number];
+    if (Page->FirstFree == 0)
+        ExpLinkRecordPage(&ExpWithFree[Page->Size], Number);
+    *(USHORT *)(ExpRecordAddress(Number) + Offset) = Page->FirstFree;
+    Page->FirstFree = (USHORT)(Offset / ARRAY_UNIT + 1);
+    if (--Page->Live != 0)
+        return;
+    ExpUnlinkRecordPage(&ExpWithFree[Page->Size], Number);
+    ExpLinkRecordPage(&ExpEmptyPage, Number);
+    ExpEmptyRecordPages++;
+}
+
+POOL_RECORD *ExpAllocateRecords(ULONG Blocks)
+{
+    ULONG Size = 0;
+    while (2u << Size < Blocks)
+        Size++;
+    KiAcquireLockAtDpcLevel(&ExpRecordLock);
+    POOL_RECORD *Records = ExpTakeRecords(Size);
+    KiReleaseLockFromDpcLevel(&ExpRecordLock);
+    if (Records != NULL)
+        RtlZeroMemory(Records, ARRAY_UNIT << Size);
+    return Records;
+}
+
+VOID ExpFreeRecords(POOL_RECORD *Records)
+{
+    SIZE_T Distance = (SIZE_T)((UCHAR *)Records - ExpRecordBase);
+    KiAcquireLockAtDpcLevel(&ExpRecordLock);
+    ExpGiveRecords((ULONG)(Distance >> PAGE_SHIFT) + 1, (ULONG)(Distance & (PAGE_SIZE - 1)));
+    KiReleaseLockFromDpcLevel(&ExpRecordLock);
+}
+
+VOID ExpReleaseRecordPages(ULONG_PTR Keep)
+{
+    KiAcquireLockAtDpcLevel(&ExpRecordLock);
+    while (ExpEmptyRecordPages > Keep && !ExpIsHeld()) {
+        ULONG Number = ExpEmptyPage;
+        ExpUnlinkRecordPage(&ExpEmptyPage, Number);
+        ExpEmptyRecordPages--;
+        ExpRecordPages--;
+        MmDecommitSystemRange(ExpRecordAddress(Number), 1);
+        ExpCountBookkeeping(-1);
+        ExpRecordPage[Number].Next = ExpReleasedPage;
+        ExpReleasedPage = Number;
+    }
+    KiReleaseLockFromDpcLevel(&ExpRecordLock);
+}
+
+// ---- start -------------------------------------------------------------------------------------
+// No more pages than RAM has.
+BOOLEAN ExpInitializeRecords(VOID)
+{
+    ULONG64 Limit;
+    MmQueryAvailablePages(&Limit);
+    ULONG64 Share = (MmGetRegion(MmRegionBookkeeping)->Size >> PAGE_SHIFT) / RECORD_SHARE;
+    ExpRecordLimit = (ULONG)(Limit < Share ? Limit : Share);
+    ExpRecordBase = MmReserveSystemRange(MmRegionBookkeeping, ExpRecordLimit);
+    SIZE_T Bytes = ((SIZE_T)ExpRecordLimit + 1) * sizeof(RECORD_PAGE);
+    ExpRecordPage = MmReserveSystemRange(MmRegionBookkeeping, BYTES_TO_PAGES(Bytes));
+    ExpDetailsCommitted = DETAILS_PER_PAGE;
+    return ExpRecordBase != NULL && ExpRecordPage != NULL &&
+           ExpCommitBookkeeping(ExpRecordPage, PAGE_SIZE);
+}
