@@ -12,8 +12,9 @@
 //                  |
 //                  +----> Late (thawed before it answered; its NMI is still to come) -> Running
 //
-// Every step is the stopper's but two: Asked to Frozen, and Late to Running, which the processor
-// itself makes by an exchange. An NMI that finds Running is not ours.
+// Every step is the stopper's but three, which the processor itself makes by an exchange: Asked to
+// Frozen, Late to Running, and Running to Late when it has answered before the NMI came. An NMI
+// that finds Running is not ours.
 //
 // Two processors may want to stop the others at once. KiFreezeOwner decides; the other is stopped
 // like everyone, and goes on to stop the rest once it has been thawed. If it is in an NMI's handler
@@ -21,8 +22,8 @@
 //
 // What does not answer in time (a processor that has failed in earnest) is reported and left.
 //
-// `!running` prints where all processors are. Tests: tests/guest/broken/freeze.c,
-// tests/guest/smp.c.
+// `!running` prints where all processors are. Tests:
+// tests/guest/broken/stopped_everywhere.c, tests/guest/broken/stops_at_once.c.
 #include "ki.h"
 
 typedef enum _KI_FREEZE_STATE {
@@ -48,27 +49,32 @@ static BOOLEAN KiChangeFreeze(PKPRCB Prcb, LONG From, LONG To)
                                        __ATOMIC_SEQ_CST);
 }
 
-static VOID KiStayFrozen(PKPRCB Prcb, PKTRAP_FRAME Frame)
+// FALSE: it was thawed before it answered.
+static BOOLEAN KiStayFrozen(PKPRCB Prcb, PKTRAP_FRAME Frame)
 {
+    BOOLEAN Frozen;
+
     Prcb->FreezeFrame = Frame;
-    if (KiChangeFreeze(Prcb, FreezeAsked, FreezeFrozen)) {
-        while (__atomic_load_n(&Prcb->FreezeState, __ATOMIC_ACQUIRE) == FreezeFrozen) {
-            if (KiHaltFrozen)
-                HalHalt();
-            KiPause();
-        }
+    Frozen = KiChangeFreeze(Prcb, FreezeAsked, FreezeFrozen);
+    while (Frozen && __atomic_load_n(&Prcb->FreezeState, __ATOMIC_ACQUIRE) == FreezeFrozen) {
+        if (KiHaltFrozen)
+            HalHalt();
+        KiPause();
     }
     Prcb->FreezeFrame = NULL;
     KiDebugEvent(KeDebugThaw, Frame, NULL);
+    return Frozen;
 }
 
 BOOLEAN KiAnswerFreeze(PKPRCB Prcb, PKTRAP_FRAME Frame)
 {
-    if (KiChangeFreeze(Prcb, FreezeLate, FreezeRunning))
-        return TRUE;
-    if (Prcb->FreezeState != FreezeAsked)
-        return FALSE;
-    KiStayFrozen(Prcb, Frame);
+    while (!KiChangeFreeze(Prcb, FreezeLate, FreezeRunning)) {
+        if (Prcb->FreezeState != FreezeAsked)
+            return FALSE;
+        if (KiStayFrozen(Prcb, Frame))
+            return TRUE;
+        // Late, as of now, and this is its NMI.
+    }
     return TRUE;
 }
 
@@ -80,8 +86,10 @@ static VOID KiBecomeOwner(PKPRCB Prcb)
 
     while (!__atomic_compare_exchange_n(&KiFreezeOwner, &Nobody, Prcb, FALSE, __ATOMIC_SEQ_CST,
                                         __ATOMIC_SEQ_CST)) {
-        if (Prcb->NmiFrame != NULL && Prcb->FreezeState == FreezeAsked)
-            KiStayFrozen(Prcb, Prcb->NmiFrame);
+        // The wish's own NMI comes when this one's handler ends.
+        if (Prcb->NmiFrame != NULL && Prcb->FreezeState == FreezeAsked &&
+            KiStayFrozen(Prcb, Prcb->NmiFrame))
+            KiChangeFreeze(Prcb, FreezeRunning, FreezeLate);
         Nobody = NULL;
         KiPause();
     }

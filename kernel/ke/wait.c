@@ -172,6 +172,8 @@ FORCEINLINE VOID KiBeginWait(PKTHREAD Thread, PVOID Object, const LARGE_INTEGER 
 
     if (__builtin_expect(Thread->WaitNext, 0)) {
         Thread->WaitNext = FALSE;
+        if (Thread->WaitIrql >= DISPATCH_LEVEL && (Timeout == NULL || Timeout->QuadPart != 0))
+            KiBadWait(Thread, Object, Thread->WaitIrql, Caller);
     } else {
         if (__builtin_expect(Irql >= DISPATCH_LEVEL, 0)) {
             if (Irql > DISPATCH_LEVEL || Timeout == NULL || Timeout->QuadPart != 0)

@@ -294,6 +294,15 @@ static ULONG LdrpReportLeaks(const LDR_DRIVER *Driver)
     return Leaks;
 }
 
+// The driver's last calls end: of its DPCs, on whichever processor, and of its work items, either
+// of which may have queued the other.
+static VOID LdrpAwaitCalls(const LDR_DRIVER *Driver)
+{
+    KeFlushQueuedDpcs();
+    IoWaitForWorkItems(Driver->Base, Driver->Base + Driver->Size);
+    KeFlushQueuedDpcs();
+}
+
 // Sections marked discardable (INIT code, relocations, debug information) are not needed after the
 // start.
 static VOID LdrpFreeDiscardable(LDR_LOAD *Load)
@@ -341,7 +350,7 @@ NTSTATUS LdrLoadDriver(const char *Name, PLDR_DRIVER *Driver)
             *Driver = Load.Driver;
             return Load.Status;
         }
-        IoWaitForWorkItems(Load.Driver->Base, Load.Driver->Base + Load.Driver->Size);
+        LdrpAwaitCalls(Load.Driver);
         LdrpReportLeaks(Load.Driver); // a failed DriverEntry must have cleaned up after itself
     }
     LdrpDiscard(Load.Driver);
@@ -366,7 +375,7 @@ NTSTATUS LdrUnloadDriver(PLDR_DRIVER Driver, PULONG Leaks)
         KiBugCheck(IRQL_UNEXPECTED_VALUE, KiGetIrql(), PASSIVE_LEVEL,
                    (ULONG_PTR)Driver->DriverObject->DriverUnload, 0, NULL, Sentence);
     }
-    IoWaitForWorkItems(Driver->Base, Driver->Base + Driver->Size);
+    LdrpAwaitCalls(Driver);
     *Leaks = LdrpReportLeaks(Driver);
     KLOG("ldr", "%s unloaded", Driver->Name);
     LdrpDiscard(Driver);

@@ -52,6 +52,15 @@ def test_apic_numbers_may_have_gaps(arch):
     assert re.search(r"processor 3 .*APIC id 4", run.out), run.tail()
 
 
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_a_driver_stays_while_its_dpc_runs(arch, flavour, count):
+    run = lookaside("run", driver(arch, "unloads", "tests"), "--smp", count,
+                    *flavour_option(flavour))
+    run.assert_clean(1)
+    assert run.out.count("the last DPC has run") == 1, run.tail()
+    assert run.out.count("the last work item has run") == 1, run.tail()
+
+
 def test_where_every_processor_is_can_be_asked(arch):
     run = lookaside("run", driver(arch, "edu"), "--device", "edu", "--smp", 3, "--options",
                     '/MONITOR="!running; !irql"')

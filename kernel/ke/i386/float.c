@@ -83,8 +83,8 @@ NTSTATUS NTAPI KeSaveFloatingPointState(PKFLOATING_SAVE FloatSave)
         return STATUS_INSUFFICIENT_RESOURCES;
     Area->Owner = FloatSave;
     Area->Thread = KiCurrentThread();
+    Area->Thread->FloatSaved++; // first: a switch after the store is to keep the fresh state
     KiStoreFloatState(Area->State);
-    Area->Thread->FloatSaved++;
     FloatSave->Spare1 = (ULONG)(Area - KiFloatAreas);
     return STATUS_SUCCESS;
 }
