@@ -104,7 +104,8 @@ static DECLSPEC_NOINLINE VOID ExpGrowTable(PERESOURCE Resource, PKIRQL OldIrql)
     else
         memset(New, 0, Size * sizeof(*New));
     *OldIrql = KiAcquireLock(&Resource->SpinLock);
-    if (New != NULL && Resource->OwnerTable == Old) {
+    // A table that has grown meanwhile may lie where the old one did.
+    if (New != NULL && Resource->OwnerTable == Old && (Old == NULL || Old->TableSize < Size)) {
         if (Old != NULL)
             memcpy(New, Old, Old->TableSize * sizeof(*New));
         New->TableSize = Size;

@@ -92,7 +92,8 @@ static VOID NTAPI ExpTimerDpc(PKDPC Dpc, PVOID DeferredContext, PVOID SystemArgu
     if (Timer->Callback != NULL)
         Timer->Callback(Timer, Timer->Context);
     KiAcquireLockAtDpcLevel(&Timer->Lock);
-    if (Timer->State == TimerDeleted)
+    // Set again since this expiry: the next one ends it.
+    if (Timer->State == TimerDeleted && !KeIsTimerSet(&Timer->Timer))
         ExpBeginEnd(Timer);
     KiReleaseLockFromDpcLevel(&Timer->Lock);
 }

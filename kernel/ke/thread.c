@@ -204,6 +204,7 @@ VOID KeLendPriority(PKTHREAD Thread, KPRIORITY Priority)
 // A thread belongs to the image that its start routine lies in: there it would go on running.
 static ULONG KiReportThreads(ULONG_PTR Start, ULONG_PTR End)
 {
+    KIRQL OldIrql = KiLockDispatcher(); // other drivers' threads end meanwhile
     char Name[160];
     ULONG Count = 0;
 
@@ -216,6 +217,7 @@ static ULONG KiReportThreads(ULONG_PTR Start, ULONG_PTR End)
         KLOG("leak", "thread 0x%p still runs %s", (PVOID)Thread, Name);
         Count++;
     }
+    KiUnlockDispatcher(OldIrql);
     return Count;
 }
 LEAK_SOURCE(threads, "threads", KiReportThreads);

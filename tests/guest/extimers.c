@@ -105,6 +105,27 @@ static VOID DeletingTellsWhenItIsDone(VOID)
     CHECK_EQUAL(Fired, 1);
 }
 
+// The callback of the first expiry runs when the timer is set again, and deleted.
+static VOID DeletingWaitsForTheSecondExpiry(VOID)
+{
+    EXT_DELETE_PARAMETERS Parameters = {0};
+    PEX_TIMER Timer = ExAllocateTimer(Fire, &Enough, 0);
+    KEVENT Deleted;
+    KIRQL OldIrql;
+
+    KeInitializeEvent(&Deleted, NotificationEvent, FALSE);
+    Parameters.DeleteCallback = Gone;
+    Parameters.DeleteContext = &Deleted;
+    Begin(2);
+    KeRaiseIrql(DISPATCH_LEVEL, &OldIrql);
+    ExSetTimer(Timer, 0, 0, NULL); // expires at once, its DPC has to wait
+    CHECK(!ExSetTimer(Timer, MILLISECONDS(40), 0, NULL));
+    CHECK(!ExDeleteTimer(Timer, FALSE, FALSE, &Parameters));
+    KeLowerIrql(OldIrql);
+    KeWaitForSingleObject(&Deleted, Executive, KernelMode, FALSE, NULL);
+    CHECK_EQUAL(Fired, 2);
+}
+
 static EXT_DELETE_PARAMETERS SelfParameters;
 
 static VOID NTAPI DeleteSelf(PEX_TIMER Timer, PVOID Context)
@@ -136,6 +157,8 @@ static const GUEST_CASE Cases[] = {
     {"a cancelled timer does not call", CancelledTimersDoNotCall},
     {"threads wait for both kinds", TimersAreWaitedFor},
     {"a timer deleted without being cancelled expires first", DeletingTellsWhenItIsDone},
+    {"a timer deleted while the DPC of an earlier expiry is queued expires first",
+     DeletingWaitsForTheSecondExpiry},
     {"a timer deletes itself in its callback", ATimerDeletesItself},
     {"high resolution and no wake exclude each other", AttributesThatExcludeEachOther},
 };
