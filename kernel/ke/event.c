@@ -14,17 +14,10 @@ VOID KiInitializeHeader(PDISPATCHER_HEADER Header, UCHAR Type, SIZE_T Size, LONG
     InitializeListHead(&Header->WaitListHead);
 }
 
-// The end of a routine that signalled: with Wait the caller is about to wait and stays at
-// DISPATCH_LEVEL.
-VOID KiEndSignal(KIRQL OldIrql, BOOLEAN Wait)
+VOID KiKeepForWait(KIRQL OldIrql)
 {
-    PKTHREAD Thread;
+    PKTHREAD Thread = KiCurrentThread();
 
-    if (!Wait) {
-        KiUnlockDispatcher(OldIrql);
-        return;
-    }
-    Thread = KiCurrentThread();
     Thread->WaitNext = TRUE;
     Thread->WaitIrql = OldIrql;
     KiDropDispatcherLock();

@@ -161,8 +161,17 @@ VOID FASTCALL KiSwapContext(PKTHREAD Old, PKTHREAD New);
 VOID KiInitializeContext(PKTHREAD Thread);               // to begin in KiStartThread
 DECLSPEC_NORETURN VOID KiStartThread(VOID);
 
+VOID KiHonourReschedule(PKPRCB Prcb, KIRQL OldIrql);
+
 // Leaves DISPATCH_LEVEL: switches first if a better thread has been chosen.
-VOID KiExitDispatcher(KIRQL OldIrql);
+FORCEINLINE VOID KiExitDispatcher(KIRQL OldIrql)
+{
+    PKPRCB Prcb = KeGetCurrentPrcb();
+
+    if (__builtin_expect(Prcb->Reschedule, 0))
+        KiHonourReschedule(Prcb, OldIrql);
+    KiLowerIrql(OldIrql);
+}
 
 FORCEINLINE KIRQL KiLockDispatcher(VOID)
 {
@@ -181,7 +190,7 @@ FORCEINLINE VOID KiDropDispatcherLock(VOID)
 
     if (!IsListEmpty(&Prcb->ReleasedListHead))
         KiReadyReleased(Prcb);
-    KiDropLock(&KiDispatcherLock);
+    KiGiveLock(&KiDispatcherLock);
 }
 
 FORCEINLINE VOID KiUnlockDispatcher(KIRQL OldIrql)
@@ -206,8 +215,17 @@ VOID KiLeaveQueueForEver(PKTHREAD Thread);
 // Without the lock: waits for an entry, or returns a status.
 LONG_PTR KiWaitForQueue(PKQUEUE Queue, KPROCESSOR_MODE Mode, PLARGE_INTEGER Timeout,
                         ULONG_PTR Caller);
-// Releases the lock at the end of a routine that signalled.
-VOID KiEndSignal(KIRQL OldIrql, BOOLEAN Wait);
+VOID KiKeepForWait(KIRQL OldIrql); // releases the lock; the caller waits next
+
+// Releases the lock at the end of a routine that signalled. Wait: the caller is about to wait and
+// stays at DISPATCH_LEVEL.
+FORCEINLINE VOID KiEndSignal(KIRQL OldIrql, BOOLEAN Wait)
+{
+    if (__builtin_expect(Wait, 0))
+        KiKeepForWait(OldIrql);
+    else
+        KiUnlockDispatcher(OldIrql);
+}
 
 // ---- timers (timer.c) ---------------------------------------------------------------------------
 VOID KiInitializeTimers(PKPRCB Prcb);

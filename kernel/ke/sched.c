@@ -97,13 +97,11 @@ FORCEINLINE KAFFINITY KiTakeQueuedFor(PKPRCB Prcb)
 #define EVERYWHERE (~(KAFFINITY)0) // who knows where: all processors that are idle look
 
 // Threads were put into a queue. A processor that has become idle meanwhile may not have seen it.
-static DECLSPEC_NOINLINE VOID KiWakeIdleFor(KAFFINITY Affinity)
+static DECLSPEC_NOINLINE VOID KiWakeIdleOf(KAFFINITY Affinity)
 {
     PKPRCB Self = KeGetCurrentPrcb();
     KAFFINITY Idle;
 
-    if (KeNumberProcessors == 1)
-        return;
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     Idle = KiIdleProcessors & Affinity;
     if (Idle & Self->ProcessorMask) { // in a DPC, say: it looks when it is done
@@ -120,6 +118,12 @@ static DECLSPEC_NOINLINE VOID KiWakeIdleFor(KAFFINITY Affinity)
     }
 }
 
+FORCEINLINE VOID KiWakeIdleFor(KAFFINITY Affinity)
+{
+    if (Affinity != 0 && KeNumberProcessors > 1)
+        KiWakeIdleOf(Affinity);
+}
+
 // Was: whether Reschedule was set when the lock was taken. If it is now and was not, the processor
 // is to look.
 FORCEINLINE VOID KiUnlockReady(PKPRCB Prcb, BOOLEAN Was, BOOLEAN Enabled)
@@ -131,12 +135,11 @@ FORCEINLINE VOID KiUnlockReady(PKPRCB Prcb, BOOLEAN Was, BOOLEAN Enabled)
     KiRestoreInterrupts(Enabled);
     if (__builtin_expect(Notify, 0))
         KiRequestRemoteDispatch(Prcb);
-    if (__builtin_expect(Queued != 0, 0))
-        KiWakeIdleFor(Queued);
+    KiWakeIdleFor(Queued);
 }
 
 // ---- ready queues: under ReadyLock --------------------------------------------------------------
-static VOID KiEnqueue(PKPRCB Prcb, PKTHREAD Thread, BOOLEAN AtHead)
+FORCEINLINE VOID KiEnqueue(PKPRCB Prcb, PKTHREAD Thread, BOOLEAN AtHead)
 {
     PLIST_ENTRY Queue = &Prcb->ReadyListHead[Thread->Priority];
 
@@ -149,14 +152,14 @@ static VOID KiEnqueue(PKPRCB Prcb, PKTHREAD Thread, BOOLEAN AtHead)
     Prcb->QueuedFor |= Thread->Affinity & KeActiveProcessors;
 }
 
-static VOID KiDequeue(PKPRCB Prcb, PKTHREAD Thread)
+FORCEINLINE VOID KiDequeue(PKPRCB Prcb, PKTHREAD Thread)
 {
     if (RemoveEntryList(&Thread->ReadyEntry))
         Prcb->ReadySummary &= ~(1u << Thread->Priority);
 }
 
 // The first thread of the highest queue. There is one.
-static PKTHREAD KiBestReady(PKPRCB Prcb)
+FORCEINLINE PKTHREAD KiBestReady(PKPRCB Prcb)
 {
     ULONG Priority = 31 - (ULONG)__builtin_clz(Prcb->ReadySummary);
     return CONTAINING_RECORD(Prcb->ReadyListHead[Priority].Flink, KTHREAD, ReadyEntry);
@@ -168,7 +171,7 @@ FORCEINLINE PKTHREAD KiFrontRunner(const KPRCB *Prcb)
 }
 
 // Thread is to run next; who was to goes back.
-static VOID KiChoose(PKPRCB Prcb, PKTHREAD Thread)
+static DECLSPEC_NOINLINE VOID KiChoose(PKPRCB Prcb, PKTHREAD Thread)
 {
     PKTHREAD Displaced = Prcb->NextThread;
 
@@ -181,7 +184,7 @@ static VOID KiChoose(PKPRCB Prcb, PKTHREAD Thread)
         __atomic_fetch_and(&KiIdleProcessors, ~Prcb->ProcessorMask, __ATOMIC_SEQ_CST);
 }
 
-static VOID KiPlace(PKPRCB Prcb, PKTHREAD Thread, BOOLEAN AtHead)
+FORCEINLINE VOID KiPlace(PKPRCB Prcb, PKTHREAD Thread, BOOLEAN AtHead)
 {
     Thread->Processor = Prcb->ProcessorNumber;
     Thread->ReadyTime = KiTickCount();
@@ -223,14 +226,14 @@ static DECLSPEC_NOINLINE PKTHREAD KiTakeBetter(PKPRCB Prcb, PKTHREAD Chosen)
 
 // From now on threads that are queued elsewhere are offered to this processor. It has not seen
 // those that are queued already, wherever in its loop the idle thread was interrupted.
-static VOID KiBecomeIdle(PKPRCB Prcb)
+static DECLSPEC_NOINLINE VOID KiBecomeIdle(PKPRCB Prcb)
 {
     Prcb->LookAgain = TRUE;
     __atomic_fetch_or(&KiIdleProcessors, Prcb->ProcessorMask, __ATOMIC_SEQ_CST);
 }
 
 // Takes what is to run now.
-static PKTHREAD KiTakeNext(PKPRCB Prcb)
+FORCEINLINE PKTHREAD KiTakeNext(PKPRCB Prcb)
 {
     PKTHREAD Thread = Prcb->NextThread;
 
@@ -252,7 +255,7 @@ static PKTHREAD KiTakeNext(PKPRCB Prcb)
 }
 
 // ---- making ready -------------------------------------------------------------------------------
-static PKPRCB KiChooseProcessor(const KTHREAD *Thread)
+static DECLSPEC_NOINLINE PKPRCB KiChooseProcessor(const KTHREAD *Thread)
 {
     KAFFINITY Allowed = Thread->Affinity & KeActiveProcessors, Idle = Allowed & KiIdleProcessors;
     KAFFINITY Candidates = Idle != 0 ? Idle : Allowed;
@@ -266,9 +269,9 @@ static PKPRCB KiChooseProcessor(const KTHREAD *Thread)
     return KiProcessorBlock[__builtin_ctzll(Candidates)];
 }
 
-VOID KiReadyThread(PKTHREAD Thread)
+FORCEINLINE VOID KiMakeReady(PKPRCB Self, PKTHREAD Thread)
 {
-    PKPRCB Prcb = KeNumberProcessors == 1 ? KeGetCurrentPrcb() : KiChooseProcessor(Thread);
+    PKPRCB Prcb = KeNumberProcessors == 1 ? Self : KiChooseProcessor(Thread);
     BOOLEAN Head = Thread->Preempted, Enabled = KiLockReady(Prcb), Was = Prcb->Reschedule;
 
     Thread->Preempted = FALSE;
@@ -276,13 +279,19 @@ VOID KiReadyThread(PKTHREAD Thread)
     KiUnlockReady(Prcb, Was, Enabled);
 }
 
-// Locked: dispatcher, about to be released.
+VOID KiReadyThread(PKTHREAD Thread)
+{
+    KiMakeReady(KeGetCurrentPrcb(), Thread);
+}
+
+// Locked: dispatcher, about to be released. There are some.
 VOID KiReadyReleased(PKPRCB Prcb)
 {
     PLIST_ENTRY Head = &Prcb->ReleasedListHead;
 
-    while (!IsListEmpty(Head))
-        KiReadyThread(CONTAINING_RECORD(RemoveHeadList(Head), KTHREAD, ReadyEntry));
+    do
+        KiMakeReady(Prcb, CONTAINING_RECORD(RemoveHeadList(Head), KTHREAD, ReadyEntry));
+    while (!IsListEmpty(Head));
 }
 
 // Locks the processor that a thread is ready on or runs on.
@@ -462,7 +471,7 @@ VOID KeRelieveStarvation(VOID)
 
 // ---- switching ----------------------------------------------------------------------------------
 // Interrupts are off.
-static VOID KiSwap(PKPRCB Prcb, PKTHREAD Old, PKTHREAD New)
+FORCEINLINE VOID KiSwap(PKPRCB Prcb, PKTHREAD Old, PKTHREAD New)
 {
     Prcb->ContextSwitches++;
     New->ContextSwitches++;
@@ -568,8 +577,7 @@ VOID KiDispatchSwitch(VOID)
     if (New != NULL && Old == Prcb->IdleThread && Prcb->LookAgain)
         Queued = EVERYWHERE; // it was to look, and has got something else
     KiGiveLock(&Prcb->ReadyLock);
-    if (Queued != 0)
-        KiWakeIdleFor(Queued);
+    KiWakeIdleFor(Queued);
     if (New != NULL)
         KiSwap(Prcb, Old, New);
 }
@@ -589,20 +597,18 @@ VOID KiRequestReschedule(PKPRCB Prcb)
     KiRequestDispatch(Prcb);
 }
 
-VOID KiExitDispatcher(KIRQL OldIrql)
+// On the way out of DISPATCH_LEVEL, to OldIrql.
+VOID KiHonourReschedule(PKPRCB Prcb, KIRQL OldIrql)
 {
-    PKPRCB Prcb = KeGetCurrentPrcb();
+    BOOLEAN Enabled;
 
-    if (__builtin_expect(Prcb->Reschedule, 0)) {
-        if (OldIrql >= DISPATCH_LEVEL) {
-            KiRequestReschedule(Prcb);
-        } else {
-            BOOLEAN Enabled = KiDisableInterrupts();
-            KiDispatchSwitch();
-            KiRestoreInterrupts(Enabled);
-        }
+    if (OldIrql >= DISPATCH_LEVEL) {
+        KiRequestReschedule(Prcb);
+        return;
     }
-    KiLowerIrql(OldIrql);
+    Enabled = KiDisableInterrupts();
+    KiDispatchSwitch();
+    KiRestoreInterrupts(Enabled);
 }
 
 VOID KeYieldExecution(VOID)

@@ -35,8 +35,7 @@ typedef struct _KI_WAIT {
     KPROCESSOR_MODE Mode;
     BOOLEAN Alertable;
     PLARGE_INTEGER Timeout; // NULL: for ever
-    ULONG64 DueTime;        // valid once HasDueTime
-    BOOLEAN HasDueTime;
+    ULONG64 DueTime;        // of a Timeout that is not 0; 0: not known yet
 } KI_WAIT;
 
 // ---- objects' kinds -----------------------------------------------------------------------------
@@ -51,7 +50,7 @@ FORCEINLINE BOOLEAN KiCanConsume(const DISPATCHER_HEADER *Object, const KTHREAD 
            (Object->Type == MutantObject && ((const KMUTANT *)Object)->OwnerThread == Thread);
 }
 
-static LONG_PTR KiConsumeMutant(PKMUTANT Mutant, PKTHREAD Thread)
+static DECLSPEC_NOINLINE LONG_PTR KiConsumeMutant(PKMUTANT Mutant, PKTHREAD Thread)
 {
     if (--Mutant->Header.SignalState != 0)
         return 0;
@@ -66,7 +65,7 @@ static LONG_PTR KiConsumeMutant(PKMUTANT Mutant, PKTHREAD Thread)
 }
 
 // Returns what the wait's status is to be raised by.
-static LONG_PTR KiConsume(PDISPATCHER_HEADER Object, PKTHREAD Thread)
+FORCEINLINE LONG_PTR KiConsume(PDISPATCHER_HEADER Object, PKTHREAD Thread)
 {
     if (KiIsSynchronization(Object))
         Object->SignalState = 0;
@@ -91,7 +90,7 @@ static DECLSPEC_NORETURN DECLSPEC_NOINLINE VOID KiRaiseMutantLimit(PKTHREAD Thre
 }
 
 // ---- ending waits -------------------------------------------------------------------------------
-VOID KiEndWait(PKTHREAD Thread, LONG_PTR WaitStatus, KPRIORITY Increment)
+FORCEINLINE VOID KiFinishWait(PKTHREAD Thread, LONG_PTR WaitStatus, KPRIORITY Increment)
 {
     PKWAIT_BLOCK Block = Thread->WaitBlockList;
 
@@ -106,6 +105,11 @@ VOID KiEndWait(PKTHREAD Thread, LONG_PTR WaitStatus, KPRIORITY Increment)
     Thread->WaitStatus = WaitStatus;
     KiBoostPriority(Thread, Increment);
     InsertTailList(&KeGetCurrentPrcb()->ReleasedListHead, &Thread->ReadyEntry);
+}
+
+VOID KiEndWait(PKTHREAD Thread, LONG_PTR WaitStatus, KPRIORITY Increment)
+{
+    KiFinishWait(Thread, WaitStatus, Increment);
 }
 
 static BOOLEAN KiCanConsumeAll(const KWAIT_BLOCK *First)
@@ -148,7 +152,7 @@ VOID KiSignalWaiters(PDISPATCHER_HEADER Object, KPRIORITY Increment)
             Entry = Entry->Flink;
             continue;
         }
-        KiEndWait(Block->Thread, Status, Increment);
+        KiFinishWait(Block->Thread, Status, Increment);
         Entry = Object->WaitListHead.Flink; // several blocks may have gone
     }
 }
@@ -237,7 +241,7 @@ static NTSTATUS KiTestAlert(PKTHREAD Thread, KPROCESSOR_MODE Mode, BOOLEAN Alert
     return STATUS_SUCCESS;
 }
 
-static VOID KiAddTimerBlock(KI_WAIT *Wait)
+static DECLSPEC_NOINLINE VOID KiAddTimerBlock(KI_WAIT *Wait)
 {
     PKTHREAD Thread = Wait->Thread;
     PKWAIT_BLOCK Block = &Thread->WaitBlock[TIMER_WAIT_BLOCK];
@@ -249,28 +253,28 @@ static VOID KiAddTimerBlock(KI_WAIT *Wait)
     KiInsertTimer(&Thread->Timer, Wait->DueTime);
 }
 
+// Whether the wait ends here: STATUS_SUCCESS: no.
+static DECLSPEC_NOINLINE NTSTATUS KiTestLimits(KI_WAIT *Wait)
+{
+    NTSTATUS Status = KiTestAlert(Wait->Thread, Wait->Mode, Wait->Alertable);
+
+    if (Status != STATUS_SUCCESS || Wait->Timeout == NULL)
+        return Status;
+    if (Wait->Timeout->QuadPart == 0)
+        return STATUS_TIMEOUT;
+    if (Wait->DueTime == 0)
+        Wait->DueTime = KiDueTime(*Wait->Timeout);
+    return Wait->DueTime <= KiInterruptTime() ? STATUS_TIMEOUT : STATUS_SUCCESS;
+}
+
 // The objects are not to be had. FALSE: the wait ends here, with *Status. TRUE: the wait blocks may
 // be linked.
 FORCEINLINE BOOLEAN KiMayBlock(KI_WAIT *Wait, LONG_PTR *Status)
 {
-    PKTHREAD Thread = Wait->Thread;
-
-    if (Wait->Alertable | Wait->Mode) {
-        *Status = KiTestAlert(Thread, Wait->Mode, Wait->Alertable);
-        if (*Status != STATUS_SUCCESS)
-            return FALSE;
-    }
-    if (Wait->Timeout != NULL) {
-        *Status = STATUS_TIMEOUT;
-        if (Wait->Timeout->QuadPart == 0)
-            return FALSE;
-        if (!Wait->HasDueTime)
-            Wait->DueTime = KiDueTime(*Wait->Timeout);
-        Wait->HasDueTime = TRUE;
-        if (Wait->DueTime <= KiInterruptTime())
-            return FALSE;
-    }
-    return TRUE;
+    if (Wait->Timeout == NULL && !(Wait->Alertable | Wait->Mode))
+        return TRUE; // nothing but the objects can end it
+    *Status = KiTestLimits(Wait);
+    return *Status == STATUS_SUCCESS;
 }
 
 // The thread waits for one object.
