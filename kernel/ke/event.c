@@ -20,7 +20,7 @@ VOID KiKeepForWait(KIRQL OldIrql)
 
     Thread->WaitNext = TRUE;
     Thread->WaitIrql = OldIrql;
-    KiDropDispatcherLock();
+    KiDropDispatcherLock(KeGetCurrentPrcb());
 }
 
 // KeInitializeEvent: makes an event. A NotificationEvent releases all waiters until it is reset, a
@@ -45,7 +45,7 @@ LONG NTAPI KeSetEvent(PRKEVENT Event, KPRIORITY Increment, BOOLEAN Wait)
     LONG OldState = Event->Header.SignalState;
 
     Event->Header.SignalState = 1;
-    if (OldState == 0 && !IsListEmpty(&Event->Header.WaitListHead))
+    if (OldState == 0)
         KiSignalWaiters(&Event->Header, Increment);
     KiEndSignal(OldIrql, Wait);
     return OldState;

@@ -143,7 +143,7 @@ VOID KiInitializeScheduler(PKPRCB Prcb, PKTHREAD IdleThread);
 VOID KiReadyThread(PKTHREAD Thread);
 VOID KiSetPriority(PKTHREAD Thread, SCHAR Priority);
 VOID KiSetAffinity(PKTHREAD Thread, KAFFINITY Affinity);
-VOID KiBoostPriority(PKTHREAD Thread, KPRIORITY Increment); // at the end of a wait
+VOID KiChargeWait(PKTHREAD Thread, KPRIORITY Increment); // at its end; Increment: the boost
 // Thread, which runs here, no longer does. Locked: dispatcher, and released inside.
 VOID KiSwapThread(PKTHREAD Thread);
 // At DISPATCH_LEVEL, interrupts off, on the thread's stack: makes the switch that is due. Drain
@@ -155,6 +155,8 @@ VOID KiRequestReschedule(PKPRCB Prcb);     // this processor: look at DISPATCH_L
 VOID KiRequestRemoteDispatch(PKPRCB Prcb); // another one: look at DPCs and Reschedule
 
 #define THREAD_QUANTUM 6  // in thirds of a clock tick
+#define WAIT_QUANTUM   1  // what a wait costs
+#define TIME_CRITICAL  14 // a base priority from here up pays nothing for a wait
 
 // The architecture's: swap.S, switch.c.
 VOID FASTCALL KiSwapContext(PKTHREAD Old, PKTHREAD New);
@@ -184,10 +186,8 @@ VOID KiReadyReleased(PKPRCB Prcb);
 
 // Threads whose wait has been ended run from here on, and not before: what they waited for may be
 // on their stacks, and whoever ended the wait is still looking at it until it releases the lock.
-FORCEINLINE VOID KiDropDispatcherLock(VOID)
+FORCEINLINE VOID KiDropDispatcherLock(PKPRCB Prcb)
 {
-    PKPRCB Prcb = KeGetCurrentPrcb();
-
     if (!IsListEmpty(&Prcb->ReleasedListHead))
         KiReadyReleased(Prcb);
     KiGiveLock(&KiDispatcherLock);
@@ -195,7 +195,7 @@ FORCEINLINE VOID KiDropDispatcherLock(VOID)
 
 FORCEINLINE VOID KiUnlockDispatcher(KIRQL OldIrql)
 {
-    KiDropDispatcherLock();
+    KiDropDispatcherLock(KeGetCurrentPrcb());
     KiExitDispatcher(OldIrql);
 }
 
@@ -204,7 +204,15 @@ FORCEINLINE ULONG KiTickCount(VOID) { return KeTickCount.LowPart; }
 
 // ---- waiting (wait.c) ---------------------------------------------------------------------------
 // All with the dispatcher lock held.
-VOID KiSignalWaiters(PDISPATCHER_HEADER Object, KPRIORITY Increment);  // as far as SignalState goes
+VOID KiReleaseWaiters(PDISPATCHER_HEADER Object, KPRIORITY Increment); // there are some
+
+// The object has become signalled: ends waits for it as far as SignalState goes.
+FORCEINLINE VOID KiSignalWaiters(PDISPATCHER_HEADER Object, KPRIORITY Increment)
+{
+    if (!IsListEmpty(&Object->WaitListHead))
+        KiReleaseWaiters(Object, Increment);
+}
+
 VOID KiEndWait(PKTHREAD Thread, LONG_PTR WaitStatus, KPRIORITY Increment);
 VOID KiInitializeHeader(PDISPATCHER_HEADER Header, UCHAR Type, SIZE_T Size, LONG SignalState);
 VOID KiAbandonMutants(PKTHREAD Thread);

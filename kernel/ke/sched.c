@@ -56,11 +56,9 @@
 // `!threads` prints all threads, `!ready` who runs and who is to run. Tests: tests/guest/threads.c.
 #include "ki.h"
 
-#define WAIT_QUANTUM  1    // what a wait costs
 #define TICK_QUANTUM  3    // what a clock tick costs
 #define STARVED_TICKS 256u // four seconds
 #define STARVED_SCAN  16u  // at most so many are raised at a time
-#define TIME_CRITICAL 14   // a base from here up pays nothing for a wait
 
 KSPIN_LOCK KiDispatcherLock;
 volatile KAFFINITY KiIdleProcessors; // that run their idle thread and have nothing chosen
@@ -89,7 +87,7 @@ FORCEINLINE BOOLEAN KiLockReady(PKPRCB Prcb)
 // Where the threads may run that were put into a queue since the lock was taken. Under ReadyLock.
 FORCEINLINE KAFFINITY KiTakeQueuedFor(PKPRCB Prcb)
 {
-    KAFFINITY Queued = Prcb->QueuedFor;
+    KAFFINITY Queued = Prcb->QueuedFor & KeActiveProcessors;
     Prcb->QueuedFor = 0;
     return Queued;
 }
@@ -97,11 +95,13 @@ FORCEINLINE KAFFINITY KiTakeQueuedFor(PKPRCB Prcb)
 #define EVERYWHERE (~(KAFFINITY)0) // who knows where: all processors that are idle look
 
 // Threads were put into a queue. A processor that has become idle meanwhile may not have seen it.
-static DECLSPEC_NOINLINE VOID KiWakeIdleOf(KAFFINITY Affinity)
+static DECLSPEC_NOINLINE VOID KiWakeIdleFor(KAFFINITY Affinity)
 {
     PKPRCB Self = KeGetCurrentPrcb();
     KAFFINITY Idle;
 
+    if (Affinity == 0 || KeNumberProcessors == 1)
+        return;
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     Idle = KiIdleProcessors & Affinity;
     if (Idle & Self->ProcessorMask) { // in a DPC, say: it looks when it is done
@@ -118,19 +118,20 @@ static DECLSPEC_NOINLINE VOID KiWakeIdleOf(KAFFINITY Affinity)
     }
 }
 
-FORCEINLINE VOID KiWakeIdleFor(KAFFINITY Affinity)
-{
-    if (Affinity != 0 && KeNumberProcessors > 1)
-        KiWakeIdleOf(Affinity);
-}
-
 // Was: whether Reschedule was set when the lock was taken. If it is now and was not, the processor
 // is to look.
 FORCEINLINE VOID KiUnlockReady(PKPRCB Prcb, BOOLEAN Was, BOOLEAN Enabled)
 {
-    BOOLEAN Notify = Prcb->Reschedule && !Was && Prcb != KeGetCurrentPrcb();
-    KAFFINITY Queued = KiTakeQueuedFor(Prcb);
+    BOOLEAN Notify;
+    KAFFINITY Queued;
 
+    if (KeNumberProcessors == 1) { // nobody to tell
+        KiGiveLock(&Prcb->ReadyLock);
+        KiRestoreInterrupts(Enabled);
+        return;
+    }
+    Notify = Prcb != KeGetCurrentPrcb() && Prcb->Reschedule && !Was;
+    Queued = KiTakeQueuedFor(Prcb);
     KiGiveLock(&Prcb->ReadyLock);
     KiRestoreInterrupts(Enabled);
     if (__builtin_expect(Notify, 0))
@@ -149,7 +150,7 @@ FORCEINLINE VOID KiEnqueue(PKPRCB Prcb, PKTHREAD Thread, BOOLEAN AtHead)
     else
         InsertTailList(Queue, &Thread->ReadyEntry);
     Prcb->ReadySummary |= 1u << Thread->Priority;
-    Prcb->QueuedFor |= Thread->Affinity & KeActiveProcessors;
+    Prcb->QueuedFor |= Thread->Affinity;
 }
 
 FORCEINLINE VOID KiDequeue(PKPRCB Prcb, PKTHREAD Thread)
@@ -184,14 +185,14 @@ static DECLSPEC_NOINLINE VOID KiChoose(PKPRCB Prcb, PKTHREAD Thread)
         __atomic_fetch_and(&KiIdleProcessors, ~Prcb->ProcessorMask, __ATOMIC_SEQ_CST);
 }
 
-FORCEINLINE VOID KiPlace(PKPRCB Prcb, PKTHREAD Thread, BOOLEAN AtHead)
+FORCEINLINE VOID KiPlace(PKPRCB Prcb, PKTHREAD Thread)
 {
     Thread->Processor = Prcb->ProcessorNumber;
     Thread->ReadyTime = KiTickCount();
     if (Thread->Priority > KiFrontRunner(Prcb)->Priority)
         KiChoose(Prcb, Thread);
     else
-        KiEnqueue(Prcb, Thread, AtHead);
+        KiEnqueue(Prcb, Thread, FALSE);
 }
 
 // Priorities have changed: sees to it again that the best is the front runner.
@@ -272,14 +273,13 @@ static DECLSPEC_NOINLINE PKPRCB KiChooseProcessor(const KTHREAD *Thread)
 FORCEINLINE VOID KiMakeReady(PKPRCB Self, PKTHREAD Thread)
 {
     PKPRCB Prcb = KeNumberProcessors == 1 ? Self : KiChooseProcessor(Thread);
-    BOOLEAN Head = Thread->Preempted, Enabled = KiLockReady(Prcb), Was = Prcb->Reschedule;
+    BOOLEAN Enabled = KiLockReady(Prcb), Was = Prcb->Reschedule;
 
-    Thread->Preempted = FALSE;
-    KiPlace(Prcb, Thread, Head);
+    KiPlace(Prcb, Thread);
     KiUnlockReady(Prcb, Was, Enabled);
 }
 
-VOID KiReadyThread(PKTHREAD Thread)
+DECLSPEC_NOINLINE VOID KiReadyThread(PKTHREAD Thread)
 {
     KiMakeReady(KeGetCurrentPrcb(), Thread);
 }
@@ -289,9 +289,9 @@ VOID KiReadyReleased(PKPRCB Prcb)
 {
     PLIST_ENTRY Head = &Prcb->ReleasedListHead;
 
-    do
-        KiMakeReady(Prcb, CONTAINING_RECORD(RemoveHeadList(Head), KTHREAD, ReadyEntry));
-    while (!IsListEmpty(Head));
+    KiMakeReady(Prcb, CONTAINING_RECORD(RemoveHeadList(Head), KTHREAD, ReadyEntry));
+    while (__builtin_expect(!IsListEmpty(Head), 0))
+        KiReadyThread(CONTAINING_RECORD(RemoveHeadList(Head), KTHREAD, ReadyEntry));
 }
 
 // Locks the processor that a thread is ready on or runs on.
@@ -315,7 +315,7 @@ VOID KiSetPriority(PKTHREAD Thread, SCHAR Priority)
     if (Thread->State == ThreadReady) {
         KiDequeue(Prcb, Thread);
         Thread->Priority = Priority;
-        KiPlace(Prcb, Thread, FALSE);
+        KiPlace(Prcb, Thread);
     } else {
         Thread->Priority = Priority;
         if (Thread->State == ThreadRunning || Thread->State == ThreadStandby)
@@ -356,7 +356,7 @@ VOID KiSetAffinity(PKTHREAD Thread, KAFFINITY Affinity)
     } else if (Leaves && Thread->State == ThreadRunning) {
         Prcb->Reschedule = TRUE;
     } else if (Thread->State == ThreadReady) {
-        Prcb->QueuedFor |= Affinity & KeActiveProcessors; // others may take it now
+        Prcb->QueuedFor |= Affinity; // others may take it now
     }
     KiUnlockReady(Prcb, Was, Enabled);
     if (Moved)
@@ -377,7 +377,7 @@ static SCHAR KiDecayedPriority(PKTHREAD Thread)
     return (SCHAR)(Priority > Thread->BasePriority ? Priority : Thread->BasePriority);
 }
 
-VOID KiBoostPriority(PKTHREAD Thread, KPRIORITY Increment)
+VOID KiChargeWait(PKTHREAD Thread, KPRIORITY Increment)
 {
     LONG Boosted = Thread->BasePriority + Increment;
 
@@ -415,11 +415,11 @@ VOID KiChargeQuantum(PKPRCB Prcb)
 }
 
 // The running thread's quantum is over: an equal or better one, if there is any, is next. Under
-// ReadyLock.
-static VOID KiEndQuantum(PKPRCB Prcb, PKTHREAD Thread)
+// ReadyLock. Returns whether it is over.
+static BOOLEAN KiEndQuantum(PKPRCB Prcb, PKTHREAD Thread)
 {
     if (Thread == Prcb->IdleThread || Thread->Quantum > 0)
-        return;
+        return FALSE;
     Thread->Quantum = Thread->QuantumReset;
     Thread->Priority = KiDecayedPriority(Thread);
     if (Prcb->NextThread == NULL && Prcb->ReadySummary >> Thread->Priority != 0) {
@@ -427,7 +427,7 @@ static VOID KiEndQuantum(PKPRCB Prcb, PKTHREAD Thread)
         KiDequeue(Prcb, Best);
         KiChoose(Prcb, Best);
     }
-    Thread->Preempted = FALSE;
+    return TRUE;
 }
 
 // Up to Left threads that have been ready for too long get priority 15 for a quantum. Under
@@ -446,7 +446,7 @@ static ULONG KiRelieveQueue(PKPRCB Prcb, ULONG Priority, ULONG Left)
         Thread->Starved = (SCHAR)(LOW_REALTIME_PRIORITY - 1 - Thread->Priority);
         Thread->Priority = LOW_REALTIME_PRIORITY - 1;
         Thread->Quantum = Thread->QuantumReset;
-        KiPlace(Prcb, Thread, FALSE);
+        KiPlace(Prcb, Thread);
         Raised++;
     }
     return Raised;
@@ -488,8 +488,8 @@ VOID KiSwapThread(PKTHREAD Thread)
     PKTHREAD New;
 
     KiCli(); // before others may end the wait
-    KiDropDispatcherLock();
-    KiTakeLock(&Prcb->ReadyLock);
+    KiDropDispatcherLock(Prcb);
+    KiTakeLockAs(&Prcb->ReadyLock, Prcb);
     New = KiTakeNext(Prcb);
     KiGiveLock(&Prcb->ReadyLock);
     if (New != Thread)
@@ -537,7 +537,7 @@ static DECLSPEC_NOINLINE VOID KiMoveAway(PKPRCB Prcb, PKTHREAD Thread)
     Was = Target->Reschedule;
     if (Target != Prcb && (Thread->Affinity & Target->ProcessorMask)) {
         New = KiTakeNext(Prcb);
-        KiPlace(Target, Thread, FALSE);
+        KiPlace(Target, Thread);
     } else {
         Prcb->Reschedule = TRUE; // its affinity has changed again: look again
         KiRequestReschedule(Prcb);
@@ -557,6 +557,7 @@ VOID KiDispatchSwitch(VOID)
     PKPRCB Prcb = KeGetCurrentPrcb();
     PKTHREAD Old = Prcb->CurrentThread, New = NULL;
     KAFFINITY Queued;
+    BOOLEAN Preempted;
 
     KiTakeLock(&Prcb->ReadyLock);
     if (__builtin_expect((Old->Affinity & Prcb->ProcessorMask) == 0, 0)) {
@@ -564,14 +565,11 @@ VOID KiDispatchSwitch(VOID)
         KiMoveAway(Prcb, Old);
         return;
     }
-    Old->Preempted = TRUE;
-    if (Prcb->QuantumEnd)
-        KiEndQuantum(Prcb, Old);
+    Preempted = !Prcb->QuantumEnd || !KiEndQuantum(Prcb, Old);
     if (Prcb->NextThread != NULL) {
         New = KiTakeNext(Prcb);
-        KiPutBack(Prcb, Old, Old->Preempted);
+        KiPutBack(Prcb, Old, Preempted);
     }
-    Old->Preempted = FALSE;
     Prcb->Reschedule = Prcb->QuantumEnd = FALSE;
     Queued = KiTakeQueuedFor(Prcb);
     if (New != NULL && Old == Prcb->IdleThread && Prcb->LookAgain)
@@ -668,7 +666,7 @@ static BOOLEAN KiPull(PKPRCB Prcb, PKPRCB Other)
     }
     if (Found != NULL) {
         KiDequeue(Other, Found);
-        KiPlace(Prcb, Found, FALSE);
+        KiPlace(Prcb, Found);
     }
     Queued = KiTakeQueuedFor(Prcb);
     KiUnlockBoth(Prcb, Other);

@@ -30,12 +30,12 @@
 
 // One wait, on the waiter's stack.
 typedef struct _KI_WAIT {
-    PKTHREAD Thread;
-    KWAIT_REASON Reason;
-    KPROCESSOR_MODE Mode;
-    BOOLEAN Alertable;
     PLARGE_INTEGER Timeout; // NULL: for ever
     ULONG64 DueTime;        // of a Timeout that is not 0; 0: not known yet
+    PKTHREAD Thread;
+    KPROCESSOR_MODE Mode;
+    UCHAR Reason; // KWAIT_REASON
+    BOOLEAN Alertable;
 } KI_WAIT;
 
 // ---- objects' kinds -----------------------------------------------------------------------------
@@ -50,8 +50,23 @@ FORCEINLINE BOOLEAN KiCanConsume(const DISPATCHER_HEADER *Object, const KTHREAD 
            (Object->Type == MutantObject && ((const KMUTANT *)Object)->OwnerThread == Thread);
 }
 
+// Its owner has acquired it as often as it can count.
+FORCEINLINE BOOLEAN KiMutantIsFull(const DISPATCHER_HEADER *Object)
+{
+    return Object->Type == MutantObject && Object->SignalState == (LONG)MINLONG;
+}
+
+static DECLSPEC_NORETURN DECLSPEC_NOINLINE VOID KiRaiseMutantLimit(PKTHREAD Thread)
+{
+    KiUnlockDispatcher(Thread->WaitIrql);
+    for (;;)
+        RtlRaiseStatus(STATUS_MUTANT_LIMIT_EXCEEDED);
+}
+
 static DECLSPEC_NOINLINE LONG_PTR KiConsumeMutant(PKMUTANT Mutant, PKTHREAD Thread)
 {
+    if (KiMutantIsFull(&Mutant->Header))
+        KiRaiseMutantLimit(Thread);
     if (--Mutant->Header.SignalState != 0)
         return 0;
     Mutant->OwnerThread = Thread;
@@ -76,19 +91,6 @@ FORCEINLINE LONG_PTR KiConsume(PDISPATCHER_HEADER Object, PKTHREAD Thread)
     return 0;
 }
 
-// Its owner has acquired it as often as it can count.
-FORCEINLINE BOOLEAN KiMutantIsFull(const DISPATCHER_HEADER *Object)
-{
-    return Object->Type == MutantObject && Object->SignalState == (LONG)MINLONG;
-}
-
-static DECLSPEC_NORETURN DECLSPEC_NOINLINE VOID KiRaiseMutantLimit(PKTHREAD Thread)
-{
-    KiUnlockDispatcher(Thread->WaitIrql);
-    for (;;)
-        RtlRaiseStatus(STATUS_MUTANT_LIMIT_EXCEEDED);
-}
-
 // ---- ending waits -------------------------------------------------------------------------------
 FORCEINLINE VOID KiFinishWait(PKTHREAD Thread, LONG_PTR WaitStatus, KPRIORITY Increment)
 {
@@ -103,7 +105,11 @@ FORCEINLINE VOID KiFinishWait(PKTHREAD Thread, LONG_PTR WaitStatus, KPRIORITY In
     if (Thread->Queue != NULL)
         Thread->Queue->CurrentCount++;
     Thread->WaitStatus = WaitStatus;
-    KiBoostPriority(Thread, Increment);
+    if (Increment == 0 && Thread->BasePriority < TIME_CRITICAL &&
+        Thread->Priority < LOW_REALTIME_PRIORITY && Thread->Quantum > WAIT_QUANTUM)
+        Thread->Quantum -= WAIT_QUANTUM; // most often that is all
+    else
+        KiChargeWait(Thread, Increment);
     InsertTailList(&KeGetCurrentPrcb()->ReleasedListHead, &Thread->ReadyEntry);
 }
 
@@ -137,7 +143,7 @@ static LONG_PTR KiConsumeAll(PKWAIT_BLOCK First)
     return Status;
 }
 
-VOID KiSignalWaiters(PDISPATCHER_HEADER Object, KPRIORITY Increment)
+VOID KiReleaseWaiters(PDISPATCHER_HEADER Object, KPRIORITY Increment)
 {
     PLIST_ENTRY Entry = Object->WaitListHead.Flink;
 
@@ -214,7 +220,7 @@ FORCEINLINE BOOLEAN KiApcComesFirst(const KTHREAD *Thread)
 
 static DECLSPEC_NOINLINE VOID KiRunApcsFirst(PKTHREAD Thread)
 {
-    KiDropDispatcherLock();
+    KiDropDispatcherLock(KeGetCurrentPrcb());
     KiRequestApc();
     KiExitDispatcher(Thread->WaitIrql);
 }
@@ -312,7 +318,7 @@ FORCEINLINE LONG_PTR KiBlock(KI_WAIT *Wait)
     if (Thread->Queue != NULL && Wait->Reason != WrQueue)
         KiLeaveQueueForWait(Thread->Queue);
     Thread->WaitMode = Wait->Mode;
-    Thread->WaitReason = (UCHAR)Wait->Reason;
+    Thread->WaitReason = Wait->Reason;
     Thread->Alertable = Wait->Alertable;
     Thread->WaitTime = KiTickCount();
     Thread->State = ThreadWaiting;
@@ -342,7 +348,7 @@ NTSTATUS NTAPI KeWaitForSingleObject(PVOID Object, KWAIT_REASON WaitReason,
     PDISPATCHER_HEADER Header = Object;
     PKTHREAD Thread = KiCurrentThread();
     KI_WAIT Wait = {.Thread = Thread,
-                    .Reason = WaitReason,
+                    .Reason = (UCHAR)WaitReason,
                     .Mode = WaitMode,
                     .Alertable = Alertable,
                     .Timeout = Timeout};
@@ -357,8 +363,6 @@ NTSTATUS NTAPI KeWaitForSingleObject(PVOID Object, KWAIT_REASON WaitReason,
             continue;
         }
         if (KiCanConsume(Header, Thread)) {
-            if (__builtin_expect(KiMutantIsFull(Header), 0))
-                KiRaiseMutantLimit(Thread);
             Status = KiConsume(Header, Thread);
         } else if (KiMayBlock(&Wait, &Status)) {
             KiLinkBlock(Header, Thread);
@@ -386,8 +390,6 @@ static BOOLEAN KiTryConsumeAny(const KI_WAIT_SET *Set, PKTHREAD Thread, LONG_PTR
         PDISPATCHER_HEADER Object = Set->Object[i];
         if (!KiCanConsume(Object, Thread))
             continue;
-        if (KiMutantIsFull(Object))
-            KiRaiseMutantLimit(Thread);
         *Status = STATUS_WAIT_0 + i + KiConsume(Object, Thread);
         return TRUE;
     }
@@ -445,7 +447,7 @@ NTSTATUS NTAPI KeWaitForMultipleObjects(ULONG Count, PVOID Object[], WAIT_TYPE W
 {
     PKTHREAD Thread = KiCurrentThread();
     KI_WAIT Wait = {.Thread = Thread,
-                    .Reason = WaitReason,
+                    .Reason = (UCHAR)WaitReason,
                     .Mode = WaitMode,
                     .Alertable = Alertable,
                     .Timeout = Timeout};
