@@ -136,7 +136,8 @@ def pytest_command() -> List[str]:
             break
     command = [python, "-m", "pytest", "-p", "no:cacheprovider", "-q"]
     xdist = subprocess.run([python, "-c", "import xdist"], capture_output=True, check=False)
-    return command + (["-n", str(JOBS)] if xdist.returncode == 0 else [])
+    # One more than there are processors: guests that start, sleep or talk to gdb leave one idle.
+    return command + (["-n", str(JOBS + 1)] if xdist.returncode == 0 else [])
 
 
 def system() -> Iterator[Result]:

@@ -393,6 +393,7 @@ static BOOLEAN NTAPI ServiceRoutine(PKINTERRUPT Interrupt, PVOID Context)
     return TRUE;
 }
 
+// Connects to processor 0 and stays there: what is masked here has to come here.
 static BOOLEAN ConnectRtc(VOID)
 {
     KAFFINITY Affinity;
@@ -403,10 +404,11 @@ static BOOLEAN ConnectRtc(VOID)
     NewDpc(&Device.Dpc, 1);
     Device.Vector = HalGetInterruptVector(Isa, 0, RTC_LINE, RTC_LINE, &Device.Irql, &Affinity);
     Status = IoConnectInterrupt(&Device.Object, ServiceRoutine, NULL, NULL, Device.Vector,
-                                Device.Irql, Device.Irql, Latched, FALSE, Affinity, FALSE);
+                                Device.Irql, Device.Irql, Latched, FALSE, Affinity & 1, FALSE);
     CHECK_EQUAL(Status, STATUS_SUCCESS);
     if (!NT_SUCCESS(Status))
         return FALSE;
+    KeSetSystemAffinityThread(1);
     RtcWrite(RTC_B, RtcRead(RTC_B) | RTC_PERIODIC);
     RtcRead(RTC_C);
     return TRUE;
@@ -417,6 +419,7 @@ static VOID DisconnectRtc(VOID)
     RtcWrite(RTC_B, RtcRead(RTC_B) & ~RTC_PERIODIC);
     RtcRead(RTC_C);
     IoDisconnectInterrupt(Device.Object);
+    KeRevertToUserAffinityThread();
 }
 
 static VOID WaitForInterrupts(LONG More)

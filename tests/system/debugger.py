@@ -199,12 +199,22 @@ class Debugger:
             connection.recv(1)
 
     def connect(self) -> str:
-        """Attaches to the server, once QEMU has it."""
+        """Attaches to the server, once QEMU has it.
+
+        What a gdb that died asked last may be answered to this one, which then takes it for an
+        answer to its own first question and says so. It is asked again, as its user would.
+        """
         end = time.monotonic() + PATIENCE
         while not self.socket.exists() and time.monotonic() < end:
             assert self.machine.poll() is None, self.log()
             time.sleep(0.05)
         self._early = []
+        for _ in range(3):
+            try:
+                return self("target remote %s" % self.socket)
+            except AssertionError as error:
+                if "Remote replied unexpectedly" not in str(error):
+                    raise
         return self("target remote %s" % self.socket)
 
     # ---- the end -------------------------------------------------------------------------------

@@ -44,8 +44,11 @@ def check_recordable(plan: RunPlan) -> None:
 
 def recorded(plan: RunPlan, folder: Path, command: List[str]) -> List[str]:
     """QEMU's command with a recorder, to be run inside `folder`; files become copies."""
-    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(folder / SNAPSHOTS),
-                    SNAPSHOT_ROOM], check=True)
+    try:
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(folder / SNAPSHOTS),
+                        SNAPSHOT_ROOM], check=True)
+    except FileNotFoundError:
+        raise ToolError("qemu-img is not installed: run tools/setup run") from None
     for link in [path for path in folder.iterdir() if path.is_symlink()]:
         target = link.resolve()
         link.unlink()
