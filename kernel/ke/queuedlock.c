@@ -22,11 +22,13 @@ FORCEINLINE volatile ULONG_PTR *KiQueueState(PKSPIN_LOCK_QUEUE Queue)
 
 static DECLSPEC_NOINLINE VOID KiWaitInQueue(PKSPIN_LOCK_QUEUE Queue)
 {
+    PKPRCB Prcb = KeGetCurrentPrcb();
+
     if (KeNumberProcessors == 1)
         KiSpinLockAlreadyOwned((PKSPIN_LOCK)(*KiQueueState(Queue) & ~(ULONG_PTR)3),
                                KiReturnAddress());
     while (__atomic_load_n(KiQueueState(Queue), __ATOMIC_ACQUIRE) & LOCK_QUEUE_WAIT)
-        KiPause();
+        KiPauseAndServe(Prcb);
 }
 
 static VOID KiEnterQueue(PKSPIN_LOCK SpinLock, PKSPIN_LOCK_QUEUE Queue)

@@ -25,7 +25,7 @@ static VOID KiPauseForRwLock(PEX_SPIN_LOCK SpinLock, ULONG_PTR Caller)
     if (KeNumberProcessors == 1)
         KiBugCheck(SPIN_LOCK_ALREADY_OWNED, (ULONG_PTR)SpinLock, (ULONG)*SpinLock, 0, Caller, NULL,
                    NULL);
-    KiPause();
+    KiPauseAndServe(KeGetCurrentPrcb());
 }
 
 static DECLSPEC_NORETURN VOID KiRwLockNotOwned(PEX_SPIN_LOCK SpinLock, ULONG_PTR Caller)
@@ -181,8 +181,10 @@ LOGICAL NTAPI ExTryAcquireSpinLockSharedAtDpcLevel(PEX_SPIN_LOCK SpinLock)
     ULONG Value;
 
     while (!((Value = KiReadRwLock(SpinLock)) & RW_EXCLUSIVE))
-        if (KiChangeRwLock(SpinLock, Value, Value + 1))
+        if (KiChangeRwLock(SpinLock, Value, Value + 1)) {
+            KeNoteSpinLock((PVOID)SpinLock, KiReturnAddress());
             return TRUE;
+        }
     return FALSE;
 }
 EXPORT(ExTryAcquireSpinLockSharedAtDpcLevel, EXPORT_ANY_IRQL,
@@ -192,7 +194,10 @@ LOGICAL NTAPI ExTryAcquireSpinLockExclusiveAtDpcLevel(PEX_SPIN_LOCK SpinLock);
 LOGICAL NTAPI ExTryAcquireSpinLockExclusiveAtDpcLevel(PEX_SPIN_LOCK SpinLock)
 {
     ASSERT_AT_LEAST_DISPATCH();
-    return KiChangeRwLock(SpinLock, 0, RW_EXCLUSIVE);
+    if (!KiChangeRwLock(SpinLock, 0, RW_EXCLUSIVE))
+        return FALSE;
+    KeNoteSpinLock((PVOID)SpinLock, KiReturnAddress());
+    return TRUE;
 }
 EXPORT(ExTryAcquireSpinLockExclusiveAtDpcLevel, EXPORT_ANY_IRQL,
        "WDK wdm.h ExTryAcquireSpinLockExclusiveAtDpcLevel");

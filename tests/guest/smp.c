@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Several processors: every case holds on one as well, and says more on two, four or more.
-#include "guest.h"
+#include "crew.h"
 
 #define MAX_PROCESSORS 64
 #define MILLISECONDS(n) (-10000LL * (n))
@@ -567,6 +567,65 @@ static VOID TimersExpireOnEveryProcessor(VOID)
     OnEveryProcessor(SetAndWait);
 }
 
+// ---- calls and locks ----------------------------------------------------------------------------
+static KSPIN_LOCK CalledLock;
+static volatile LONG CalledRwLock;
+static volatile LONG Masked;
+
+NTKERNELAPI KIRQL NTAPI ExAcquireSpinLockExclusive(volatile LONG *SpinLock);
+NTKERNELAPI VOID NTAPI ExReleaseSpinLockExclusive(volatile LONG *SpinLock, KIRQL OldIrql);
+NTKERNELAPI VOID NTAPI ExAcquireSpinLockSharedAtDpcLevel(volatile LONG *SpinLock);
+NTKERNELAPI VOID NTAPI ExReleaseSpinLockSharedFromDpcLevel(volatile LONG *SpinLock);
+
+static VOID NTAPI WaitWithInterruptsOff(PVOID Shared)
+{
+    KLOCK_QUEUE_HANDLE Handle;
+    KIRQL OldIrql;
+
+    KeSetSystemAffinityThread((KAFFINITY)1 << (KeNumberProcessors - 1));
+    KeRaiseIrql(HIGH_LEVEL, &OldIrql);
+    __asm__ volatile("cli");
+    Masked = TRUE;
+    if (Shared != NULL) {
+        ExAcquireSpinLockSharedAtDpcLevel(&CalledRwLock);
+        ExReleaseSpinLockSharedFromDpcLevel(&CalledRwLock);
+    } else {
+        KeAcquireInStackQueuedSpinLockAtDpcLevel(&CalledLock, &Handle);
+        KeReleaseInStackQueuedSpinLockFromDpcLevel(&Handle);
+    }
+    __asm__ volatile("sti");
+    KeLowerIrql(OldIrql);
+}
+
+static VOID CallWhileOthersWait(PVOID Shared)
+{
+    CREW Crew = {.Count = 0};
+    KLOCK_QUEUE_HANDLE Handle;
+    KIRQL OldIrql;
+
+    Masked = FALSE;
+    KeSetSystemAffinityThread(1);
+    CrewAdd(&Crew, WaitWithInterruptsOff, Shared);
+    KeAcquireInStackQueuedSpinLock(&CalledLock, &Handle);
+    OldIrql = ExAcquireSpinLockExclusive(&CalledRwLock);
+    while (!Masked)
+        YieldProcessor();
+    CHECK_EQUAL(KeIpiGenericCall(CountCall, 7), 7);
+    ExReleaseSpinLockExclusive(&CalledRwLock, OldIrql);
+    KeReleaseInStackQueuedSpinLock(&Handle);
+    CrewJoin(&Crew);
+    KeRevertToUserAffinityThread();
+}
+
+static VOID WhoWaitsForALockServesCalls(VOID)
+{
+    if (KeNumberProcessors == 1)
+        return;
+    KeInitializeSpinLock(&CalledLock);
+    CallWhileOthersWait(NULL);
+    CallWhileOthersWait((PVOID)&CalledRwLock);
+}
+
 static const GUEST_CASE Cases[] = {
     {"every way of counting processors agrees", EveryCountAgrees},
     {"a processor's index is its number in group 0", IndexAndNumberAreTheSame},
@@ -591,5 +650,6 @@ static const GUEST_CASE Cases[] = {
     {"an APC reaches a thread that runs elsewhere", ApcReachesAThreadThatRunsElsewhere},
     {"spin locks exclude other processors", SpinLockExcludesOtherProcessors},
     {"timers expire on every processor", TimersExpireOnEveryProcessor},
+    {"who waits for a lock with interrupts off serves calls", WhoWaitsForALockServesCalls},
 };
 GUEST_DRIVER(Cases)
