@@ -75,7 +75,7 @@ FORCEINLINE POOL_CELL *ExpCells(VOID)
 POOL *ExpPoolOfAddress(ULONG_PTR Address)
 {
     for (ULONG Index = 0; Index < PoolCount; Index++)
-        if (Address - ExpPool[Index].Base < ExpPool[Index].Limit)
+        if (Address - ExpPool[Index].Base < ExpLoad(ExpPool[Index].Limit))
             return &ExpPool[Index];
     return NULL;
 }
@@ -122,7 +122,7 @@ FORCEINLINE BOOLEAN ExpPush(POOL_CELL *Cell, PVOID Block, POOL_RECORD *Record, U
 {
     POOL_CACHE *Cache = Cell->Cache;
     LONG_PTR Top = Cache->Top;
-    Cell->Frees++;
+    ExpCountUp(&Cell->Frees);
     Record->Caller = (ULONG)Caller;
     *(volatile USHORT *)&Record->Size = 0;
     ExpSlot(Cache, Top)->Block = Block;
@@ -225,7 +225,7 @@ static BOOLEAN ExpRenewPeriod(POOL_CELL *Cell)
         return FALSE;
     ULONG_PTR Period = ExpSamplePeriod();
     Cell->Granted += Period;
-    Cell->Left = Period + 1;
+    ExpStore(Cell->Left, Period + 1);
     return ExpIsSampling();
 }
 
@@ -244,8 +244,8 @@ static PVOID ExpAllocateFromCell(const POOL_REQUEST *Request, USHORT Index)
         return ExpPopOrRefill(Cell, Bytes, Caller);
     PVOID Block = ExpAllocatePages(&ExpPool[Cell->Pool], Bytes, Index, Caller);
     if (Block != NULL) {
-        Cell->Left--;
-        Cell->LargePages += (ULONG)BYTES_TO_PAGES(Bytes);
+        ExpStore(Cell->Left, Cell->Left - 1);
+        ExpStore(Cell->LargePages, Cell->LargePages + (ULONG)BYTES_TO_PAGES(Bytes));
         ExpNoteLargePeak(Cell);
     }
     return Block;
@@ -321,7 +321,7 @@ static DECLSPEC_NOINLINE PVOID ExpAllocateSlow(POOL_TYPE Type, SIZE_T Bytes, ULO
 FORCEINLINE PVOID ExpAllocateFast(POOL_TYPE Type, SIZE_T Bytes, ULONG Tag, ULONG_PTR Caller)
 {
     ULONG Key = (ULONG)Type | ExpSizeKey[(Bytes - 1) / POOL_SIZE_UNIT];
-    POOL_CELL *Cell = ExpCells() + ExpBucket[ExpBucketOf(Tag, Key)];
+    POOL_CELL *Cell = ExpCells() + ExpReadShared(ExpBucket[ExpBucketOf(Tag, Key)]);
     if (__builtin_expect(Cell->Tag != Tag || Cell->Key != Key, 0))
         return NULL;
     return ExpPop(Cell, Cell->Cache, Bytes, Caller);
@@ -395,8 +395,8 @@ static VOID ExpFreeLarge(POOL *Pool, POOL_PAGE *Page, PVOID P, ULONG Tag, ULONG_
     POOL_CELL *Cell = ExpCells() + Page->Cell;
     if (ExpTracking)
         ExpUntrack(P);
-    Cell->Frees++;
-    Cell->LargePages -= (ULONG)BYTES_TO_PAGES(Page->Bytes);
+    ExpCountUp(&Cell->Frees);
+    ExpStore(Cell->LargePages, Cell->LargePages - (ULONG)BYTES_TO_PAGES(Page->Bytes));
     ExpReturnCharge(Cell, ROUND_TO_PAGES(Page->Bytes));
     ExpFreePages(Pool, Page, Caller);
     KiLowerIrql(OldIrql);
@@ -448,13 +448,13 @@ FORCEINLINE POOL_RECORD *ExpRecordToFree(PVOID P)
 {
     const POOL *Pool = &ExpPool[0];
     ULONG_PTR Offset = (ULONG_PTR)P - ExpPool[0].Base;
-    if (Offset >= ExpPool[0].Limit) {
+    if (Offset >= ExpReadShared(ExpPool[0].Limit)) {
         Pool = &ExpPool[1];
         Offset = (ULONG_PTR)P - ExpPool[1].Base;
-        if (Offset >= ExpPool[1].Limit) {
+        if (Offset >= ExpReadShared(ExpPool[1].Limit)) {
             Pool = &ExpPool[2];
             Offset = (ULONG_PTR)P - ExpPool[2].Base;
-            if (__builtin_expect(Offset >= ExpPool[2].Limit, 0))
+            if (__builtin_expect(Offset >= ExpReadShared(ExpPool[2].Limit), 0))
                 return NULL;
         }
     }

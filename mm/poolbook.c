@@ -125,8 +125,7 @@ VOID ExpLetGoOfBookkeeping(VOID)
 // A page's state said that it is not in use before this looks: who holds later sees that.
 static BOOLEAN ExpIsHeld(VOID)
 {
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    return __atomic_load_n(&ExpHolders, __ATOMIC_SEQ_CST) != 0;
+    return __atomic_fetch_add(&ExpHolders, 0, __ATOMIC_SEQ_CST) != 0;
 }
 
 // ---- descriptors, under the pool's growth lock -------------------------------------------------
@@ -153,7 +152,7 @@ static BOOLEAN ExpGrowGroups(POOL *Pool, ULONG_PTR End)
         return FALSE;
     for (ULONG_PTR Offset = Pool->Limit; Offset < Limit; Offset += GROUP_BYTES)
         ExpGroupOf(Pool, Offset)->Taken = 1;
-    Pool->EmptyGroups += Groups;
+    ExpStore(Pool->EmptyGroups, Pool->EmptyGroups + Groups);
     __atomic_store_n(&Pool->Limit, Limit, __ATOMIC_RELEASE);
     return TRUE;
 }
@@ -164,11 +163,11 @@ static BOOLEAN ExpTakeFromGroup(POOL *Pool, POOL_PAGE *Group, ULONG Pages)
         if (!MmRestoreSystemPage(Group))
             return FALSE;
         ExpCountBookkeeping(1);
-        Group->Taken = 1;
-        Pool->EmptyGroups++;
+        ExpStore(Group->Taken, 1);
+        ExpStore(Pool->EmptyGroups, Pool->EmptyGroups + 1);
     }
-    Pool->EmptyGroups -= Group->Taken == 1;
-    Group->Taken += (UCHAR)Pages;
+    ExpStore(Pool->EmptyGroups, Pool->EmptyGroups - (Group->Taken == 1));
+    ExpStore(Group->Taken, (UCHAR)(Group->Taken + Pages));
     return TRUE;
 }
 
@@ -177,8 +176,8 @@ static VOID ExpForgetUpTo(POOL *Pool, ULONG_PTR Offset, ULONG_PTR End)
     while (Offset < End) {
         POOL_PAGE *Group = ExpGroupOf(Pool, Offset);
         ULONG Pages = ExpPagesInGroup(Offset, End);
-        Group->Taken -= (UCHAR)Pages;
-        Pool->EmptyGroups += Group->Taken == 1;
+        ExpStore(Group->Taken, (UCHAR)(Group->Taken - Pages));
+        ExpStore(Pool->EmptyGroups, Pool->EmptyGroups + (Group->Taken == 1));
         Offset += (ULONG_PTR)Pages << PAGE_SHIFT;
     }
 }
@@ -217,15 +216,16 @@ VOID ExpForgetPages(POOL *Pool, ULONG_PTR Offset, SIZE_T Pages)
 // From the highest on. The lock is taken for one group at a time: others are not kept waiting.
 VOID ExpReleaseGroups(POOL *Pool, ULONG_PTR Keep)
 {
-    for (ULONG_PTR Offset = Pool->Limit; Offset != 0 && Pool->EmptyGroups > Keep;) {
+    ULONG_PTR Offset = ExpLoad(Pool->Limit);
+    while (Offset != 0 && ExpLoad(Pool->EmptyGroups) > Keep) {
         POOL_PAGE *Group = ExpGroupOf(Pool, Offset -= GROUP_BYTES);
-        if (__atomic_load_n(&Group->Taken, __ATOMIC_RELAXED) != 1)
+        if (ExpLoad(Group->Taken) != 1)
             continue;
         KiAcquireLockAtDpcLevel(&Pool->GrowthLock);
         if (Group->Taken == 1) {
             MmReplaceSystemPage(Group);
             ExpCountBookkeeping(-1);
-            Pool->EmptyGroups--;
+            ExpStore(Pool->EmptyGroups, Pool->EmptyGroups - 1);
         }
         KiReleaseLockFromDpcLevel(&Pool->GrowthLock);
     }
@@ -309,7 +309,7 @@ static BOOLEAN ExpFindRecordPage(ULONG Size)
     ULONG Number = ExpEmptyPage;
     if (Number != NO_RECORD_PAGE) {
         ExpUnlinkRecordPage(&ExpEmptyPage, Number);
-        ExpEmptyRecordPages--;
+        ExpStore(ExpEmptyRecordPages, ExpEmptyRecordPages - 1);
     } else {
         Number = ExpCommitRecordPage();
     }
@@ -345,7 +345,7 @@ static VOID ExpGiveRecords(ULONG Number, ULONG Offset)
         return;
     ExpUnlinkRecordPage(&ExpWithFree[Page->Size], Number);
     ExpLinkRecordPage(&ExpEmptyPage, Number);
-    ExpEmptyRecordPages++;
+    ExpStore(ExpEmptyRecordPages, ExpEmptyRecordPages + 1);
 }
 
 POOL_RECORD *ExpAllocateRecords(ULONG Blocks)
@@ -375,7 +375,7 @@ VOID ExpReleaseRecordPages(ULONG_PTR Keep)
     while (ExpEmptyRecordPages > Keep && !ExpIsHeld()) {
         ULONG Number = ExpEmptyPage;
         ExpUnlinkRecordPage(&ExpEmptyPage, Number);
-        ExpEmptyRecordPages--;
+        ExpStore(ExpEmptyRecordPages, ExpEmptyRecordPages - 1);
         ExpRecordPages--;
         MmDecommitSystemRange(ExpRecordAddress(Number), 1);
         ExpCountBookkeeping(-1);

@@ -61,8 +61,10 @@ static POOL_PAGE *ExpPopSpare(POOL *Pool)
 {
     POOL_PAGE *Page = NULL;
     KiAcquireLockAtDpcLevel(&Pool->SpareLock);
-    if (Pool->SpareCount != 0)
-        Page = ExpPageOfNumber(Pool, Pool->Spare[--Pool->SpareCount]);
+    if (Pool->SpareCount != 0) {
+        ExpStore(Pool->SpareCount, Pool->SpareCount - 1);
+        Page = ExpPageOfNumber(Pool, Pool->Spare[Pool->SpareCount]);
+    }
     KiReleaseLockFromDpcLevel(&Pool->SpareLock);
     return Page;
 }
@@ -71,8 +73,10 @@ static BOOLEAN ExpPushSpare(POOL *Pool, POOL_PAGE *Page)
 {
     KiAcquireLockAtDpcLevel(&Pool->SpareLock);
     BOOLEAN Room = Pool->SpareCount < POOL_SPARE_PAGES;
-    if (Room)
-        Pool->Spare[Pool->SpareCount++] = ExpPageNumber(Pool, Page);
+    if (Room) {
+        Pool->Spare[Pool->SpareCount] = ExpPageNumber(Pool, Page);
+        ExpStore(Pool->SpareCount, Pool->SpareCount + 1);
+    }
     KiReleaseLockFromDpcLevel(&Pool->SpareLock);
     return Room;
 }
@@ -86,7 +90,7 @@ static VOID ExpPutPage(POOL *Pool, POOL_PAGE *Page)
 // Half as many as the pool has already: a small system does not pay for what it may never use.
 static ULONG ExpBatchSize(const POOL *Pool)
 {
-    ULONG_PTR Half = Pool->PageCount / 2;
+    ULONG_PTR Half = ExpLoad(Pool->PageCount) / 2;
     return Half < POOL_SPARE_BATCH ? (ULONG)Half : POOL_SPARE_BATCH;
 }
 
@@ -108,7 +112,7 @@ static POOL_PAGE *ExpGetPage(POOL *Pool)
 static ULONG ExpReleaseSpare(POOL *Pool, ULONG Keep)
 {
     ULONG Released = 0;
-    while (Pool->SpareCount > Keep) {
+    while (ExpLoad(Pool->SpareCount) > Keep) {
         POOL_PAGE *Page = ExpPopSpare(Pool);
         if (Page == NULL)
             break;
@@ -202,7 +206,7 @@ static VOID ExpLinkLast(POOL *Pool, POOL_CLASS *Class, POOL_PAGE *Page)
 
 static VOID ExpCountEmpty(POOL *Pool, POOL_CLASS *Class, LONG Change)
 {
-    Class->EmptyPages += Change;
+    ExpStore(Class->EmptyPages, Class->EmptyPages + (ULONG)Change);
     __atomic_fetch_add(&Pool->EmptyPages, (LONG_PTR)Change, __ATOMIC_RELAXED);
 }
 
@@ -363,7 +367,7 @@ static POOL_PAGE *ExpTakeEmptyPage(POOL *Pool, POOL_CLASS *Class)
 static ULONG ExpReleasePages(POOL *Pool, POOL_CLASS *Class, ULONG Keep)
 {
     ULONG Released = 0;
-    while (Class->EmptyPages > Keep) {
+    while (ExpLoad(Class->EmptyPages) > Keep) {
         POOL_PAGE *Page = ExpTakeEmptyPage(Pool, Class);
         if (Page == NULL)
             break;
@@ -385,8 +389,8 @@ VOID ExpFlush(POOL *Pool, ULONG ClassIndex, POOL_CACHE *Cache, ULONG Count)
         ExpReturnBlock(Pool, Class, Slot);
     KiReleaseLockFromDpcLevel(&Class->Lock);
     Cache->Top -= (LONG_PTR)(Count * sizeof(POOL_SLOT));
-    if (__builtin_expect(Pool->EmptyPages > ExpIdlePages, 0))
-        ExpReleasePages(Pool, Class, Class->EmptyPages / 2);
+    if (__builtin_expect(ExpLoad(Pool->EmptyPages) > ExpIdlePages, 0))
+        ExpReleasePages(Pool, Class, ExpLoad(Class->EmptyPages) / 2);
 }
 
 POOL_CACHE *ExpCreateCache(ULONG Class)
@@ -418,7 +422,7 @@ static POOL_PROCESSOR *ExpCurrentProcessor(VOID)
 static VOID ExpFlushCaches(POOL_PROCESSOR *Processor, POOL *Pool)
 {
     for (ULONG Class = 0; Class < POOL_CLASSES; Class++) {
-        POOL_CACHE *Cache = Processor->Cache[Pool - ExpPool][Class];
+        POOL_CACHE *Cache = ExpLoad(Processor->Cache[Pool - ExpPool][Class]);
         if (Cache != NULL)
             ExpFlush(Pool, Class, Cache, ExpCached(Cache));
     }
@@ -428,7 +432,7 @@ static VOID ExpFlushCaches(POOL_PROCESSOR *Processor, POOL *Pool)
 static VOID ExpTrimCaches(POOL_PROCESSOR *Processor, POOL *Pool)
 {
     for (ULONG Class = 0; Class < POOL_CLASSES; Class++) {
-        POOL_CACHE *Cache = Processor->Cache[Pool - ExpPool][Class];
+        POOL_CACHE *Cache = ExpLoad(Processor->Cache[Pool - ExpPool][Class]);
         if (Cache == NULL)
             continue;
         if (!Cache->Used && Cache->Top != 0)
@@ -453,7 +457,7 @@ VOID NTAPI ExpTrimDpc(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2
 static VOID ExpTrimOthers(BOOLEAN All)
 {
     for (ULONG Number = 0; Number < POOL_PROCESSORS; Number++) {
-        POOL_PROCESSOR *Processor = ExpPoolProcessor[Number];
+        POOL_PROCESSOR *Processor = ExpLoad(ExpPoolProcessor[Number]);
         // A processor has caches before it runs; a DPC could not be queued there yet.
         if (Processor == NULL || Processor == ExpCurrentProcessor() ||
             !(KeActiveProcessors & (KAFFINITY)1 << Number))
@@ -486,11 +490,11 @@ VOID ExTrimPool(VOID)
         POOL *Pool = &ExpPool[Index];
         ExpTrimCaches(ExpCurrentProcessor(), Pool);
         for (ULONG Class = 0; Class < POOL_CLASSES; Class++)
-            ExpReleasePages(Pool, &Pool->Class[Class], Pool->Class[Class].EmptyPages / 2);
-        ExpReleaseSpare(Pool, Pool->SpareCount / 2);
-        ExpReleaseGroups(Pool, Pool->EmptyGroups / 2);
+            ExpReleasePages(Pool, &Pool->Class[Class], ExpLoad(Pool->Class[Class].EmptyPages) / 2);
+        ExpReleaseSpare(Pool, ExpLoad(Pool->SpareCount) / 2);
+        ExpReleaseGroups(Pool, ExpLoad(Pool->EmptyGroups) / 2);
     }
-    ExpReleaseRecordPages(ExpEmptyRecordPages / 2);
+    ExpReleaseRecordPages(ExpLoad(ExpEmptyRecordPages) / 2);
     KiLowerIrql(OldIrql);
 }
 
@@ -509,7 +513,7 @@ BOOLEAN ExpIsPlentyFor(const POOL *Pool, const POOL_REQUEST *Request)
         return TRUE;
     ULONG64 Total, Available = MmQueryAvailablePages(&Total);
     ULONG64 Pages = Request->Bytes >> PAGE_SHIFT;
-    ULONG64 Space = Pool->Size >> PAGE_SHIFT, Left = Space - Pool->PageCount;
+    ULONG64 Space = Pool->Size >> PAGE_SHIFT, Left = Space - ExpLoad(Pool->PageCount);
     return Available >= Pages + ExpReserveFor(Request->Priority, Total) &&
            Left >= Pages + ExpReserveFor(Request->Priority, Space);
 }
@@ -517,10 +521,10 @@ BOOLEAN ExpIsPlentyFor(const POOL *Pool, const POOL_REQUEST *Request)
 VOID ExQueryPoolStatistics(POOL_TYPE PoolType, EX_POOL_STATISTICS *Statistics)
 {
     POOL_INDEX Index = ExpPoolOfType(PoolType);
-    Statistics->Pages = ExpPool[Index].PageCount;
-    Statistics->BookkeepingPages = ExpBookkeepingPages;
-    Statistics->ZeroByteRequests = ExpZeroByteRequests;
-    Statistics->Failures = ExpPoolFailures;
+    Statistics->Pages = ExpLoad(ExpPool[Index].PageCount);
+    Statistics->BookkeepingPages = ExpLoad(ExpBookkeepingPages);
+    Statistics->ZeroByteRequests = ExpLoad(ExpZeroByteRequests);
+    Statistics->Failures = ExpLoad(ExpPoolFailures);
 }
 
 // ---- start -------------------------------------------------------------------------------------

@@ -198,8 +198,8 @@ PVOID ExpAllocateSpecial(const POOL_REQUEST *Request, POOL_CELL *Cell)
     }
     __atomic_fetch_add(&ExpSpecialServed, 1, __ATOMIC_RELAXED);
     __atomic_fetch_add(&ExpSpecialLive[Cell->Pool], 1, __ATOMIC_RELAXED);
-    Cell->Left--;
-    Cell->LargePages += Cell->Size == 0;
+    ExpStore(Cell->Left, Cell->Left - 1);
+    ExpStore(Cell->LargePages, Cell->LargePages + (Cell->Size == 0));
     return ExpFillSlot(Slot, Request, Cell->Index);
 }
 
@@ -271,8 +271,8 @@ VOID ExpFreeSpecial(PVOID P, ULONG Tag, ULONG_PTR Caller)
     if (ExpTracking)
         ExpUntrack(P);
     POOL_CELL *Cell = (POOL_CELL *)KiReadPoolProcessor() + Slot->Cell;
-    Cell->Frees++;
-    Cell->LargePages -= Cell->Size == 0;
+    ExpCountUp(&Cell->Frees);
+    ExpStore(Cell->LargePages, Cell->LargePages - (Cell->Size == 0));
     ExpReturnCharge(Cell, Cell->Size == 0 ? PAGE_SIZE : Cell->Size);
     __atomic_fetch_sub(&ExpSpecialLive[Cell->Pool], 1, __ATOMIC_RELAXED);
     MmDecommitSystemRange((PVOID)ExpSlotPage(Slot), 1);

@@ -46,7 +46,7 @@ static BOOLEAN ExpIsCell(const POOL_CELL *Cell, const POOL_CELL *Wanted)
 
 static USHORT ExpLookUpCell(const POOL_CELL *Wanted)
 {
-    USHORT Index = ExpBucket[ExpBucketOf(Wanted->Tag, Wanted->Key)];
+    USHORT Index = ExpLoad(ExpBucket[ExpBucketOf(Wanted->Tag, Wanted->Key)]);
     while (Index != 0 && !ExpIsCell(&ExpIdentities()[Index], Wanted))
         Index = ExpIdentities()[Index].Next;
     return Index;
@@ -55,7 +55,7 @@ static USHORT ExpLookUpCell(const POOL_CELL *Wanted)
 static BOOLEAN ExpPrepareCache(POOL_PROCESSOR *Processor, ULONG Pool, ULONG Class)
 {
     if (Class != POOL_CLASS_LARGE && Processor->Cache[Pool][Class] == NULL)
-        Processor->Cache[Pool][Class] = ExpCreateCache(Class);
+        ExpStore(Processor->Cache[Pool][Class], ExpCreateCache(Class));
     return Class == POOL_CLASS_LARGE || Processor->Cache[Pool][Class] != NULL;
 }
 
@@ -115,13 +115,13 @@ static VOID ExpLinkTag(USHORT Index, ULONG Tag)
     ExpMore[Index].FirstOfTag = First != 0 ? First : Index;
     if (First != 0) {
         Cells[Index].NextOfTag = Cells[First].NextOfTag;
-        Cells[First].NextOfTag = Index;
+        ExpStore(Cells[First].NextOfTag, Index);
         return;
     }
     if (ExpLastTag != 0)
-        Cells[ExpLastTag].NextTag = Index;
+        ExpStore(Cells[ExpLastTag].NextTag, Index);
     else
-        ExpFirstTag = Index;
+        ExpStore(ExpFirstTag, Index);
     ExpLastTag = Index;
 }
 
@@ -183,13 +183,15 @@ static VOID ExpAddCell(USHORT Index, EX_POOL_TAG *Use)
     ULONG64 Allocs = 0;
     ULONG LargePages = 0;
     ULONG_PTR InUse = 0;
-    for (ULONG Number = 0; Number < ExpProcessors; Number++) {
-        if (ExpPoolProcessor[Number] == NULL)
+    for (ULONG Number = 0; Number < ExpLoad(ExpProcessors); Number++) {
+        const POOL_PROCESSOR *Processor = ExpLoad(ExpPoolProcessor[Number]);
+        if (Processor == NULL)
             continue;
-        const POOL_CELL *Cell = &ExpPoolProcessor[Number]->Cells[Index];
-        Allocs += ExpAllocsOf(Cell);
-        InUse += (ULONG_PTR)ExpAllocsOf(Cell) - Cell->Frees;
-        LargePages += Cell->LargePages;
+        const POOL_CELL *Cell = &Processor->Cells[Index];
+        ULONG64 Here = ExpAllocsOf(Cell);
+        Allocs += Here;
+        InUse += (ULONG_PTR)Here - ExpLoad(Cell->Frees);
+        LargePages += ExpLoad(Cell->LargePages);
     }
     const POOL_CELL *Identity = &ExpIdentities()[Index];
     ULONG64 Bytes = ((ULONG64)LargePages << PAGE_SHIFT) + (ULONG64)InUse * Identity->Size;
@@ -207,14 +209,17 @@ static VOID ExpAddCell(USHORT Index, EX_POOL_TAG *Use)
 static VOID ExpSumTag(USHORT First, EX_POOL_TAG *Use)
 {
     *Use = (EX_POOL_TAG){.Tag = ExpIdentities()[First].Tag};
-    for (USHORT Index = First; Index != 0; Index = ExpIdentities()[Index].NextOfTag)
+    for (USHORT Index = First; Index != 0; Index = ExpLoad(ExpIdentities()[Index].NextOfTag))
         ExpAddCell(Index, Use);
 }
 
-static VOID ExpRaise(ULONG64 *Peak, ULONG64 Value)
+// Several processors may find a new peak at a time: the highest stays.
+static VOID ExpRaise(ULONG_PTR *Peak, ULONG64 Value)
 {
-    if (Value > *Peak)
-        *Peak = Value;
+    ULONG_PTR Seen = ExpLoad(*Peak);
+    while (Value > Seen && !__atomic_compare_exchange_n(Peak, &Seen, (ULONG_PTR)Value, FALSE,
+                                                        __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        ;
 }
 
 static VOID ExpNotePeakOf(USHORT First, EX_POOL_TAG *Use)
@@ -223,8 +228,8 @@ static VOID ExpNotePeakOf(USHORT First, EX_POOL_TAG *Use)
     ExpSumTag(First, Use);
     ExpRaise(&More->NonPagedPeak, Use->NonPagedBytes);
     ExpRaise(&More->PagedPeak, Use->PagedBytes);
-    Use->NonPagedPeak = More->NonPagedPeak;
-    Use->PagedPeak = More->PagedPeak;
+    Use->NonPagedPeak = ExpLoad(More->NonPagedPeak);
+    Use->PagedPeak = ExpLoad(More->PagedPeak);
 }
 
 VOID ExpNotePeak(USHORT Cell)
@@ -236,24 +241,25 @@ VOID ExpNotePeak(USHORT Cell)
 VOID ExpNoteLargePeak(const POOL_CELL *Cell)
 {
     POOL_CELL_MORE *More = &ExpMore[Cell->Index];
-    if ((LONG)(Cell->LargePages - More->LargeHigh) <= 0)
+    if ((LONG)(Cell->LargePages - ExpLoad(More->LargeHigh)) <= 0)
         return;
-    More->LargeHigh = Cell->LargePages;
+    ExpStore(More->LargeHigh, Cell->LargePages);
     ExpNotePeak(Cell->Index);
 }
 
 VOID ExpNotePeaks(VOID)
 {
     EX_POOL_TAG Use;
-    for (USHORT First = ExpFirstTag; First != 0; First = ExpIdentities()[First].NextTag)
+    for (USHORT First = ExpLoad(ExpFirstTag); First != 0;
+         First = ExpLoad(ExpIdentities()[First].NextTag))
         ExpNotePeakOf(First, &Use);
 }
 
 BOOLEAN ExQueryPoolTag(ULONG Number, EX_POOL_TAG *Use)
 {
-    USHORT First = ExpFirstTag;
+    USHORT First = ExpLoad(ExpFirstTag);
     while (First != 0 && Number-- != 0)
-        First = ExpIdentities()[First].NextTag;
+        First = ExpLoad(ExpIdentities()[First].NextTag);
     if (First == 0)
         return FALSE;
     ExpNotePeakOf(First, Use);
@@ -318,9 +324,9 @@ BOOLEAN ExInitializePoolProcessor(PKPRCB Prcb)
     BOOLEAN Filled = ExpFillProcessor(Processor);
     if (Filled) {
         Prcb->PoolProcessor = Processor->Cells;
-        ExpPoolProcessor[Prcb->ProcessorNumber] = Processor;
+        ExpStore(ExpPoolProcessor[Prcb->ProcessorNumber], Processor);
         if (Prcb->ProcessorNumber >= ExpProcessors)
-            ExpProcessors = Prcb->ProcessorNumber + 1u;
+            ExpStore(ExpProcessors, Prcb->ProcessorNumber + 1u);
     }
     KiReleaseLock(&ExpCellLock, OldIrql);
     return Filled;

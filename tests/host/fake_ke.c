@@ -85,7 +85,8 @@ VOID KiAcquireLockAtDpcLevel(PKSPIN_LOCK SpinLock)
 
 VOID KiReleaseLockFromDpcLevel(PKSPIN_LOCK SpinLock)
 {
-    if (*SpinLock != host_lock_value() || HostIrql < DISPATCH_LEVEL)
+    if (__atomic_load_n(SpinLock, __ATOMIC_RELAXED) != host_lock_value() ||
+        HostIrql < DISPATCH_LEVEL)
         abort();
     __atomic_store_n(SpinLock, 0, __ATOMIC_RELEASE);
     HostLocksHeld--;
