@@ -59,9 +59,9 @@ typedef struct _KTHREAD {
     LONG_PTR WaitStatus; // what ended the wait; for a queue the entry's address
     PKWAIT_BLOCK WaitBlockList;
     KIRQL WaitIrql;
-    BOOLEAN WaitNext; // a routine with Wait = TRUE left it at DISPATCH_LEVEL
     KPROCESSOR_MODE WaitMode;
     UCHAR WaitReason;
+    BOOLEAN WaitNext; // a routine with Wait = TRUE left it at DISPATCH_LEVEL
     BOOLEAN Alertable;
     BOOLEAN Alerted[2];                             // by processor mode
     ULONG WaitTime;                                 // tick count when the wait began

@@ -175,9 +175,10 @@ static DECLSPEC_NORETURN DECLSPEC_NOINLINE VOID KiBadWait(PKTHREAD Thread, PVOID
 }
 
 // Takes the dispatcher lock for a wait.
-FORCEINLINE VOID KiBeginWait(PKTHREAD Thread, PVOID Object, const LARGE_INTEGER *Timeout,
+FORCEINLINE VOID KiBeginWait(const KI_WAIT *Wait, PVOID Object, const LARGE_INTEGER *Timeout,
                              ULONG_PTR Caller)
 {
+    PKTHREAD Thread = Wait->Thread;
     KIRQL Irql = KiGetIrql();
 
     if (__builtin_expect(Thread->WaitNext, 0)) {
@@ -194,6 +195,8 @@ FORCEINLINE VOID KiBeginWait(PKTHREAD Thread, PVOID Object, const LARGE_INTEGER 
         KiSetIrql(DISPATCH_LEVEL);
         Thread->WaitIrql = Irql; // not earlier: a DPC that looks at an object writes it too
     }
+    Thread->WaitMode = Wait->Mode;
+    Thread->Alertable = Wait->Alertable;
     KiTakeLock(&KiDispatcherLock);
 }
 
@@ -317,15 +320,45 @@ FORCEINLINE LONG_PTR KiBlock(KI_WAIT *Wait)
         KiAddTimerBlock(Wait);
     if (Thread->Queue != NULL && Wait->Reason != WrQueue)
         KiLeaveQueueForWait(Thread->Queue);
-    Thread->WaitMode = Wait->Mode;
     Thread->WaitReason = Wait->Reason;
-    Thread->Alertable = Wait->Alertable;
     Thread->WaitTime = KiTickCount();
     Thread->State = ThreadWaiting;
     KiSwapThread(Thread);
     KiLetSignalerFinish();
     Status = Thread->WaitStatus; // APCs that run as the IRQL falls may wait too
     KiLowerIrql(Thread->WaitIrql);
+    return Status;
+}
+
+// Waits once: it may end with STATUS_KERNEL_APC, after which the thread waits anew.
+FORCEINLINE LONG_PTR KiWaitForObject(PDISPATCHER_HEADER Object, KI_WAIT *Wait, ULONG_PTR Caller)
+{
+    PKTHREAD Thread = Wait->Thread;
+    LONG_PTR Status;
+
+    KiBeginWait(Wait, Object, Wait->Timeout, Caller);
+    if (__builtin_expect(KiApcComesFirst(Thread), 0)) {
+        KiRunApcsFirst(Thread);
+        return STATUS_KERNEL_APC;
+    }
+    if (KiCanConsume(Object, Thread)) {
+        Status = KiConsume(Object, Thread);
+    } else if (KiMayBlock(Wait, &Status)) {
+        KiLinkBlock(Object, Thread);
+        return KiBlock(Wait);
+    }
+    KiUnlockDispatcher(Thread->WaitIrql);
+    return Status;
+}
+
+static DECLSPEC_NOINLINE LONG_PTR KiWaitAnew(PDISPATCHER_HEADER Object, KI_WAIT *Wait,
+                                             ULONG_PTR Caller)
+{
+    LONG_PTR Status;
+
+    do
+        Status = KiWaitForObject(Object, Wait, Caller);
+    while (Status == STATUS_KERNEL_APC);
     return Status;
 }
 
@@ -345,7 +378,6 @@ NTSTATUS NTAPI KeWaitForSingleObject(PVOID Object, KWAIT_REASON WaitReason,
                                      KPROCESSOR_MODE WaitMode, BOOLEAN Alertable,
                                      PLARGE_INTEGER Timeout)
 {
-    PDISPATCHER_HEADER Header = Object;
     PKTHREAD Thread = KiCurrentThread();
     KI_WAIT Wait = {.Thread = Thread,
                     .Reason = (UCHAR)WaitReason,
@@ -355,22 +387,9 @@ NTSTATUS NTAPI KeWaitForSingleObject(PVOID Object, KWAIT_REASON WaitReason,
     LONG_PTR Status;
 
     KiWatchWait(Thread, Object, Timeout, KiReturnAddress());
-    do {
-        KiBeginWait(Thread, Object, Timeout, KiReturnAddress());
-        if (__builtin_expect(KiApcComesFirst(Thread), 0)) {
-            KiRunApcsFirst(Thread);
-            Status = STATUS_KERNEL_APC;
-            continue;
-        }
-        if (KiCanConsume(Header, Thread)) {
-            Status = KiConsume(Header, Thread);
-        } else if (KiMayBlock(&Wait, &Status)) {
-            KiLinkBlock(Header, Thread);
-            Status = KiBlock(&Wait);
-            continue;
-        }
-        KiUnlockDispatcher(Thread->WaitIrql);
-    } while (Status == STATUS_KERNEL_APC);
+    Status = KiWaitForObject(Object, &Wait, KiReturnAddress());
+    if (__builtin_expect(Status == STATUS_KERNEL_APC, 0))
+        Status = KiWaitAnew(Object, &Wait, KiReturnAddress());
     return (NTSTATUS)Status;
 }
 EXPORT(KeWaitForSingleObject, DISPATCH_LEVEL, "WDK wdm.h KeWaitForSingleObject");
@@ -460,7 +479,7 @@ NTSTATUS NTAPI KeWaitForMultipleObjects(ULONG Count, PVOID Object[], WAIT_TYPE W
         KiTooManyObjects(Count);
     KiWatchWait(Thread, Object[0], Timeout, KiReturnAddress());
     do {
-        KiBeginWait(Thread, Object[0], Timeout, KiReturnAddress());
+        KiBeginWait(&Wait, Object[0], Timeout, KiReturnAddress());
         if (KiApcComesFirst(Thread)) {
             KiRunApcsFirst(Thread);
             Status = STATUS_KERNEL_APC;
@@ -499,7 +518,7 @@ NTSTATUS NTAPI KeDelayExecutionThread(KPROCESSOR_MODE WaitMode, BOOLEAN Alertabl
         return STATUS_SUCCESS;
     }
     do {
-        KiBeginWait(Thread, NULL, NULL, KiReturnAddress());
+        KiBeginWait(&Wait, NULL, NULL, KiReturnAddress());
         if (KiApcComesFirst(Thread)) {
             KiRunApcsFirst(Thread);
             Status = STATUS_KERNEL_APC;
@@ -524,7 +543,7 @@ LONG_PTR KiWaitForQueue(PKQUEUE Queue, KPROCESSOR_MODE Mode, PLARGE_INTEGER Time
     LONG_PTR Status;
 
     do {
-        KiBeginWait(Thread, Queue, Timeout, Caller);
+        KiBeginWait(&Wait, Queue, Timeout, Caller);
         if (KiApcComesFirst(Thread)) {
             KiRunApcsFirst(Thread);
             Status = STATUS_KERNEL_APC;
