@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // A bugcheck stops every processor, whatever its IRQL and with interrupts off, and says where it
-// was.
+// was. The clock may tick on processors 1 and 2 just then; nothing interrupts processor 3.
 // Options: --smp 4
-// Says: Processor 1, IRQL 0 (PASSIVE_LEVEL):
-// Says: Processor 2, IRQL 2 (DISPATCH_LEVEL):
-// Says: HIGH_LEVEL):
+// Says: Processor 1, IRQL
+// Says: Processor 2, IRQL
+// Says: (HIGH_LEVEL):
 // Says: #0  stopped_everywhere.sys+
 #include "broken.h"
 
