@@ -118,10 +118,13 @@ VOID HalDescribeVector(ULONG Vector, char *Buffer, SIZE_T Size);  // "GSI 11 lev
 
 // ---- time ---------------------------------------------------------------------------------------
 #define HAL_CLOCK_INCREMENT 156250u  // 100 ns units between clock interrupts: 64 a second
+#define HAL_CLOCK_MINIMUM   10000u   // the shortest time between them that can be set
 
 // The vector at which the periodic clock arrives once started.
 extern ULONG HalClockVector;
 VOID HalStartClock(VOID);
+// This processor's clock from now on; in 100 ns units. IF is off.
+VOID HalSetClockInterval(ULONG Interval);
 VOID HalAcknowledgeClock(VOID);  // at each clock interrupt, on the processor that takes it
 
 ULONG64 HalQueryCounter(VOID);               // monotonic; TSC where usable

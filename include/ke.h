@@ -114,6 +114,10 @@ BOOLEAN NTAPI KeSetTimerEx(PKTIMER Timer, LARGE_INTEGER DueTime, LONG Period, PK
 BOOLEAN NTAPI KeSetCoalescableTimer(PKTIMER Timer, LARGE_INTEGER DueTime, ULONG Period,
                                     ULONG TolerableDelay, PKDPC Dpc);
 // KeSetTimerEx with a period in 100 ns units, 0: none.
+// The time between clock interrupts, on every processor; 100 ns units, between HAL_CLOCK_MINIMUM
+// and HAL_CLOCK_INCREMENT. IRQL: DISPATCH_LEVEL, one caller at a time.
+VOID KeSetClockInterval(ULONG Interval);
+ULONG KeClockInterval(VOID);
 BOOLEAN KeSetTimerByUnits(PKTIMER Timer, LARGE_INTEGER DueTime, ULONG64 Period, PKDPC Dpc);
 // Whether it is set. FALSE: what it queues at expiry has been queued. IRQL: <= DISPATCH_LEVEL.
 BOOLEAN KeIsTimerSet(PKTIMER Timer);

@@ -63,7 +63,9 @@ typedef struct _KI_CALL {
     ULONG TimerCount;                                                                              \
     /* ke: interrupts and time */                                                                  \
     ULONG64 InterruptCount;                                                                        \
-    ULONG64 ClockTicks;                                                                            \
+    ULONG64 ClockTicks;          /* clock interrupts */                                            \
+    ULONG ClockInterval;         /* 100 ns units between them */                                   \
+    ULONG ClockPart;             /* of HAL_CLOCK_INCREMENT, what has passed since a tick */        \
     ULONG IdleCount;             /* times the processor was put to sleep */                       \
     ULONG InterruptDepth;        /* nesting of interrupt service */                                \
     /* ke: calls by other processors (ipi.c) */                                                    \

@@ -8,6 +8,9 @@
 VOID ExpAdjustWorkers(VOID); // worker.c
 KSTART_ROUTINE ExpBalanceThread;
 
+// resolution.c: how many set timers need the shortest clock interval. IRQL: <= DISPATCH_LEVEL.
+VOID ExpNeedFineClock(LONG Change);
+
 // What lies in [Start, End); NULL: none. For freed.c.
 PVOID ExpFindResource(ULONG_PTR Start, ULONG_PTR End);
 PVOID ExpFindLookaside(ULONG_PTR Start, ULONG_PTR End);

@@ -7,8 +7,10 @@
 // delete routine and then frees. A timer deleted without being cancelled expires once more before
 // that. State changes under Lock.
 //
-// EX_TIMER_HIGH_RESOLUTION and EX_TIMER_NO_WAKE ask for what every timer gets here: it expires with
-// the first clock tick at or after its time, and nothing ever sleeps.
+// A timer expires with the first clock interrupt at or after its time. One with
+// EX_TIMER_HIGH_RESOLUTION has the clock interrupt at its finest rate as long as it is set (Fine,
+// resolution.c): from ExSetTimer to its cancellation, or to the DPC that finds it no longer set.
+// EX_TIMER_NO_WAKE changes nothing, since nothing ever sleeps.
 //
 // Tests: tests/guest/extimers.c.
 #include "exp.h"
@@ -48,6 +50,8 @@ struct _EX_TIMER {
     PVOID Context;
     KSPIN_LOCK Lock;
     EXP_TIMER_STATE State;
+    BOOLEAN HighResolution; // as allocated
+    BOOLEAN Fine;           // the clock runs at its finest rate for this timer; under Lock
     EXT_DELETE_PARAMETERS Delete;
     PKEVENT Deleted; // set when it has gone; NULL: nobody waits
     WORK_QUEUE_ITEM Item;
@@ -57,6 +61,18 @@ struct _EX_TIMER {
 
 static KSPIN_LOCK ExpTimerLock;
 static LIST_ENTRY ExpTimers = {&ExpTimers, &ExpTimers};
+
+// ---- resolution ---------------------------------------------------------------------------------
+// The clock's rate follows whether the timer is set. Locked: the timer.
+static VOID ExpFollowTimer(PEX_TIMER Timer)
+{
+    BOOLEAN Fine = Timer->HighResolution && KeIsTimerSet(&Timer->Timer);
+
+    if (Fine == Timer->Fine)
+        return;
+    Timer->Fine = Fine;
+    ExpNeedFineClock(Fine ? 1 : -1);
+}
 
 // ---- the end ------------------------------------------------------------------------------------
 static VOID NTAPI ExpFreeTimer(PVOID Parameter)
@@ -92,6 +108,7 @@ static VOID NTAPI ExpTimerDpc(PKDPC Dpc, PVOID DeferredContext, PVOID SystemArgu
     if (Timer->Callback != NULL)
         Timer->Callback(Timer, Timer->Context);
     KiAcquireLockAtDpcLevel(&Timer->Lock);
+    ExpFollowTimer(Timer);
     // Set again since this expiry: the next one ends it.
     if (Timer->State == TimerDeleted && !KeIsTimerSet(&Timer->Timer))
         ExpBeginEnd(Timer);
@@ -129,6 +146,7 @@ PEX_TIMER NTAPI ExAllocateTimer(PEXT_CALLBACK Callback, PVOID CallbackContext, U
     KeInitializeDpc(&Timer->Dpc, ExpTimerDpc, Timer);
     Timer->Callback = Callback;
     Timer->Context = CallbackContext;
+    Timer->HighResolution = (Attributes & EX_TIMER_HIGH_RESOLUTION) != 0;
     Timer->Caller = KiReturnAddress();
     OldIrql = KiAcquireLock(&ExpTimerLock);
     InsertTailList(&ExpTimers, &Timer->Entry);
@@ -147,9 +165,18 @@ BOOLEAN NTAPI ExSetTimer(PEX_TIMER Timer, LONGLONG DueTime, LONGLONG Period,
                          PEXT_SET_PARAMETERS Parameters)
 {
     LARGE_INTEGER Due = {.QuadPart = DueTime};
+    BOOLEAN Was;
+    KIRQL OldIrql;
 
     ASSERT(Timer->State == TimerUsable);
-    return KeSetTimerByUnits(&Timer->Timer, Due, (ULONG64)Period, &Timer->Dpc);
+    if (!Timer->HighResolution)
+        return KeSetTimerByUnits(&Timer->Timer, Due, (ULONG64)Period, &Timer->Dpc);
+    // Its callback may delete it at once: not before the lock is released.
+    OldIrql = KiAcquireLock(&Timer->Lock);
+    Was = KeSetTimerByUnits(&Timer->Timer, Due, (ULONG64)Period, &Timer->Dpc);
+    ExpFollowTimer(Timer);
+    KiReleaseLock(&Timer->Lock, OldIrql);
+    return Was;
 }
 EXPORT(ExSetTimer, DISPATCH_LEVEL, "WDK wdm.h ExSetTimer");
 
@@ -158,7 +185,12 @@ EXPORT(ExSetTimer, DISPATCH_LEVEL, "WDK wdm.h ExSetTimer");
 // IRQL: <= DISPATCH_LEVEL. Source: WDK wdm.h, ExCancelTimer.
 BOOLEAN NTAPI ExCancelTimer(PEX_TIMER Timer, PEXT_CANCEL_PARAMETERS Parameters)
 {
-    return KeCancelTimer(&Timer->Timer);
+    KIRQL OldIrql = KiAcquireLock(&Timer->Lock);
+    BOOLEAN Was = KeCancelTimer(&Timer->Timer);
+
+    ExpFollowTimer(Timer);
+    KiReleaseLock(&Timer->Lock, OldIrql);
+    return Was;
 }
 EXPORT(ExCancelTimer, DISPATCH_LEVEL, "WDK wdm.h ExCancelTimer");
 
@@ -186,6 +218,7 @@ BOOLEAN NTAPI ExDeleteTimer(PEX_TIMER Timer, BOOLEAN Cancel, BOOLEAN Wait,
     Timer->State = TimerDeleted;
     if (Cancel || Timer->Timer.Period != 0)
         Cancelled = KeCancelTimer(&Timer->Timer);
+    ExpFollowTimer(Timer);
     // What is still set, or queued, ends it by its DPC; what the DPC has seen already, here.
     if (!KeIsTimerSet(&Timer->Timer))
         ExpBeginEnd(Timer);

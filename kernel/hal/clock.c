@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// clock.c: the periodic clock interrupt, 64 times a second on every processor.
+// clock.c: the periodic clock interrupt, 64 times a second on every processor, or oftener if asked.
 //
 // The local APIC's timer, where vectors come through the local APIC: its frequency is measured
 // against the counter, once, on the first processor. Where the processor can compare its time stamp
@@ -7,10 +7,15 @@
 // no frequency of its own to measure, and is set anew at each tick (HalAcknowledgeClock). On a
 // machine with the 8259s alone it is the PIT's channel 0, at their input 0.
 //
+// HalSetClockInterval changes the period on the processor that calls it, to HAL_CLOCK_MINIMUM at
+// least. The deadline's period is one variable for all of them: ke, which decides,
+// has every processor call within one period (kernel/ke/time.c).
+//
 // The period's exact length does not matter to timekeeping: time is read from the counter.
 #include "halp.h"
 
 #define CLOCK_RATE       64u
+#define UNITS_A_SECOND   10000000u
 #define APIC_DIVIDE_BY_2 0u
 #define PIT_FREQUENCY    1193182u
 #define PIT_CHANNEL0     0x40u
@@ -22,7 +27,7 @@
 
 ULONG HalClockVector = CLOCK_VECTOR;
 static ULONG64 HalpApicTimerFrequency;  // after the divider
-static ULONG64 HalpDeadlinePeriod;      // in counts of the TSC; 0: the timer is periodic by itself
+static volatile ULONG HalpDeadlinePeriod; // in counts of the TSC; 0: the timer is periodic itself
 static const char *HalpClockName = "none";
 
 static ULONG64 INIT_CODE HalpReadApicTimer(VOID)
@@ -49,7 +54,7 @@ static BOOLEAN INIT_CODE HalpHasDeadline(VOID)
     ULONG Registers[4];
     KiCpuid(1, 0, Registers);
     if (Registers[2] & CPUID_DEADLINE)
-        HalpDeadlinePeriod = HalCounterFrequency / CLOCK_RATE;
+        HalpDeadlinePeriod = (ULONG)(HalCounterFrequency / CLOCK_RATE);
     return HalpDeadlinePeriod != 0;
 }
 
@@ -66,12 +71,23 @@ VOID INIT_CODE HalpInitializeClock(VOID)
     HalpNameVector(CLOCK_VECTOR, "clock");
 }
 
-static VOID INIT_CODE HalpStartPitClock(VOID)
+// What a timer of this frequency counts in Interval, in 100 ns units.
+static ULONG HalpTicksIn(ULONG Interval, ULONG64 Frequency)
 {
-    ULONG Divisor = PIT_FREQUENCY / CLOCK_RATE;
+    return (ULONG)(Frequency * Interval / UNITS_A_SECOND);
+}
+
+static VOID HalpSetPitClock(ULONG Interval)
+{
+    ULONG Divisor = HalpTicksIn(Interval, PIT_FREQUENCY);
     KiOutByte(PIT_COMMAND, PIT_SET_CHANNEL0);
     KiOutByte(PIT_CHANNEL0, (UCHAR)Divisor);
     KiOutByte(PIT_CHANNEL0, (UCHAR)(Divisor >> 8));
+}
+
+static VOID INIT_CODE HalpStartPitClock(VOID)
+{
+    HalpSetPitClock(HAL_CLOCK_INCREMENT);
     HalpWireLegacyClock(PIT_INPUT);
 }
 
@@ -85,6 +101,18 @@ VOID HalpStartLocalClock(VOID)
         HalpApicWrite(APIC_TIMER_DIVIDE, APIC_DIVIDE_BY_2);
         HalpApicWrite(APIC_TIMER, APIC_TIMER_PERIODIC | CLOCK_VECTOR);
         HalpApicWrite(APIC_TIMER_INITIAL, (ULONG)(HalpApicTimerFrequency / CLOCK_RATE));
+    }
+}
+
+VOID HalSetClockInterval(ULONG Interval)
+{
+    if (!HalpApicDelivers) {
+        HalpSetPitClock(Interval);
+    } else if (HalpDeadlinePeriod != 0) {
+        HalpDeadlinePeriod = HalpTicksIn(Interval, HalCounterFrequency);
+        HalAcknowledgeClock();
+    } else if (HalpApicTimerFrequency != 0) {
+        HalpApicWrite(APIC_TIMER_INITIAL, HalpTicksIn(Interval, HalpApicTimerFrequency));
     }
 }
 

@@ -6,6 +6,14 @@
 // that was held back or lost delays them and loses nothing. Drivers read the three from
 // KUSER_SHARED_DATA directly, the tick count also from KeTickCount (i386).
 //
+// A finer clock. KeSetClockInterval has the clock interrupt oftener (for ExSetTimerResolution and
+// high-resolution timers, kernel/ex/resolution.c). Then interrupt time and system time advance by
+// whole intervals, and timers expire at that rate. A tick remains HAL_CLOCK_INCREMENT: the tick
+// count, quanta, the DPC rate and the watchdog count in it, each processor adding up its intervals
+// until they make one (KiTickIsOver). Interrupt time is never behind the tick count and never goes
+// back, whichever the interval was before. When the interval becomes shorter every processor is
+// called, and has it from that moment; when longer, each follows at its next clock interrupt.
+//
 // i386 cannot store a 64-bit time at once, so a KSYSTEM_TIME has its upper half twice: the writer
 // stores High2Time, LowPart, High1Time, a reader takes High1Time, LowPart, High2Time until the
 // halves agree. amd64 drivers read LowPart and High1Time as one word, and so they are written. One
@@ -17,6 +25,7 @@ volatile KSYSTEM_TIME KeTickCount;
 EXPORT_VARIABLE(KeTickCount, "WDK wdm.h KeTickCount");
 
 ULONG64 KiBootTime;
+static volatile ULONG KiClockInterval = HAL_CLOCK_INCREMENT; // what processors are to follow
 
 static ULONG64 KiReadTime(const volatile KSYSTEM_TIME *Time)
 {
@@ -48,10 +57,20 @@ ULONG64 KeSystemUptime(VOID)
     return KiCounterToTime(HalQueryCounter() - KeLoaderBlockStorage.BootTime);
 }
 
+// What interrupt time becomes: whole intervals, no less than the ticks or than it is.
+static ULONG64 KiNextInterruptTime(ULONG64 Uptime, ULONG64 TickTime)
+{
+    ULONG64 Interval = KiClockInterval, Last = KiInterruptTime(), Next = TickTime;
+
+    if (Interval != HAL_CLOCK_INCREMENT && Uptime / Interval * Interval > Next)
+        Next = Uptime / Interval * Interval;
+    return Next > Last ? Next : Last;
+}
+
 static VOID KiAdvanceTime(VOID)
 {
-    ULONG64 Ticks = KeSystemUptime() / HAL_CLOCK_INCREMENT;
-    ULONG64 InterruptTime = Ticks * HAL_CLOCK_INCREMENT;
+    ULONG64 Uptime = KeSystemUptime(), Ticks = Uptime / HAL_CLOCK_INCREMENT;
+    ULONG64 InterruptTime = KiNextInterruptTime(Uptime, Ticks * HAL_CLOCK_INCREMENT);
 
     KiStoreTime(&KeSharedUserData->InterruptTime, InterruptTime);
     KiStoreTime(&KeSharedUserData->SystemTime, KiBootTime + InterruptTime);
@@ -60,16 +79,59 @@ static VOID KiAdvanceTime(VOID)
     KiStoreTime(&KeTickCount, Ticks);
 }
 
+// ---- the interval -------------------------------------------------------------------------------
+static VOID KiFollowInterval(PVOID Context)
+{
+    PKPRCB Prcb = KeGetCurrentPrcb();
+    BOOLEAN Enabled = KiDisableInterrupts();
+
+    Prcb->ClockInterval = KiClockInterval;
+    HalSetClockInterval(Prcb->ClockInterval);
+    KiRestoreInterrupts(Enabled);
+}
+
+ULONG KeClockInterval(VOID)
+{
+    return KiClockInterval;
+}
+
+VOID KeSetClockInterval(ULONG Interval)
+{
+    BOOLEAN Shorter = Interval < KiClockInterval;
+
+    ASSERT(Interval >= HAL_CLOCK_MINIMUM && Interval <= HAL_CLOCK_INCREMENT);
+    KiClockInterval = Interval;
+    if (!Shorter)
+        return;
+    KiFollowInterval(NULL);
+    KeCallOthers(KeActiveProcessors, KiFollowInterval, NULL);
+}
+
+// Whether this interrupt completes a HAL_CLOCK_INCREMENT.
+static BOOLEAN KiTickIsOver(PKPRCB Prcb)
+{
+    Prcb->ClockPart += Prcb->ClockInterval;
+    if (Prcb->ClockPart < HAL_CLOCK_INCREMENT)
+        return FALSE;
+    Prcb->ClockPart -= HAL_CLOCK_INCREMENT;
+    return TRUE;
+}
+
 VOID KiClockInterrupt(KI_VECTOR *Vector, PKTRAP_FRAME Frame)
 {
     PKPRCB Prcb = KeGetCurrentPrcb();
+    BOOLEAN Tick = KiTickIsOver(Prcb);
 
     HalAcknowledgeClock();
     Prcb->ClockTicks++;
+    if (__builtin_expect(Prcb->ClockInterval != KiClockInterval, 0))
+        KiFollowInterval(NULL);
     if (Prcb->ProcessorNumber == 0)
         KiAdvanceTime();
-    KiAdjustDpcRate(Prcb);
     KiCheckTimers(Prcb, KiInterruptTime());
+    if (!Tick)
+        return;
+    KiAdjustDpcRate(Prcb);
     KiChargeQuantum(Prcb);
     KiWatchDispatchLevel(Prcb, Frame);
     KiDebugEvent(KeDebugClock, Frame, NULL);

@@ -7,9 +7,9 @@
 // on the wheel is due: the clock interrupt compares one number, and queues TimerDpc when it has
 // come. The DPC walks the hands from where it stopped last time up to the present.
 //
-// Due times are interrupt time, which advances in clock ticks: a timer expires at the first tick at
-// or after its due time, as measured by KeQueryInterruptTime. An absolute time is converted when
-// the timer is set.
+// Due times are interrupt time, which advances with the clock interrupt (time.c): a timer expires
+// at the first one at or after its due time, as measured by KeQueryInterruptTime. An absolute time
+// is converted when the timer is set.
 //
 // A timer with a period is set anew when it expires, from the time it was due at, so that it does
 // not drift; periods that have passed altogether are left out.
@@ -167,6 +167,7 @@ VOID KiInitializeTimers(PKPRCB Prcb)
     for (ULONG i = 0; i < TIMER_HANDS; i++)
         InitializeListHead(&Prcb->TimerListHead[i]);
     Prcb->TimerDue = NEVER;
+    Prcb->ClockInterval = HAL_CLOCK_INCREMENT;
     KeInitializeDpc(&Prcb->TimerDpc, KiTimerDpc, NULL);
 }
 

@@ -8,7 +8,7 @@ from conftest import ROOT, driver, flavour_option, lookaside
 # What these cases check is shared by processors; the others would only be repeated.
 SHARED = [name for name in ("smp", "mmio", "threads", "irql", "pool", "poolcall", "lookaside",
                             "mutexes", "resources", "pushlocks", "rundown", "workitems",
-                            "callbacks", "extimers", "endings", "soak")
+                            "callbacks", "extimers", "resolution", "endings", "soak")
           if (ROOT / "tests" / "guest" / (name + ".c")).exists()]
 
 

@@ -721,6 +721,7 @@ ULONG64 KiReadTsc(VOID) { return sim_now; }
 ULONG64 HalQueryCounter(VOID) { return sim_now; }
 ULONG64 HalQueryRealTime(VOID) { return 0x01D0000000000000ull; }
 VOID HalAcknowledgeClock(VOID) {}
+VOID HalSetClockInterval(ULONG Interval) {}
 VOID HalStallExecution(ULONG Microseconds) {}
 
 VOID KiSwapContext(PKTHREAD Old, PKTHREAD New)
