@@ -27,6 +27,7 @@ OUT = ROOT / "build" / "test"
 ARCHES = ("amd64", "i386")
 FLAVOURS = ("free", "checked")
 FUZZ_RUNS = 20000
+FEW = 5  # so many failures may be bad luck
 
 
 class Result(NamedTuple):
@@ -134,29 +135,50 @@ def pytest_command() -> List[str]:
         found = subprocess.run([python, "-c", "import pytest"], capture_output=True, check=False)
         if found.returncode == 0:
             break
-    command = [python, "-m", "pytest", "-p", "no:cacheprovider", "-q"]
+    return [python, "-m", "pytest", "-p", "no:cacheprovider", "-q"]
+
+
+def at_a_time(python: str) -> List[str]:
+    """One test more than there are processors: guests that start or sleep leave one idle."""
     xdist = subprocess.run([python, "-c", "import xdist"], capture_output=True, check=False)
-    # One more than there are processors: guests that start, sleep or talk to gdb leave one idle.
-    return command + (["-n", str(JOBS + 1)] if xdist.returncode == 0 else [])
+    return ["-n", str(JOBS + 1)] if xdist.returncode == 0 else []
 
 
-def system() -> Iterator[Result]:
-    """Boots the whole thing, through ./lookaside as a user would."""
-    report = OUT / "system.xml"
+def run_pytest(arguments: List[str], name: str) -> List[Result]:
+    """Runs pytest; one result a test, named as pytest is asked for it."""
+    report = OUT / (name + ".xml")
     if report.exists():
         report.unlink()
-    if not list((ROOT / "tests" / "system").glob("test_*.py")):
-        return
-    done = call(pytest_command() + ["tests/system", "--junitxml=%s" % report], "system.txt")
+    done = call(pytest_command() + arguments + ["--junitxml=%s" % report], name + ".txt")
     if not report.exists():
-        yield Result("pytest runs", False, last_lines(done.stdout))
-        return
+        return [Result("pytest runs", False, last_lines(done.stdout))]
+    results = []
     for case in xml.etree.ElementTree.parse(report).iter("testcase"):
         bad = [child for child in case if child.tag in ("failure", "error")]
         if not bad and case.find("skipped") is not None:
             continue
         detail = "\n".join(last_lines(child.text or child.get("message", ""), 40) for child in bad)
-        yield Result("%s: %s" % (case.get("classname"), case.get("name")), not bad, detail)
+        where = (case.get("classname") or "").replace(".", "/")
+        results.append(Result("%s.py::%s" % (where, case.get("name")), not bad, detail))
+    return results
+
+
+def system() -> Iterator[Result]:
+    """Boots the whole thing, through ./lookaside as a user would.
+
+    A few that fail while everything runs at once are asked again, alone: on a busy machine a guest,
+    gdb and firmware can each miss the other's patience. Those that pass then are named as unsteady.
+    """
+    results = run_pytest(at_a_time(pytest_command()[0]) + ["tests/system"], "system")
+    failed = [result.name for result in results if not result.ok and "::" in result.name]
+    again = {}
+    if 0 < len(failed) <= FEW:
+        again = {result.name: result for result in run_pytest(failed, "system-again")}
+    for result in results:
+        second = again.get(result.name)
+        if second and second.ok:
+            print("  UNSTEADY: %s failed at first, and passed alone" % result.name)
+        yield second if second and second.ok else result
 
 
 SUITES = {suite.__name__: suite for suite in (build, style, layers, abi, host, fuzz, system)}

@@ -16,7 +16,7 @@
 #define PAGE_TABLES          0x800000u
 #define LOWER_BASE           0x80000000u
 #define LOWER_LEAST          0x10000000u // with less left below C0000000 the pools move above
-#define BOOKKEEPING          (16 * UNIT) // the pools' page descriptors are most of it
+#define BOOKKEEPING          (24 * UNIT) // page descriptors; tag counters of 32 processors
 #define THREE_GIGABYTE_LIMIT 0x400000u   // pages: at 16 GiB the database leaves too little of 1 GiB
 
 typedef struct _SHARE {

@@ -83,7 +83,8 @@ class Debugger:
                          daemon=True).start()
         self("set confirm off")
         self("set mi-async on")
-        self("set remotetimeout %d" % PATIENCE)  # asking twice confuses the protocol
+        # Asking twice confuses the protocol; what came before the port was set up is lost.
+        self("set remotetimeout %d" % (PATIENCE // 10))
 
     @staticmethod
     def _read(stream, lines) -> None:

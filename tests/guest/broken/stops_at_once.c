@@ -2,7 +2,7 @@
 // All processors stop the system in the same moment: one reports, and the others are seen to be
 // stopped where they tried.
 // Options: --smp 4
-// Says: Processor 3, IRQL
+// Says: (IPI_LEVEL):
 #include "broken.h"
 
 static ULONG_PTR NTAPI StopHere(ULONG_PTR Argument)
