@@ -58,6 +58,7 @@ define arch_rules
 build/drivers/$(1)/obj/%.o: drivers/%.c tools/drivers.mk
 	$$(call ddk_compile,$(1))
 $(broken_names:%=build/broken/$(1)/%.sys): build/broken/$(1)/libmissing.a
+build/tests/$(1)/lowalign.sys: DDK_LDFLAGS += -Wl,--section-alignment,0x80,--file-alignment,0x80
 drivers-$(1): $(driver_names:%=build/drivers/$(1)/%.sys)
 guest-$(1): $(guest_names:%=build/tests/$(1)/%.sys) $(broken_names:%=build/broken/$(1)/%.sys) \
     $(debug_names:%=build/debug/$(1)/%.sys)

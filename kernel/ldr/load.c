@@ -156,24 +156,35 @@ static BOOLEAN LdrpBind(LDR_LOAD *Load)
     return LdrpRefuse(Load, STATUS_DRIVER_ENTRYPOINT_NOT_FOUND, Reason);
 }
 
+// Bytes of the run of pages from Offset on that have the same traits.
+static SIZE_T LdrpRunOfPages(const PE_IMAGE *Image, SIZE_T Offset, ULONG *Traits)
+{
+    SIZE_T End = Offset;
+
+    *Traits = PePageTraits(Image, Offset);
+    do
+        End += PAGE_SIZE;
+    while (End < Image->Size && PePageTraits(Image, End) == *Traits);
+    return End - Offset;
+}
+
 static VOID LdrpProtect(LDR_LOAD *Load)
 {
     UCHAR *Base = (UCHAR *)Load->Driver->Base;
+    SIZE_T Bytes;
+    ULONG Traits;
 
-    MmProtectSystemRange(Base, BYTES_TO_PAGES(Load->Image.Header->SizeOfHeaders), MM_READ);
-    for (ULONG i = 0; i < Load->Image.SectionCount; i++) {
-        const IMAGE_SECTION_HEADER *Section = &Load->Image.Section[i];
+    for (SIZE_T Offset = 0; Offset < Load->Image.Size; Offset += Bytes) {
         ULONG Protection = MM_READ;
-        if ((Section->Characteristics & IMAGE_SCN_MEM_WRITE) != 0)
+        Bytes = LdrpRunOfPages(&Load->Image, Offset, &Traits);
+        if ((Traits & IMAGE_SCN_MEM_WRITE) != 0)
             Protection |= MM_WRITE;
-        if ((Section->Characteristics & IMAGE_SCN_MEM_EXECUTE) != 0)
+        if ((Traits & IMAGE_SCN_MEM_EXECUTE) != 0)
             Protection |= MM_EXECUTE;
         if (Protection == (MM_READ | MM_WRITE | MM_EXECUTE))
-            KLOG("ldr", "%s: section %.8s is writable and executable", Load->Driver->Name,
-                 Section->Name);
-        if (PeSectionSize(Section) != 0)
-            MmProtectSystemRange(Base + Section->VirtualAddress,
-                                 BYTES_TO_PAGES(PeSectionSize(Section)), Protection);
+            KLOG("ldr", "%s: its bytes from 0x%X to 0x%X are writable and executable",
+                 Load->Driver->Name, (ULONG)Offset, (ULONG)(Offset + Bytes - 1));
+        MmProtectSystemRange(Base + Offset, Bytes >> PAGE_SHIFT, Protection);
     }
 }
 
@@ -307,12 +318,13 @@ static VOID LdrpAwaitCalls(const LDR_DRIVER *Driver)
 // start.
 static VOID LdrpFreeDiscardable(LDR_LOAD *Load)
 {
-    for (ULONG i = 0; i < Load->Image.SectionCount; i++) {
-        const IMAGE_SECTION_HEADER *Section = &Load->Image.Section[i];
-        if ((Section->Characteristics & IMAGE_SCN_MEM_DISCARDABLE) != 0 &&
-            PeSectionSize(Section) != 0)
-            MmDecommitSystemRange((PVOID)(Load->Driver->Base + Section->VirtualAddress),
-                                  BYTES_TO_PAGES(PeSectionSize(Section)));
+    SIZE_T Bytes;
+    ULONG Traits;
+
+    for (SIZE_T Offset = 0; Offset < Load->Image.Size; Offset += Bytes) {
+        Bytes = LdrpRunOfPages(&Load->Image, Offset, &Traits);
+        if ((Traits & IMAGE_SCN_MEM_DISCARDABLE) != 0)
+            MmDecommitSystemRange((PVOID)(Load->Driver->Base + Offset), Bytes >> PAGE_SHIFT);
     }
 }
 

@@ -7,13 +7,17 @@
 // no table can be cyclic. PeOpen looks at the file; everything after it looks at the laid-out
 // image, whose size is known.
 //
+// Sections that are aligned to less than a page, as the XP kit's linker options have it, share
+// pages. Such a page gets the rights of all of them, and goes when none of them is needed.
+//
 // Source: Microsoft, "PE Format". Tests: tests/host/test_ldr_pe.c, tests/host/fuzz_pe.c.
 #include "pe.h"
 #include "rtl.h"
 
-#define MAX_SECTIONS  96u
-#define MAX_IMAGE     (256u << 20)
-#define MAX_LIBRARIES 256u
+#define MAX_SECTIONS    96u
+#define MAX_IMAGE       (256u << 20)
+#define MAX_LIBRARIES   256u
+#define LEAST_ALIGNMENT 16u // of sections; drivers of the XP kit have 0x20 or 0x80
 
 #if defined(__x86_64__)
 #define RELOCATION_NATIVE IMAGE_REL_BASED_DIR64
@@ -96,9 +100,13 @@ static BOOLEAN PepCheckOptionalHeader(PPE_IMAGE Image)
     if (Header->Subsystem != IMAGE_SUBSYSTEM_NATIVE)
         return REFUSE(Image, "it is no driver: its subsystem is %u, not native (1)",
                       Header->Subsystem);
-    if (!PepIsPowerOfTwo(Header->SectionAlignment) || Header->SectionAlignment < PAGE_SIZE)
-        return REFUSE(Image, "its section alignment is 0x%X; drivers need a page (0x1000) or more",
-                      Header->SectionAlignment);
+    if (!PepIsPowerOfTwo(Header->SectionAlignment) || Header->SectionAlignment < LEAST_ALIGNMENT)
+        return REFUSE(Image, "its section alignment is 0x%X", Header->SectionAlignment);
+    if (Header->SectionAlignment < PAGE_SIZE && Header->FileAlignment != Header->SectionAlignment)
+        return REFUSE(Image,
+                      "its sections are aligned to 0x%X in memory and 0x%X in the file; below "
+                      "a page (0x1000) both have to be the same",
+                      Header->SectionAlignment, Header->FileAlignment);
     if (Header->SizeOfImage == 0 || Header->SizeOfImage > MAX_IMAGE)
         return REFUSE(Image, "its image size is 0x%X bytes", Header->SizeOfImage);
     if (Header->SizeOfHeaders > Image->Length || Header->SizeOfHeaders > Header->SizeOfImage)
@@ -157,6 +165,22 @@ static BOOLEAN PepCheckDirectories(PPE_IMAGE Image)
             return REFUSE(Image, "data directory %u reaches beyond the image", i);
     }
     return TRUE;
+}
+
+ULONG PePageTraits(const PE_IMAGE *Image, ULONG64 Offset)
+{
+    ULONG Any = 0, All = Offset < Image->Header->SizeOfHeaders ? 0 : IMAGE_SCN_MEM_DISCARDABLE;
+
+    for (ULONG i = 0; i < Image->SectionCount; i++) {
+        const IMAGE_SECTION_HEADER *Section = &Image->Section[i];
+        ULONG Size = PeSectionSize(Section);
+        if (Size == 0 || Section->VirtualAddress >= Offset + PAGE_SIZE ||
+            (ULONG64)Section->VirtualAddress + Size <= Offset)
+            continue;
+        Any |= Section->Characteristics;
+        All &= Section->Characteristics;
+    }
+    return (Any & (IMAGE_SCN_MEM_WRITE | IMAGE_SCN_MEM_EXECUTE)) | (Any != 0 ? All : 0);
 }
 
 BOOLEAN PeOpen(PPE_IMAGE Image, const UCHAR *File, SIZE_T Length)

@@ -24,6 +24,10 @@ FORCEINLINE ULONG PeSectionSize(const IMAGE_SECTION_HEADER *Section)
     return Section->Misc.VirtualSize != 0 ? Section->Misc.VirtualSize : Section->SizeOfRawData;
 }
 
+// What the page at Offset of the image may be used for: IMAGE_SCN_MEM_WRITE and _EXECUTE if any
+// section in it wants that, _DISCARDABLE if it holds nothing else.
+ULONG PePageTraits(const PE_IMAGE *Image, ULONG64 Offset);
+
 // Lays headers and sections out in Memory (Image->Size bytes, zeroed).
 VOID PeCopy(const PE_IMAGE *Image, UCHAR *Memory);
 

@@ -102,6 +102,50 @@ static void exports_are_found_by_name_and_ordinal_and_forwarders_are_refused(voi
     assert_false(Forwarder);
 }
 
+static void every_page_has_the_rights_of_the_sections_in_it(void **state)
+{
+    static const struct {
+        ULONG Offset, Traits;
+    } Pages[] = {
+        {0, 0},
+        {TEXT_RVA, IMAGE_SCN_MEM_EXECUTE},
+        {IDATA_RVA, IMAGE_SCN_MEM_WRITE},
+        {RELOC_RVA, IMAGE_SCN_MEM_DISCARDABLE},
+        {EDATA_RVA, 0},
+        {BSS_RVA, IMAGE_SCN_MEM_WRITE},
+        {IMAGE_BYTES, 0}, // no section there
+    };
+    TEST_IMAGE File;
+
+    ImageBuild(&File);
+    PE_IMAGE Image = OpenAndLayOut(&File);
+    for (ULONG i = 0; i < RTL_NUMBER_OF(Pages); i++)
+        assert_int_equal(PePageTraits(&Image, Pages[i].Offset), Pages[i].Traits);
+}
+
+// As the XP kit links: everything in a page or two.
+static void sections_that_share_a_page_share_its_rights(void **state)
+{
+    TEST_IMAGE File;
+    PE_IMAGE Image;
+
+    ImageBuild(&File);
+    ImageHeaders(&File)->OptionalHeader.SectionAlignment = 0x80;
+    ImageHeaders(&File)->OptionalHeader.FileAlignment = 0x80;
+    ImageHeaders(&File)->OptionalHeader.AddressOfEntryPoint = 0x480;
+    for (ULONG i = 0; i < 5; i++)
+        ImageSection(&File, i)->VirtualAddress = 0x400 * (i + 1);
+    assert_true(PeOpen(&Image, File.Bytes, sizeof(File.Bytes)));
+    // Headers, .text, .idata, .reloc in the first page; .edata and .bss in the second.
+    assert_int_equal(PePageTraits(&Image, 0), IMAGE_SCN_MEM_EXECUTE | IMAGE_SCN_MEM_WRITE);
+    assert_int_equal(PePageTraits(&Image, PAGE_SIZE), IMAGE_SCN_MEM_WRITE);
+    ImageSection(&File, 3)->Characteristics |= IMAGE_SCN_MEM_DISCARDABLE;
+    assert_int_equal(PePageTraits(&Image, PAGE_SIZE), IMAGE_SCN_MEM_WRITE);
+    ImageSection(&File, 4)->Characteristics |= IMAGE_SCN_MEM_DISCARDABLE;
+    assert_int_equal(PePageTraits(&Image, PAGE_SIZE),
+                     IMAGE_SCN_MEM_WRITE | IMAGE_SCN_MEM_DISCARDABLE);
+}
+
 static void every_truncation_is_refused(void **state)
 {
     TEST_IMAGE File;
@@ -142,7 +186,8 @@ DAMAGED(ManySections, Headers->FileHeader.NumberOfSections = 97;
 DAMAGED(WrongMagic, Headers->OptionalHeader.Magic = 0x10B)
 DAMAGED(NotExecutable, Headers->FileHeader.Characteristics = 0)
 DAMAGED(WrongSubsystem, Headers->OptionalHeader.Subsystem = 3)
-DAMAGED(SmallAlignment, Headers->OptionalHeader.SectionAlignment = 0x200)
+DAMAGED(SmallAlignment, Headers->OptionalHeader.SectionAlignment = 8)
+DAMAGED(TwoAlignments, Headers->OptionalHeader.SectionAlignment = 0x80)
 DAMAGED(OddAlignment, Headers->OptionalHeader.SectionAlignment = 0x1800)
 DAMAGED(NoSize, Headers->OptionalHeader.SizeOfImage = 0)
 DAMAGED(AbsurdSize, Headers->OptionalHeader.SizeOfImage = 0xFFFFFFFF)
@@ -172,7 +217,8 @@ static const DAMAGE Damages[] = {
     {"magic 0x010B", WrongMagic},
     {"not marked executable", NotExecutable},
     {"subsystem is 3", WrongSubsystem},
-    {"alignment is 0x200", SmallAlignment},
+    {"alignment is 0x8", SmallAlignment},
+    {"0x80 in memory and 0x200 in the file", TwoAlignments},
     {"alignment is 0x1800", OddAlignment},
     {"image size is 0x0", NoSize},
     {"image size is 0xFFFFFFFF", AbsurdSize},
@@ -270,6 +316,8 @@ int main(void)
         cmocka_unit_test(an_image_at_its_own_base_needs_no_relocation),
         cmocka_unit_test(imports_by_name_and_by_ordinal_are_walked_in_order),
         cmocka_unit_test(exports_are_found_by_name_and_ordinal_and_forwarders_are_refused),
+        cmocka_unit_test(every_page_has_the_rights_of_the_sections_in_it),
+        cmocka_unit_test(sections_that_share_a_page_share_its_rights),
         cmocka_unit_test(every_truncation_is_refused),
         cmocka_unit_test(every_kind_of_damage_is_refused_with_its_reason),
         cmocka_unit_test(damaged_relocations_are_refused),
