@@ -211,6 +211,11 @@ FORCEINLINE BOOLEAN KiDebugEvent(KE_DEBUG_EVENT Event, PKTRAP_FRAME Frame, const
 // the instruction at Fault faults, execution goes on at Fixup.
 typedef struct _KE_FIXUP { ULONG_PTR Fault; ULONG_PTR Fixup; } KE_FIXUP;
 extern const KE_FIXUP FixupTableStart[], FixupTableEnd[];
+// Sequences that start again (kernel/ke/restart.c). Who is interrupted at an address from Start up
+// to End goes on at Restart. They lie in section .text.restart.
+typedef struct _KE_RESTART { ULONG_PTR Start, End, Restart; } KE_RESTART;
+extern const KE_RESTART RestartTableStart[], RestartTableEnd[];
+extern const UCHAR RestartTextStart[], RestartTextEnd[];
 // Copies, or returns FALSE when any byte is not accessible. IRQL: any; never bugchecks. For
 // debuggers.
 BOOLEAN KeSafeCopy(PVOID Destination, const VOID *Source, SIZE_T Length);

@@ -20,13 +20,18 @@
 //             same size) and the way to the cache. Every processor has its own array of cells with
 //             the same identities in them.
 //   cache     A stack of up to 508 free blocks of a pool and class, one a processor. Allocation
-//             pops, free pushes; both run at DISPATCH_LEVEL and touch no line that another
-//             processor writes.
+//             pops, free pushes, and neither touches a line that another processor writes.
 //             A block may be freed on any processor: it goes into that processor's cache.
-//             A cell whose frees have to be looked at one by one, because a process is charged for
-//             its blocks, is trapped: instead of the cache it names a stack of one slot, which is
-//             always empty for whoever pops and full as soon as something is pushed. So both end in
-//             the slow path, and the fast path asks nothing.
+//             A cell whose requests have to be looked at one by one, because a process is charged
+//             for its blocks or its tag is watched, is trapped: instead of the cache it names a
+//             stack without slots, always empty for whoever pops and full for whoever pushes. So
+//             both end in the slow path, and the fast path asks nothing.
+//   sequence  Pop and push take no lock and leave the IRQL alone: each ends in one instruction that
+//             commits it, and whoever is interrupted before that starts again (amd64/poolfast.c,
+//             i386/poolfast.S, kernel/ke/restart.c). So the fast path is the same at every IRQL up
+//             to DISPATCH_LEVEL, and its check of the IRQL is a comparison with what the cache
+//             says. The slow path and everything else that touches a cache runs at DISPATCH_LEVEL
+//             on the cache's own processor, as a DPC if need be.
 //   pages     Caches exchange 64 blocks at a time with the pages (poolpage.c), under the class's
 //             lock. A page whose blocks are all back is kept for a while, then returned to mm.
 //   special   Requests that are watched, or one in so many, get a page of their own between
@@ -44,32 +49,28 @@
 // processors' cells, is the number of live blocks of the combination. ExValidatePool (poolcheck.c)
 // proves these on a pool at rest.
 //
+// A free block's record names its last owner in a way that no tag matches (POOL_CELL_LIVE in
+// poolp.h): the comparison that finds a wrong tag finds a double free.
+//
 // What can go wrong. Memory is used up: the caller's caches and all empty pages are given back and
-// the request is tried once more, then answered with NULL (or raised where asked). More than 64 K
+// the request is tried once more, then answered with NULL (or raised where asked). More than 16 K
 // combinations: the rest is counted under the tag "Ovfl", and their tags are not compared at free.
 //
-// Paged pool. No block is touched while the IRQL is raised here, so its pages may be anywhere:
-// guards are written after lowering and compared before raising.
+// Paged pool. No block is touched in a sequence or while the IRQL is raised here, so its pages may
+// be anywhere: guards are written and compared outside.
 //
-// Observability. !pool, !poolused, whatis; leak reports at unload; tests/host/test_pool.c,
-// tests/guest/pool.c. Checked build: freed blocks are filled, and looked at when they are used
-// again.
+// Observability. !pool, !poolused, !poolval, whatis; leak reports at unload;
+// tests/host/test_pool.c, tests/guest/pool.c, tests/guest/poolrestart.c. Checked build: freed
+// blocks are filled, and looked at when they are used again.
 #include "poolp.h"
-
-// Leaf routines that must stay short do without a frame where every call they make is a jump: with
-// arguments in registers. A backtrace misses nothing then.
-#if defined(__x86_64__) && !defined(__clang__)
-#define POOL_HOT __attribute__((optimize("omit-frame-pointer", "optimize-sibling-calls"), hot))
-#else
-#define POOL_HOT __attribute__((hot))
-#endif
 
 #define ALLOCATE_SOURCE "WDK, wdm.h: ExAllocatePoolWithTag"
 #define FREE_SOURCE     "WDK, wdm.h: ExFreePoolWithTag"
 
-FORCEINLINE POOL_CELL *ExpCells(VOID)
+// This processor's cell at a place. IRQL: DISPATCH_LEVEL.
+FORCEINLINE POOL_CELL *ExpCellHere(ULONG Place)
 {
-    return KiReadPoolProcessor();
+    return ExpCellAt(KiReadPoolProcessor(), Place);
 }
 
 POOL *ExpPoolOfAddress(ULONG_PTR Address)
@@ -80,91 +81,76 @@ POOL *ExpPoolOfAddress(ULONG_PTR Address)
     return NULL;
 }
 
-// ---- guards ------------------------------------------------------------------------------------
-typedef ULONG64 __attribute__((aligned(1), may_alias)) POOL_GUARD_WORD;
-
-FORCEINLINE POOL_GUARD_WORD *ExpGuardOf(PVOID Block, SIZE_T Bytes)
-{
-    return (POOL_GUARD_WORD *)((ULONG_PTR)Block + Bytes);
-}
-
-C_ASSERT(sizeof(POOL_GUARD_WORD) == POOL_GUARD);
-
 // A block of whole pages has a guard when its last page has room for it.
 static BOOLEAN ExpIsLargeGuarded(SIZE_T Bytes)
 {
     return BYTE_OFFSET(Bytes + POOL_GUARD - 1) >= POOL_GUARD;
 }
 
-// ---- cache operations, at DISPATCH_LEVEL -------------------------------------------------------
-// A block from the cell's cache, counted and recorded. NULL: the cache is empty, or this is the
-// allocation that the slow path is to look at.
-FORCEINLINE PVOID ExpPop(POOL_CELL *Cell, POOL_CACHE *Cache, SIZE_T Bytes, ULONG_PTR Caller)
-{
-    LONG_PTR Top = Cache->Top - (LONG_PTR)sizeof(POOL_SLOT);
-    if (__builtin_expect(Top < 0, 0))
-        return NULL;
-    if (__builtin_expect(ExpCountDown(&Cell->Left), 0))
-        return NULL;
-    Cache->Top = Top;
-    POOL_RECORD *Record = ExpSlot(Cache, Top)->Record;
-    Record->Caller = (ULONG)Caller;
-    *(volatile USHORT *)&Record->Cell = Cell->Index;   // volatile: two stores cost less than
-    *(volatile USHORT *)&Record->Size = (USHORT)Bytes; // putting them together for one
-    PVOID Block = ExpSlot(Cache, Top)->Block;
-    if (Block == NULL)
-        __builtin_unreachable();
-    return Block;
-}
-
-// TRUE: the cache is full now and has to be flushed before its next use.
-FORCEINLINE BOOLEAN ExpPush(POOL_CELL *Cell, PVOID Block, POOL_RECORD *Record, ULONG_PTR Caller)
-{
-    POOL_CACHE *Cache = Cell->Cache;
-    LONG_PTR Top = Cache->Top;
-    ExpCountUp(&Cell->Frees);
-    Record->Caller = (ULONG)Caller;
-    *(volatile USHORT *)&Record->Size = 0;
-    ExpSlot(Cache, Top)->Block = Block;
-    ExpSlot(Cache, Top)->Record = Record;
-    Top += sizeof(POOL_SLOT);
-    Cache->Top = Top;
-    return Top == Cache->Limit;
-}
-
+// ---- a cache and what is behind it, at DISPATCH_LEVEL ------------------------------------------
 // The cache behind a cell, trapped or not: the class's on this processor.
-FORCEINLINE POOL_CACHE *ExpCacheOf(const POOL_CELL *Cell)
+static POOL_CACHE *ExpCacheOf(USHORT Cell)
 {
-    return ExpPoolProcessor[KeGetCurrentPrcb()->ProcessorNumber]->Cache[Cell->Pool][Cell->Class];
+    const POOL_OWNER *Owner = ExpOwnerOf(Cell);
+    return ExpCurrentProcessor()->Cache[Owner->Pool][Owner->Class];
 }
 
-static VOID ExpFlushHalf(POOL_CELL *Cell, POOL_CACHE *Cache)
+static VOID ExpFillRecord(POOL_RECORD *Record, USHORT Cell, SIZE_T Bytes, ULONG_PTR Caller)
 {
-    ULONG Half = ExpCached(Cache) / 2;
-    ExpFlush(&ExpPool[Cell->Pool], Cell->Class, Cache,
-             Half < POOL_CACHE_BATCH ? Half : POOL_CACHE_BATCH);
+    Record->Caller = (ULONG)Caller;
+    Record->Cell = Cell;
+    Record->Size = (USHORT)Bytes;
 }
 
-// A block of a trapped cell was freed: it lies in the trap and belongs into the class's cache.
-static VOID ExpEmptyTrap(POOL_CELL *Cell, POOL_CACHE *Trap)
+// NULL: there is no memory.
+static PVOID ExpPopOrRefill(USHORT Cell, SIZE_T Bytes, ULONG_PTR Caller)
 {
+    const POOL_OWNER *Owner = ExpOwnerOf(Cell);
     POOL_CACHE *Cache = ExpCacheOf(Cell);
-    Trap->Top = 0;
-    if (ExpTracking)
-        ExpUntrack(Trap->Slot[0].Block);
-    *ExpSlot(Cache, Cache->Top) = Trap->Slot[0];
-    Cache->Top += sizeof(POOL_SLOT);
-    if (Cache->Top == Cache->Limit)
-        ExpFlushHalf(Cell, Cache);
-    ExpReturnCharge(Cell, Cell->Size);
+    if (Cache->Top == 0) {
+        if (!ExpRefill(&ExpPool[Owner->Pool], Owner->Class, Cache))
+            return NULL;
+        ExpNotePeak(Cell);
+    }
+    Cache->Top -= (LONG_PTR)sizeof(POOL_SLOT);
+    const POOL_SLOT *Slot = ExpSlot(Cache, Cache->Top);
+    ExpFillRecord(Slot->Record, Cell, Bytes, Caller);
+    ExpCountDown(&ExpCellHere(Cell)->Left);
+    return Slot->Block;
 }
 
-static VOID ExpFlushFull(POOL_CELL *Cell)
+static VOID ExpPushSlot(USHORT Cell, PVOID Block, POOL_RECORD *Record)
 {
-    if (ExpIsTrapped(Cell))
-        ExpEmptyTrap(Cell, Cell->Cache);
-    else
-        ExpFlushHalf(Cell, Cell->Cache);
+    const POOL_OWNER *Owner = ExpOwnerOf(Cell);
+    POOL_CACHE *Cache = ExpCacheOf(Cell);
+    ULONG Half = ExpCached(Cache) / 2;
+    if (Cache->Top == Cache->Limit)
+        ExpFlush(&ExpPool[Owner->Pool], Owner->Class, Cache,
+                 Half < POOL_CACHE_BATCH ? Half : POOL_CACHE_BATCH);
+    *ExpSlot(Cache, Cache->Top) = (POOL_SLOT){Block, Record};
+    Cache->Top += (LONG_PTR)sizeof(POOL_SLOT);
+}
+
+VOID ExpPushOrFlush(PVOID Block, POOL_RECORD *Record, ULONG_PTR Caller)
+{
+    KIRQL OldIrql = KiRaiseIrql(DISPATCH_LEVEL);
+    USHORT Cell = Record->Cell | POOL_CELL_LIVE;  // the fast path may have marked it free
+    Record->Caller = (ULONG)Caller;
+    ExpMarkFree(Record);
+    if (ExpTracking)
+        ExpUntrack(Block);
+    ExpCountUp(&ExpCellHere(Cell)->Frees);
+    ExpReturnCharge(ExpOwnerOf(Cell), ExpOwnerOf(Cell)->Size);
+    ExpPushSlot(Cell, Block, Record);
+    KiLowerIrql(OldIrql);
+}
+
+VOID ExpPutBack(USHORT Cell, PVOID Block, POOL_RECORD *Record)
+{
+    KIRQL OldIrql = KiRaiseIrql(DISPATCH_LEVEL);
+    ExpPushSlot(Cell, Block, Record);
+    ExpCountUp(&ExpCellHere(Cell)->Left);
+    KiLowerIrql(OldIrql);
 }
 
 // ---- allocation --------------------------------------------------------------------------------
@@ -205,59 +191,52 @@ VOID ExReclaimPool(VOID)
     KiLowerIrql(OldIrql);
 }
 
-static PVOID ExpPopOrRefill(POOL_CELL *Cell, SIZE_T Bytes, ULONG_PTR Caller)
+// A cell whose period ends gets the next one. TRUE: the allocation at hand is a sample.
+static BOOLEAN ExpRenewPeriod(USHORT Place)
 {
-    POOL *Pool = &ExpPool[Cell->Pool];
-    POOL_CACHE *Cache = ExpCacheOf(Cell);
-    PVOID Block = ExpPop(Cell, Cache, Bytes, Caller);
-    if (Block == NULL && ExpRefill(Pool, Cell->Class, Cache)) {
-        Block = ExpPop(Cell, Cache, Bytes, Caller);
-        ExpNotePeak(Cell->Index);
-    }
-    return Block;
-}
-
-// A cell whose period ends gets the next one, in which the allocation at hand is counted again.
-// TRUE: it is a sample.
-static BOOLEAN ExpRenewPeriod(POOL_CELL *Cell)
-{
-    if (Cell->Left > 1)
+    POOL_CELL *Cell = ExpCellHere(Place);
+    POOL_CELL_REST *Rest = ExpRestOf(ExpCurrentProcessor(), Place);
+    if ((LONG_PTR)Cell->Left > 1)
         return FALSE;
     ULONG_PTR Period = ExpSamplePeriod();
-    Cell->Granted += Period;
-    ExpStore(Cell->Left, Period + 1);
+    Rest->Granted += Period;
+    ExpStore(Cell->Left, Cell->Left + Period);
     return ExpIsSampling();
 }
 
-static PVOID ExpAllocateFromCell(const POOL_REQUEST *Request, USHORT Index)
+static PVOID ExpAllocateLarge(const POOL_REQUEST *Request, USHORT Place)
 {
-    POOL_CELL *Cell = ExpCells() + Index;
-    SIZE_T Bytes = Request->Bytes;
-    ULONG_PTR Caller = Request->Caller;
-    BOOLEAN Sample = ExpRenewPeriod(Cell);
-    if (__builtin_expect((Sample || ExpWantsSpecial(Request)) && Bytes < PAGE_SIZE, 0)) {
-        PVOID Special = ExpAllocateSpecial(Request, Cell);
+    POOL_CELL_REST *Rest = ExpRestOf(ExpCurrentProcessor(), Place);
+    PVOID Block = ExpAllocatePages(&ExpPool[ExpOwnerOf(Place)->Pool], Request->Bytes, Place,
+                                   Request->Caller);
+    if (Block != NULL) {
+        ExpCountDown(&ExpCellHere(Place)->Left);
+        ExpStore(Rest->LargePages, Rest->LargePages + (ULONG)BYTES_TO_PAGES(Request->Bytes));
+        ExpNoteLargePeak(Place, Rest->LargePages);
+    }
+    return Block;
+}
+
+static PVOID ExpAllocateFromCell(const POOL_REQUEST *Request, USHORT Place)
+{
+    BOOLEAN Sample = ExpRenewPeriod(Place);
+    if (__builtin_expect((Sample || ExpWantsSpecial(Request)) && Request->Bytes < PAGE_SIZE, 0)) {
+        PVOID Special = ExpAllocateSpecial(Request, Place);
         if (Special != NULL)
             return Special;
     }
-    if (Cell->Class != POOL_CLASS_LARGE)
-        return ExpPopOrRefill(Cell, Bytes, Caller);
-    PVOID Block = ExpAllocatePages(&ExpPool[Cell->Pool], Bytes, Index, Caller);
-    if (Block != NULL) {
-        ExpStore(Cell->Left, Cell->Left - 1);
-        ExpStore(Cell->LargePages, Cell->LargePages + (ULONG)BYTES_TO_PAGES(Bytes));
-        ExpNoteLargePeak(Cell);
-    }
-    return Block;
+    return ExpOwnerOf(Place)->Class == POOL_CLASS_LARGE
+               ? ExpAllocateLarge(Request, Place)
+               : ExpPopOrRefill(Place, Request->Bytes, Request->Caller);
 }
 
 static PVOID ExpTryAllocate(const POOL_REQUEST *Request, ULONG Class)
 {
-    USHORT Index = ExpFindCell(Request->Tag, ExpPoolOfType(Request->Type), Class, Request->Process);
-    if (Index == 0)
+    USHORT Cell = ExpFindCell(Request->Tag, ExpPoolOfType(Request->Type), Class, Request->Process);
+    if (Cell == 0)
         return NULL;
     KIRQL OldIrql = KiRaiseIrql(DISPATCH_LEVEL);
-    PVOID Block = ExpAllocateFromCell(Request, Index);
+    PVOID Block = ExpAllocateFromCell(Request, Cell);
     KiLowerIrql(OldIrql);
     return Block;
 }
@@ -306,43 +285,13 @@ PVOID ExpAllocate(POOL_REQUEST *Request)
     return Block;
 }
 
-static DECLSPEC_NOINLINE PVOID ExpAllocateSlow(POOL_TYPE Type, SIZE_T Bytes, ULONG Tag,
-                                               ULONG_PTR Caller)
+PVOID ExpAllocateSlow(POOL_TYPE Type, SIZE_T Bytes, ULONG Tag, ULONG_PTR Caller)
 {
     POOL_REQUEST Request = {.Type = Type, .Bytes = Bytes, .Tag = Tag, .Priority = HighPoolPriority,
                             .Caller = Caller};
     PVOID Block = ExpAllocate(&Request);
     if (Block == NULL && (Type & POOL_RAISE_IF_ALLOCATION_FAILURE))
         RtlRaiseStatus(STATUS_INSUFFICIENT_RESOURCES);
-    return Block;
-}
-
-// The fast path at DISPATCH_LEVEL. NULL: the slow path is to see the request.
-FORCEINLINE PVOID ExpAllocateFast(POOL_TYPE Type, SIZE_T Bytes, ULONG Tag, ULONG_PTR Caller)
-{
-    ULONG Key = (ULONG)Type | ExpSizeKey[(Bytes - 1) / POOL_SIZE_UNIT];
-    POOL_CELL *Cell = ExpCells() + ExpReadShared(ExpBucket[ExpBucketOf(Tag, Key)]);
-    if (__builtin_expect(Cell->Tag != Tag || Cell->Key != Key, 0))
-        return NULL;
-    return ExpPop(Cell, Cell->Cache, Bytes, Caller);
-}
-
-// Small blocks above PASSIVE_LEVEL, and the way to the slow path.
-static POOL_HOT DECLSPEC_NOINLINE PVOID ExpAllocateRaised(POOL_TYPE Type, SIZE_T Bytes, ULONG Tag,
-                                                          ULONG_PTR Caller)
-{
-    KIRQL OldIrql = KiGetIrql();
-    PVOID Block = NULL;
-    if (Bytes - 1 < POOL_SMALL_LIMIT &&
-        OldIrql <= (Type & PagedPool ? APC_LEVEL : DISPATCH_LEVEL)) {
-        KiSetIrql(DISPATCH_LEVEL);
-        Block = ExpAllocateFast(Type, Bytes, Tag, Caller);
-        KiLowerIrql(OldIrql);
-    }
-    if (__builtin_expect(Block == NULL, 0))
-        return ExpAllocateSlow(Type, Bytes, Tag, Caller);
-    ExpCheckFreed(Block, ExpClassSize[ExpClassOfSize[(Bytes - 1) / POOL_SIZE_UNIT]]);
-    *ExpGuardOf(Block, Bytes) = ExpGuard;
     return Block;
 }
 
@@ -360,19 +309,6 @@ static POOL_HOT DECLSPEC_NOINLINE PVOID ExpAllocateRaised(POOL_TYPE Type, SIZE_T
  *     bugcheck, 0xC2 (0x08 IRQL, 0x9A must succeed, 0x9B to 0x9D tag).
  * Source: WDK, wdm.h: ExAllocatePoolWithTag.
  */
-POOL_HOT PVOID NTAPI ExAllocatePoolWithTag(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag)
-{
-    if (__builtin_expect(NumberOfBytes - 1 >= POOL_SMALL_LIMIT || KiGetIrql() != PASSIVE_LEVEL, 0))
-        return ExpAllocateRaised(PoolType, NumberOfBytes, Tag, KiReturnAddress());
-    KiSetIrql(DISPATCH_LEVEL);
-    PVOID Block = ExpAllocateFast(PoolType, NumberOfBytes, Tag, KiReturnAddress());
-    KiLowerIrql(PASSIVE_LEVEL);
-    if (__builtin_expect(Block == NULL, 0))
-        return ExpAllocateSlow(PoolType, NumberOfBytes, Tag, KiReturnAddress());
-    ExpCheckFreed(Block, ExpClassSize[ExpClassOfSize[(NumberOfBytes - 1) / POOL_SIZE_UNIT]]);
-    *ExpGuardOf(Block, NumberOfBytes) = ExpGuard;
-    return Block;
-}
 EXPORT(ExAllocatePoolWithTag, DISPATCH_LEVEL, ALLOCATE_SOURCE);
 
 // ---- free --------------------------------------------------------------------------------------
@@ -385,19 +321,19 @@ static VOID ExpCheckFreeIrql(PVOID P, const POOL *Pool, ULONG_PTR Caller)
 
 static VOID ExpFreeLarge(POOL *Pool, POOL_PAGE *Page, PVOID P, ULONG Tag, ULONG_PTR Caller)
 {
-    const POOL_CELL *Owner = ExpPoolProcessor[0]->Cells + Page->Cell;
+    const POOL_OWNER *Owner = ExpOwnerOf(Page->Cell);
     if (!ExpTagMatches(Owner, Tag))
         ExpReportTag(P, Owner, Tag, Page->Caller, Caller);
     if (ExpIsLargeGuarded(Page->Bytes) && *ExpGuardOf(P, Page->Bytes) != ExpGuard)
         ExpReportOverrun(P, Page->Bytes, Owner, Page->Caller, Caller);
     KeCheckFreedMemory(P, Page->Bytes);
     KIRQL OldIrql = KiRaiseIrql(DISPATCH_LEVEL);
-    POOL_CELL *Cell = ExpCells() + Page->Cell;
+    POOL_CELL_REST *Rest = ExpRestOf(ExpCurrentProcessor(), Page->Cell);
     if (ExpTracking)
         ExpUntrack(P);
-    ExpCountUp(&Cell->Frees);
-    ExpStore(Cell->LargePages, Cell->LargePages - (ULONG)BYTES_TO_PAGES(Page->Bytes));
-    ExpReturnCharge(Cell, ROUND_TO_PAGES(Page->Bytes));
+    ExpCountUp(&ExpCellHere(Page->Cell)->Frees);
+    ExpStore(Rest->LargePages, Rest->LargePages - (ULONG)BYTES_TO_PAGES(Page->Bytes));
+    ExpReturnCharge(Owner, ROUND_TO_PAGES(Page->Bytes));
     ExpFreePages(Pool, Page, Caller);
     KiLowerIrql(OldIrql);
 }
@@ -408,7 +344,7 @@ static VOID ExpFreeSmall(POOL_PAGE *Page, PVOID P, ULONG Tag, ULONG_PTR Caller)
     POOL_RECORD *Record = &Page->Records[Index];
     if (Index >= Page->BlockCount || BYTE_OFFSET(P) % Page->BlockSize != 0 || Record->Size == 0)
         ExpReportBadPointer(P, Caller);
-    const POOL_CELL *Owner = ExpPoolProcessor[0]->Cells + Record->Cell;
+    const POOL_OWNER *Owner = ExpOwnerOf(Record->Cell);
     ULONG_PTR AllocatedBy = ExpExpandCaller(Record->Caller);
     if (!ExpTagMatches(Owner, Tag))
         ExpReportTag(P, Owner, Tag, AllocatedBy, Caller);
@@ -416,15 +352,11 @@ static VOID ExpFreeSmall(POOL_PAGE *Page, PVOID P, ULONG Tag, ULONG_PTR Caller)
         ExpReportOverrun(P, Record->Size, Owner, AllocatedBy, Caller);
     KeCheckFreedMemory(P, Page->BlockSize);
     ExpFillFreed(P, Page->BlockSize);
-    KIRQL OldIrql = KiRaiseIrql(DISPATCH_LEVEL);
-    POOL_CELL *Cell = ExpCells() + Record->Cell;
-    if (ExpPush(Cell, P, Record, Caller))
-        ExpFlushFull(Cell);
-    KiLowerIrql(OldIrql);
+    ExpPushOrFlush(P, Record, Caller);
 }
 
 // Everything that the fast path does not: large blocks, and naming what is wrong.
-static DECLSPEC_NOINLINE VOID ExpFreeSlow(PVOID P, ULONG Tag, ULONG_PTR Caller)
+VOID ExpFreeSlow(PVOID P, ULONG Tag, ULONG_PTR Caller)
 {
     if (ExpIsSpecial(P)) {
         ExpFreeSpecial(P, Tag, Caller);
@@ -443,93 +375,6 @@ static DECLSPEC_NOINLINE VOID ExpFreeSlow(PVOID P, ULONG Tag, ULONG_PTR Caller)
         ExpReportBadPointer(P, Caller);
 }
 
-// The record of a small block whose address, state and guard are in order; NULL: look closer.
-FORCEINLINE POOL_RECORD *ExpRecordToFree(PVOID P)
-{
-    const POOL *Pool = &ExpPool[0];
-    ULONG_PTR Offset = (ULONG_PTR)P - ExpPool[0].Base;
-    if (Offset >= ExpReadShared(ExpPool[0].Limit)) {
-        Pool = &ExpPool[1];
-        Offset = (ULONG_PTR)P - ExpPool[1].Base;
-        if (Offset >= ExpReadShared(ExpPool[1].Limit)) {
-            Pool = &ExpPool[2];
-            Offset = (ULONG_PTR)P - ExpPool[2].Base;
-            if (__builtin_expect(Offset >= ExpReadShared(ExpPool[2].Limit), 0))
-                return NULL;
-        }
-    }
-    POOL_PAGE *Page = ExpPageOfOffset(Pool, Offset);
-    ULONG Reciprocal = Page->Reciprocal;
-    ULONG64 Product = (ULONG64)Reciprocal * (ULONG)(Offset & (PAGE_SIZE - 1));
-    if (__builtin_expect((ULONG)Product >= Reciprocal, 0))  // not the start of a small block
-        return NULL;
-    POOL_RECORD *Record = &Page->Records[Product >> 32];
-    ULONG Size = Record->Size;
-    if (__builtin_expect(Size == 0 || *ExpGuardOf(P, Size) != ExpGuard, 0))
-        return NULL;
-    if (Record == NULL)
-        __builtin_unreachable();
-    return Record;
-}
-
-C_ASSERT(PoolCount == 3);
-
-// The fast path's end: the cache was full. Its blocks make room, still at DISPATCH_LEVEL.
-static DECLSPEC_NOINLINE VOID ExpFlushAndLower(POOL_CELL *Cell, KIRQL OldIrql)
-{
-    ExpFlushFull(Cell);
-    KiLowerIrql(OldIrql);
-}
-
-// The checked build fills the block: once its tag has proved right, and before the IRQL is raised.
-FORCEINLINE BOOLEAN ExpFillIfOwned(PVOID P, const POOL_RECORD *Record, ULONG Tag)
-{
-#if DBG
-    const POOL_CELL *Owner = ExpPoolProcessor[0]->Cells + Record->Cell;
-    if (!ExpTagMatches(Owner, Tag))
-        return FALSE;
-    KeCheckFreedMemory(P, Owner->Size);
-    ExpFillFreed(P, Owner->Size);
-#endif
-    return TRUE;
-}
-
-// Above PASSIVE_LEVEL.
-static POOL_HOT DECLSPEC_NOINLINE VOID ExpFreeRaised(PVOID P, ULONG Tag, ULONG_PTR Caller)
-{
-    KIRQL OldIrql = KiGetIrql();
-    POOL *Pool = ExpPoolOfAddress((ULONG_PTR)P);
-    if (Pool == NULL || OldIrql > (Pool->Type == PagedPool ? APC_LEVEL : DISPATCH_LEVEL))
-        return ExpFreeSlow(P, Tag, Caller);
-    POOL_RECORD *Record = ExpRecordToFree(P);
-    if (Record == NULL || !ExpTagMatches(ExpPoolProcessor[0]->Cells + Record->Cell, Tag) ||
-        !ExpFillIfOwned(P, Record, Tag))
-        return ExpFreeSlow(P, Tag, Caller);
-    KiSetIrql(DISPATCH_LEVEL);
-    POOL_CELL *Cell = ExpCells() + Record->Cell;
-    if (ExpPush(Cell, P, Record, Caller))
-        ExpFlushFull(Cell);
-    KiLowerIrql(OldIrql);
-}
-
-FORCEINLINE VOID ExpFree(PVOID P, ULONG Tag, BOOLEAN AnyTag, ULONG_PTR Caller)
-{
-    if (__builtin_expect(KiGetIrql() != PASSIVE_LEVEL, 0))
-        return ExpFreeRaised(P, Tag, Caller);
-    POOL_RECORD *Record = ExpRecordToFree(P);
-    if (__builtin_expect(Record == NULL || !ExpFillIfOwned(P, Record, Tag), 0))
-        return ExpFreeSlow(P, Tag, Caller);
-    KiSetIrql(DISPATCH_LEVEL);
-    POOL_CELL *Cell = ExpCells() + Record->Cell;
-    if (__builtin_expect(!DBG && !AnyTag && Cell->Tag != Tag, 0)) {
-        KiLowerIrql(PASSIVE_LEVEL);
-        return ExpFreeSlow(P, Tag, Caller);
-    }
-    if (__builtin_expect(ExpPush(Cell, P, Record, Caller), 0))
-        return ExpFlushAndLower(Cell, PASSIVE_LEVEL);
-    KiLowerIrql(PASSIVE_LEVEL);
-}
-
 /*
  * ExFreePoolWithTag: gives a block back. Tag has to be the one it was allocated with; 0 frees any.
  *
@@ -539,10 +384,6 @@ FORCEINLINE VOID ExpFree(PVOID P, ULONG Tag, BOOLEAN AnyTag, ULONG_PTR Caller)
  *     0x99 not the start of a block), 0x19 (0x21 bytes behind the block were changed).
  * Source: WDK, wdm.h: ExFreePoolWithTag.
  */
-POOL_HOT VOID NTAPI ExFreePoolWithTag(PVOID P, ULONG Tag)
-{
-    ExpFree(P, Tag, FALSE, KiReturnAddress());
-}
 EXPORT(ExFreePoolWithTag, DISPATCH_LEVEL, FREE_SOURCE);
 
 /*
@@ -551,10 +392,6 @@ EXPORT(ExFreePoolWithTag, DISPATCH_LEVEL, FREE_SOURCE);
  * IRQL, Fails: as ExFreePoolWithTag.
  * Source: WDK, wdm.h: ExFreePool.
  */
-POOL_HOT VOID NTAPI ExFreePool(PVOID P)
-{
-    ExpFree(P, 0, TRUE, KiReturnAddress());
-}
 EXPORT(ExFreePool, DISPATCH_LEVEL, "WDK, wdm.h: ExFreePool");
 
 /*
@@ -564,9 +401,4 @@ EXPORT(ExFreePool, DISPATCH_LEVEL, "WDK, wdm.h: ExFreePool");
  * IRQL, Fails: as ExFreePoolWithTag.
  * Source: WDK, wdm.h: ExFreePool2.
  */
-VOID NTAPI ExFreePool2(PVOID P, ULONG Tag, PCPOOL_EXTENDED_PARAMETER ExtendedParameters,
-                       ULONG ExtendedParametersCount)
-{
-    ExpFree(P, Tag, FALSE, KiReturnAddress());
-}
 EXPORT(ExFreePool2, DISPATCH_LEVEL, "WDK, wdm.h: ExFreePool2");

@@ -99,16 +99,16 @@ VOID ExpReportFreeIrql(PVOID P, POOL_TYPE Type, KIRQL Irql, ULONG_PTR Caller)
                    Type & PagedPool ? APC_LEVEL : DISPATCH_LEVEL));
 }
 
-VOID ExpReportTag(PVOID P, const POOL_CELL *Cell, ULONG Tag, ULONG_PTR AllocatedBy,
+VOID ExpReportTag(PVOID P, const POOL_OWNER *Owner, ULONG Tag, ULONG_PTR AllocatedBy,
                   ULONG_PTR Caller)
 {
-    KiBugCheck(BAD_POOL_CALLER, 0x0A, (ULONG_PTR)P, Cell->Tag, Tag, NULL,
+    KiBugCheck(BAD_POOL_CALLER, 0x0A, (ULONG_PTR)P, Owner->Tag, Tag, NULL,
                SAY("%s freed block %p with tag \"%s\", but %s allocated it with tag \"%s\".",
                    ExpNameCode(Caller).Text, P, ExpTagText(Tag).Text, ExpNameCode(AllocatedBy).Text,
-                   ExpTagText(Cell->Tag).Text));
+                   ExpTagText(Owner->Tag).Text));
 }
 
-VOID ExpReportOverrun(PVOID P, SIZE_T Bytes, const POOL_CELL *Cell, ULONG_PTR AllocatedBy,
+VOID ExpReportOverrun(PVOID P, SIZE_T Bytes, const POOL_OWNER *Owner, ULONG_PTR AllocatedBy,
                       ULONG_PTR Caller)
 {
     ULONG64 Found;
@@ -117,7 +117,7 @@ VOID ExpReportOverrun(PVOID P, SIZE_T Bytes, const POOL_CELL *Cell, ULONG_PTR Al
                SAY("Somebody wrote behind block %p of %u bytes, tag \"%s\", allocated by %s; found "
                    "when %s "
                    "freed it.",
-                   P, (ULONG)Bytes, ExpTagText(Cell->Tag).Text, ExpNameCode(AllocatedBy).Text,
+                   P, (ULONG)Bytes, ExpTagText(Owner->Tag).Text, ExpNameCode(AllocatedBy).Text,
                    ExpNameCode(Caller).Text));
 }
 
@@ -134,7 +134,7 @@ static DECLSPEC_NORETURN VOID ExpReportSmall(POOL_PAGE *Page, PVOID P, ULONG_PTR
         KiBugCheck(
             BAD_POOL_CALLER, 0x46, (ULONG_PTR)P, 0, 0, NULL,
             SAY("%s freed %p, a block that was never allocated.", ExpNameCode(Caller).Text, P));
-    ULONG Tag = ExpPoolProcessor[0]->Cells[Record->Cell].Tag;
+    ULONG Tag = ExpOwnerOf(Record->Cell)->Tag;
     KiBugCheck(BAD_POOL_CALLER, 0x07, 0, (ULONG_PTR)ExpRecordWord(Record), (ULONG_PTR)P, NULL,
                SAY("%s freed block %p, tag \"%s\", a second time; %s had freed it.",
                    ExpNameCode(Caller).Text, P, ExpTagText(Tag).Text,
@@ -159,7 +159,7 @@ static DECLSPEC_NORETURN VOID ExpReportFreedLarge(POOL_PAGE *Page, PVOID P, ULON
     KiBugCheck(BAD_POOL_CALLER, 0x07, 0, Page->Bytes, (ULONG_PTR)P, NULL,
                SAY("%s freed block %p of %Iu bytes, tag \"%s\", a second time; %s had freed it.",
                    ExpNameCode(Caller).Text, P, Page->Bytes,
-                   ExpTagText(ExpPoolProcessor[0]->Cells[Page->Cell].Tag).Text,
+                   ExpTagText(ExpOwnerOf(Page->Cell)->Tag).Text,
                    ExpNameCode(Page->Caller).Text));
 }
 

@@ -4,6 +4,8 @@
 // It sees that descriptors, records, caches and counters agree with each other. It cannot see that
 // the driver to which a block belongs still wants it, or that a block's content is what its owner
 // wrote.
+//
+// Observability: !poolval.
 #include "poolp.h"
 
 static ULONG ExpBitCount(const ULONG64 *Map)
@@ -30,8 +32,10 @@ static const char *ExpCheckSmallPage(const POOL *Pool, const POOL_PAGE *Page, SI
             return "an allocated block is in its page's free map";
         if (Page->Records[Index].Size > Page->BlockSize)
             return "a block is larger than its class";
-        if (Page->Records[Index].Cell >= ExpCellCount)
+        if (Page->Records[Index].Cell >= ExpCellEnd)
             return "a block belongs to a cell that does not exist";
+        if ((Page->Records[Index].Size != 0) != (Page->Records[Index].Cell & POOL_CELL_LIVE))
+            return "a block's owner does not say whether it is free";
         *Live += Page->Records[Index].Size != 0;
         *Loose += !Free && Page->Records[Index].Size == 0;
     }
@@ -67,15 +71,22 @@ static const char *ExpCheckCaches(const POOL *Pool, SIZE_T *Cached)
     return NULL;
 }
 
+static SIZE_T ExpLiveOfCell(ULONG Place)
+{
+    SIZE_T Live = 0;
+    for (ULONG Number = 0; Number < POOL_PROCESSORS; Number++)
+        if (ExpPoolProcessor[Number] != NULL)
+            Live += (SIZE_T)ExpAllocsOf(ExpPoolProcessor[Number], Place)
+                  - ExpCellAt(ExpPoolProcessor[Number]->Cells, Place)->Frees;
+    return Live;
+}
+
 static SIZE_T ExpLiveByCells(const POOL *Pool)
 {
     SIZE_T Live = 0;
-    for (ULONG Index = 0; Index < ExpCellCount; Index++)
-        for (ULONG Number = 0; Number < POOL_PROCESSORS; Number++)
-            if (ExpPoolProcessor[Number] != NULL &&
-                ExpPoolProcessor[Number]->Cells[Index].Pool == Pool - ExpPool)
-                Live += (SIZE_T)ExpAllocsOf(&ExpPoolProcessor[Number]->Cells[Index])
-                      - ExpPoolProcessor[Number]->Cells[Index].Frees;
+    for (ULONG Place = POOL_CELL_FIRST; Place < ExpCellEnd; Place += POOL_CELL_STEP)
+        if (ExpOwnerOf(Place)->Pool == Pool - ExpPool)
+            Live += ExpLiveOfCell(Place);
     return Live;
 }
 
@@ -112,6 +123,17 @@ const char *ExValidatePool(VOID)
         Wrong = ExpCheckPool(&ExpPool[Index]);
     return Wrong;
 }
+
+static BOOLEAN ExpValidateCommand(const char *Arguments)
+{
+    const char *Wrong = ExValidatePool();
+    KdPrintf("%s%s\n", Wrong != NULL ? "not in order: " : "The pools are in order.",
+             Wrong != NULL ? Wrong : "");
+    return TRUE;
+}
+KD_COMMAND(poolval, "!poolval",
+           "!poolval: compares the pools' pages, caches and counters; of use when they are at rest",
+           ExpValidateCommand, 0);
 
 // ---- freed memory, checked build ---------------------------------------------------------------
 // A free block holds this byte until it is used again; a difference is a write after the free.

@@ -30,8 +30,7 @@
 #define POOL_PROCESSORS    (8u * sizeof(KAFFINITY))
 #endif
 
-#define POOL_CELL_SHIFT    (sizeof(PVOID) == 8 ? 16 : 14)
-#define POOL_CELL_LIMIT    (1u << POOL_CELL_SHIFT)
+#define POOL_CELL_LIMIT    16384u
 #define POOL_CELL_SPARE    128u   // the last cells are for the overflow tag
 #define POOL_BUCKETS       4096u
 
@@ -57,7 +56,7 @@ typedef enum _POOL_INDEX { PoolNonPagedExecute, PoolNonPagedNx, PoolPaged, PoolC
 // Kept in the bookkeeping region, one array a page, so that no overrun of a block can reach it.
 typedef struct _POOL_RECORD {
     ULONG Caller;  // call site of the allocation or, when free, of the free: see ExpExpandCaller
-    USHORT Cell;   // whose block it is or was last: index of a cell, 0: never allocated
+    USHORT Cell;   // place of its owner's; the last one's, without POOL_CELL_LIVE, when it is free
     USHORT Size;   // bytes asked for; 0: the block is free
 } POOL_RECORD;
 
@@ -142,10 +141,10 @@ typedef struct _POOL_SLOT {
 
 // A stack of free blocks. Top and Limit are in bytes, which saves the fast path a multiplication.
 typedef struct _POOL_CACHE {
-    LONG_PTR Top;    // of the slots in use; Limit only for a moment
+    LONG_PTR Top;    // of the slots in use
     LONG_PTR Limit;  // of all slots
-    ULONG_PTR Used;  // blocks came or went since the last trim
-    ULONG_PTR Reserved;
+    KIRQL Irql;      // the highest at which blocks of its pool may be allocated and freed
+    BOOLEAN Used;    // blocks came or went since the last trim
     POOL_SLOT Slot[];
 } POOL_CACHE;
 
@@ -162,29 +161,40 @@ FORCEINLINE ULONG ExpCached(const POOL_CACHE *Cache)
     return (ULONG)((ULONG_PTR)Cache->Top / sizeof(POOL_SLOT));
 }
 
-// Requests of one tag, pool and class on one processor. The identity part is the same on all
-// processors.
-// Left counts down in the fast path, so that every so many allocations one is looked at: a new
-// period is granted, and the allocation may be a sample for special pool.
-typedef struct DECLSPEC_ALIGN(64) _POOL_CELL {
-    ULONG Tag;
-    ULONG Key;           // pool type and class, see ExpKey
-    POOL_CACHE *Cache;   // this processor's; NULL for large blocks
-    USHORT Index;        // of this cell
-    USHORT Next;         // in the bucket's chain
-    USHORT Size;         // of a block, bytes; 0 for large ones
-    UCHAR Pool;          // POOL_INDEX
-    UCHAR Class;
-    ULONG64 Granted;     // allocations on this processor since start are Granted - Left
-    ULONG_PTR Left;      // until the slow path is to look at one; never 0 between two
-    ULONG_PTR Frees;     // on this processor, since start, modulo the word
-    ULONG LargePages;    // large: reserved minus given back on this processor, modulo 2^32
-    USHORT NextOfTag;    // further cell of the same tag
-    USHORT NextTag;      // first cell of the next tag; kept in the first cell of a tag
-    PVOID Process;       // charged for the blocks, NULL: nobody; such a cell is trapped
+// Requests of one tag, pool and class on one processor: what the fast path needs, and no more.
+// Left counts down, so that every so many allocations one is looked at: a new period is granted,
+// and the allocation may be a sample for special pool.
+//
+// Cache comes last: what is before a cell is the end of another.
+typedef struct DECLSPEC_ALIGN(8) _POOL_CELL {
+    union {
+        ULONG64 Identity;    // the same on all processors
+        struct {
+            ULONG Key;       // pool type and class, see ExpClassKey
+            ULONG Tag;
+        };
+    };
+    ULONG_PTR Left;          // until the slow path is to look at one
+    ULONG_PTR Frees;         // on this processor, since start, modulo the word
+    UCHAR Fill[24 - 3 * sizeof(PVOID)];
+    POOL_CACHE *Cache;       // this processor's, or a trap
 } POOL_CELL;
 
-C_ASSERT(sizeof(POOL_CELL) == 64);
+// A cell is named by its place. That is its distance from where a processor's PoolProcessor points,
+// in units by which an instruction scales an index (ExpCellAt). A freed block names its last owner
+// without POOL_CELL_LIVE, or place 0 if it never had one. That is 8 bytes before a cell, and where
+// the tag would be is the end of another: a pointer's upper half, which no tag is equal to. So a
+// tag is compared in vain at a free block, and the fast path needs no other test. (Were it equal
+// after all, what would be the cache is a small number, and reading there stops the system.)
+#define POOL_CELL_UNIT  8u
+#define POOL_CELL_STEP  (sizeof(POOL_CELL) / POOL_CELL_UNIT)
+#define POOL_CELL_LIVE  1u  // in every place, and not in that of a free block's last owner
+#define POOL_CELL_FIRST POOL_CELL_LIVE  // the cell that is nobody's
+#define POOL_CELLS_SKIP (sizeof(POOL_CELL) - POOL_CELL_UNIT)  // what PoolProcessor is behind a page
+
+C_ASSERT(sizeof(POOL_CELL) == 32 && POOL_CELL_STEP % 2 == 0);
+C_ASSERT(FIELD_OFFSET(POOL_CELL, Cache) == sizeof(POOL_CELL) - sizeof(PVOID));
+C_ASSERT(POOL_CELL_LIMIT * POOL_CELL_STEP <= MAXUSHORT + 1u);
 
 #ifdef __x86_64__
 #define POOL_DECREMENT "subq $1, %0"
@@ -209,32 +219,37 @@ FORCEINLINE BOOLEAN ExpCountDown(ULONG_PTR *Left)
     return Ended;
 }
 
-FORCEINLINE ULONG64 ExpAllocsOf(const POOL_CELL *Cell)
-{
-    return Cell->Granted - ExpLoad(Cell->Left);
-}
+// The rest of a processor's cell.
+typedef struct _POOL_CELL_REST {
+    ULONG64 Granted;   // allocations on this processor since start are Granted - Left
+    ULONG LargePages;  // large: reserved minus given back on this processor, modulo 2^32
+} POOL_CELL_REST;
 
-// What is known of a cell besides, the same on all processors and rarely needed.
-typedef struct _POOL_CELL_MORE {
-    ULONG_PTR NonPagedPeak, PagedPeak;  // bytes; in a tag's first cell; atomic
-    ULONG LargeHigh;                  // the most LargePages that a processor had at a time
+// What is known of a cell besides: whom it stands for. One for all processors.
+typedef struct _POOL_OWNER {
+    ULONG Tag, Key;
+    PVOID Process;       // charged for the blocks, NULL: nobody; such a cell is trapped
+    USHORT Place;        // of the cell
+    USHORT Size;         // of a block, bytes; 0 for large ones
+    UCHAR Pool;          // POOL_INDEX
+    UCHAR Class;
+    USHORT Next;         // in the bucket's chain
+    USHORT NextOfTag;    // further cell of the same tag
+    USHORT NextTag;      // first cell of the next tag; kept in the first cell of a tag
     USHORT FirstOfTag;
-} POOL_CELL_MORE;
+    ULONG LargeHigh;     // the most LargePages that a processor had at a time
+    ULONG_PTR NonPagedPeak, PagedPeak;  // bytes; in a tag's first cell; atomic
+} POOL_OWNER;
 
-// What a processor has besides its cells. Its KPRCB's PoolProcessor points at the cells.
+// What a processor has. Its KPRCB's PoolProcessor points at the cells.
 typedef struct _POOL_PROCESSOR {
-    POOL_CELL *Cells;                             // POOL_CELL_LIMIT reserved
-    ULONG CellsCommitted;                         // of these
+    PUCHAR Cells;                                 // see ExpCellAt; POOL_CELL_LIMIT reserved
+    POOL_CELL_REST *Rest;                         // as many
+    ULONG CellsCommitted, RestCommitted;          // bytes of these
     POOL_CACHE *Cache[PoolCount][POOL_CLASSES];   // NULL until the class is first used
-    POOL_CACHE *Trap;                             // one slot, empty: the cache of trapped cells
     KDPC TrimDpc;                                 // trims the caches there
     volatile BOOLEAN TrimAll;                     // all of them, not only what was not used
 } POOL_PROCESSOR;
-
-FORCEINLINE BOOLEAN ExpIsTrapped(const POOL_CELL *Cell)
-{
-    return Cell->Cache->Limit == sizeof(POOL_SLOT);
-}
 
 // ---- state -------------------------------------------------------------------------------------
 extern POOL ExpPool[PoolCount];
@@ -244,19 +259,56 @@ extern UCHAR ExpClassOfSize[POOL_SIZE_UNITS];
 extern ULONG ExpSizeKey[POOL_SIZE_UNITS];
 extern ULONG ExpClassKey[POOL_CLASSES + 1];
 extern USHORT ExpBucket[POOL_BUCKETS];
-extern ULONG ExpCellCount;                   // cells in use, cell 0 included
+extern POOL_OWNER *ExpOwners;
+extern ULONG ExpCellEnd;                     // places below it are in use, that of cell 0 included
+extern POOL_CACHE ExpTrap[PoolCount];        // no blocks, and room for none: of trapped cells
 extern USHORT ExpFirstTag;                   // first cell of the first tag; 0: none yet
 extern ULONG64 ExpGuard;                    // what the guards hold
 extern const EX_POOL_QUOTA *ExpQuota;        // NULL: there are no processes yet
 extern ULONG_PTR ExpZeroByteRequests, ExpPoolFailures;
 extern ULONG_PTR ExpBookkeepingPages;
 
-FORCEINLINE ULONG ExpBucketOf(ULONG Tag, ULONG Key)
+FORCEINLINE POOL_CELL *ExpCellAt(PUCHAR Cells, ULONG Place)
 {
-    return ((Tag + Key) * 0x9E3779B1u) >> 20;
+    return (POOL_CELL *)(Cells + (SIZE_T)Place * POOL_CELL_UNIT);
 }
 
-C_ASSERT(POOL_BUCKETS == 1u << (32 - 20));
+FORCEINLINE POOL_OWNER *ExpOwnerOf(ULONG Place)
+{
+    return &ExpOwners[Place / POOL_CELL_STEP];
+}
+
+FORCEINLINE POOL_PROCESSOR *ExpCurrentProcessor(VOID)
+{
+    return ExpPoolProcessor[KeGetCurrentPrcb()->ProcessorNumber];
+}
+
+FORCEINLINE POOL_CELL_REST *ExpRestOf(const POOL_PROCESSOR *Processor, ULONG Place)
+{
+    return &Processor->Rest[Place / POOL_CELL_STEP];
+}
+
+FORCEINLINE ULONG64 ExpAllocsOf(const POOL_PROCESSOR *Processor, ULONG Place)
+{
+    return ExpRestOf(Processor, Place)->Granted
+         - (ULONG64)(LONG_PTR)ExpLoad(ExpCellAt(Processor->Cells, Place)->Left);
+}
+
+FORCEINLINE BOOLEAN ExpIsTrapped(const POOL_CELL *Cell)
+{
+    return Cell->Cache->Limit == 0;
+}
+
+FORCEINLINE VOID ExpMarkFree(POOL_RECORD *Record)
+{
+    ExpStore(Record->Cell, (USHORT)(Record->Cell & ~POOL_CELL_LIVE));
+    ExpStore(Record->Size, 0);
+}
+
+FORCEINLINE ULONG64 ExpIdentity(ULONG Tag, ULONG Key)
+{
+    return (ULONG64)Tag << 32 | Key;
+}
 
 // Key: the pool type as drivers pass it (its modifiers stripped) in the low 11 bits, a code word
 // for the class above. All code words have ten bits set, so that stray bits in a type never turn
@@ -276,7 +328,11 @@ FORCEINLINE POOL_PAGE *ExpPageOfNumber(const POOL *Pool, ULONG Number)
 
 FORCEINLINE POOL_PAGE *ExpPageOfOffset(const POOL *Pool, ULONG_PTR Offset)
 {
-    return (POOL_PAGE *)((ULONG_PTR)Pool->Pages + (Offset >> PAGE_SHIFT) * sizeof(POOL_PAGE));
+    POOL_PAGE *Page =
+        (POOL_PAGE *)((ULONG_PTR)Pool->Pages + (Offset >> PAGE_SHIFT) * sizeof(POOL_PAGE));
+    if (Page == NULL)
+        __builtin_unreachable();
+    return Page;
 }
 
 FORCEINLINE ULONG_PTR ExpPageAddress(const POOL *Pool, const POOL_PAGE *Page)
@@ -289,6 +345,17 @@ POOL *ExpPoolOfAddress(ULONG_PTR Address);
 
 // A full code address from the 32 bits that records keep of it.
 ULONG_PTR ExpExpandCaller(ULONG Caller);
+
+// What became of an attempt on this processor's cache: done; or done, and the cell's period is at
+// its end; there is no room; or the slow path is to see the request, since the cell is not the one,
+// the IRQL is too high or the cache empty.
+typedef enum _POOL_RESULT { PoolDone, PoolEnded, PoolFull, PoolSlow } POOL_RESULT;
+
+#ifdef _AMD64_
+#include "amd64/poolarch.h"
+#else
+#include "i386/poolarch.h"
+#endif
 
 // ---- a request ---------------------------------------------------------------------------------
 #define POOL_SESSION 32u  // pool type: in the space of the current session
@@ -306,14 +373,31 @@ typedef struct _POOL_REQUEST {
 // pool.c. A checked request's block. Misuse is a bugcheck. Fails: NULL, nothing is raised.
 PVOID ExpAllocate(POOL_REQUEST *Request);
 POOL_INDEX ExpPoolOfType(POOL_TYPE Type);
+// Where the fast paths jump to: everything that they do not do.
+PVOID ExpAllocateSlow(POOL_TYPE Type, SIZE_T Bytes, ULONG Tag, ULONG_PTR Caller);
+VOID ExpFreeSlow(PVOID P, ULONG Tag, ULONG_PTR Caller);
+// A block whose free was found to be in order goes into the cache, which is full or a trap.
+VOID ExpPushOrFlush(PVOID Block, POOL_RECORD *Record, ULONG_PTR Caller);
+// A block that was taken and counted goes back, as if it had not been.
+VOID ExpPutBack(USHORT Cell, PVOID Block, POOL_RECORD *Record);
 ULONG ExpClassOfRequest(POOL_TYPE Type, SIZE_T Bytes);
 
 // A process gets back what it paid for a block of Bytes, if the cell is such a one.
-FORCEINLINE VOID ExpReturnCharge(const POOL_CELL *Cell, SIZE_T Bytes)
+FORCEINLINE VOID ExpReturnCharge(const POOL_OWNER *Owner, SIZE_T Bytes)
 {
-    if (Cell->Process != NULL)
-        ExpQuota->Return(Cell->Process, ExpPool[Cell->Pool].Type, Bytes);
+    if (Owner->Process != NULL)
+        ExpQuota->Return(Owner->Process, ExpPool[Owner->Pool].Type, Bytes);
 }
+
+// ---- guards ------------------------------------------------------------------------------------
+typedef ULONG64 __attribute__((aligned(1), may_alias)) POOL_GUARD_WORD;
+
+FORCEINLINE POOL_GUARD_WORD *ExpGuardOf(PVOID Block, SIZE_T Bytes)
+{
+    return (POOL_GUARD_WORD *)((ULONG_PTR)Block + Bytes);
+}
+
+C_ASSERT(sizeof(POOL_GUARD_WORD) == POOL_GUARD);
 
 // ---- poolspecial.c: blocks alone in a page -----------------------------------------------------
 typedef struct _POOL_SPECIAL {
@@ -328,7 +412,7 @@ extern SIZE_T ExpSpecialLive[PoolCount];
 extern ULONG_PTR ExpSpecialServed, ExpSpecialMissed;
 
 BOOLEAN ExpInitializeSpecial(VOID);  // Fails: no address space
-PVOID ExpAllocateSpecial(const POOL_REQUEST *Request, POOL_CELL *Cell);
+PVOID ExpAllocateSpecial(const POOL_REQUEST *Request, USHORT Cell);
 BOOLEAN ExpIsSpecial(const VOID *Address);
 VOID ExpFreeSpecial(PVOID P, ULONG Tag, ULONG_PTR Caller);
 // What is known of the block that an address is in, or behind. IRQL: any; no lock.
@@ -364,12 +448,11 @@ BOOLEAN ExpInitializePages(VOID);
 // Moves blocks between the pages and this processor's cache. IRQL: DISPATCH_LEVEL.
 BOOLEAN ExpRefill(POOL *Pool, ULONG Class, POOL_CACHE *Cache);
 VOID ExpFlush(POOL *Pool, ULONG Class, POOL_CACHE *Cache, ULONG Count);
-POOL_CACHE *ExpCreateCache(ULONG Class);
+POOL_CACHE *ExpCreateCache(ULONG Pool, ULONG Class);
 // Everything that is not in use goes back to mm; returns how many pages did.
 ULONG ExpReclaim(POOL *Pool);
 // Is there so much memory that a request of this priority may have some of it? IRQL: any.
 BOOLEAN ExpIsPlentyFor(const POOL *Pool, const POOL_REQUEST *Request);
-POOL_CACHE *ExpCreateTrap(VOID);
 KDEFERRED_ROUTINE ExpTrimDpc;
 PVOID ExpAllocatePages(POOL *Pool, SIZE_T Bytes, USHORT Cell, ULONG_PTR Caller);
 VOID ExpFreePages(POOL *Pool, POOL_PAGE *Page, ULONG_PTR Caller);
@@ -402,24 +485,24 @@ VOID ExpLetGoOfBookkeeping(VOID);
 // when memory is used up.
 VOID ExpNotePeak(USHORT Cell);  // of the cell's tag
 VOID ExpNotePeaks(VOID);        // of all
-VOID ExpNoteLargePeak(const POOL_CELL *Cell);  // the same, when there were never as many pages
+VOID ExpNoteLargePeak(USHORT Cell, ULONG Pages);  // the same, when there were never as many
 USHORT ExpFindCell(ULONG Tag, POOL_INDEX Pool, ULONG Class, PVOID Process);
 
 typedef struct _POOL_TAG_TEXT { char Text[5]; } POOL_TAG_TEXT;
 POOL_TAG_TEXT ExpTagText(ULONG Tag);  // a dot for what cannot be printed
 BOOLEAN ExpIsTagLike(ULONG Tag, const char *Pattern);  // with ? and *; ends at NUL, blank or comma
 
-FORCEINLINE BOOLEAN ExpTagMatches(const POOL_CELL *Cell, ULONG Tag)
+FORCEINLINE BOOLEAN ExpTagMatches(const POOL_OWNER *Owner, ULONG Tag)
 {
-    return Tag == 0 || Cell->Tag == Tag || Cell->Tag == POOL_TAG_OVERFLOW;
+    return Tag == 0 || Owner->Tag == Tag || Owner->Tag == POOL_TAG_OVERFLOW;
 }
 
 // ---- poolbug.c: what is wrong with a request ---------------------------------------------------
 VOID ExpCheckRequest(const POOL_REQUEST *Request);
 DECLSPEC_NORETURN VOID ExpReportFreeIrql(PVOID P, POOL_TYPE Type, KIRQL Irql, ULONG_PTR Caller);
-DECLSPEC_NORETURN VOID ExpReportTag(PVOID P, const POOL_CELL *Cell, ULONG Tag,
+DECLSPEC_NORETURN VOID ExpReportTag(PVOID P, const POOL_OWNER *Owner, ULONG Tag,
                                     ULONG_PTR AllocatedBy, ULONG_PTR Caller);
-DECLSPEC_NORETURN VOID ExpReportOverrun(PVOID P, SIZE_T Bytes, const POOL_CELL *Cell,
+DECLSPEC_NORETURN VOID ExpReportOverrun(PVOID P, SIZE_T Bytes, const POOL_OWNER *Owner,
                                         ULONG_PTR AllocatedBy, ULONG_PTR Caller);
 DECLSPEC_NORETURN VOID ExpReportBadPointer(PVOID P, ULONG_PTR Caller);
 DECLSPEC_NORETURN VOID ExpReportSpecialFree(PVOID P, const POOL_SPECIAL *Special, ULONG_PTR Caller);

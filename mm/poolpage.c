@@ -393,32 +393,21 @@ VOID ExpFlush(POOL *Pool, ULONG ClassIndex, POOL_CACHE *Cache, ULONG Count)
         ExpReleasePages(Pool, Class, ExpLoad(Class->EmptyPages) / 2);
 }
 
-POOL_CACHE *ExpCreateCache(ULONG Class)
+POOL_CACHE *ExpCreateCache(ULONG Pool, ULONG Class)
 {
     ULONG Depth = POOL_CACHE_BYTES / ExpClassSize[Class];
     Depth = Depth < POOL_CACHE_LEAST  ? POOL_CACHE_LEAST
             : Depth > POOL_CACHE_MOST ? POOL_CACHE_MOST
                                       : Depth;
     POOL_CACHE *Cache = ExpAllocateBookkeeping(sizeof(POOL_CACHE) + Depth * sizeof(POOL_SLOT));
-    if (Cache != NULL)
+    if (Cache != NULL) {
         Cache->Limit = (LONG_PTR)(Depth * sizeof(POOL_SLOT));
+        Cache->Irql = ExpTrap[Pool].Irql;
+    }
     return Cache;
 }
 
-POOL_CACHE *ExpCreateTrap(VOID)
-{
-    POOL_CACHE *Trap = ExpAllocateBookkeeping(sizeof(POOL_CACHE) + sizeof(POOL_SLOT));
-    if (Trap != NULL)
-        Trap->Limit = sizeof(POOL_SLOT);
-    return Trap;
-}
-
 // ---- giving back -------------------------------------------------------------------------------
-static POOL_PROCESSOR *ExpCurrentProcessor(VOID)
-{
-    return ExpPoolProcessor[KeGetCurrentPrcb()->ProcessorNumber];
-}
-
 static VOID ExpFlushCaches(POOL_PROCESSOR *Processor, POOL *Pool)
 {
     for (ULONG Class = 0; Class < POOL_CLASSES; Class++) {

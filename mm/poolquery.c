@@ -20,11 +20,6 @@ ULONG_PTR ExpExpandCaller(ULONG Caller)
     return (Base & ~(ULONG_PTR)MAXULONG) | Caller;
 }
 
-static ULONG ExpTagOfCell(USHORT Cell)
-{
-    return ExpPoolProcessor[0]->Cells[Cell].Tag;
-}
-
 // ---- one address -------------------------------------------------------------------------------
 static BOOLEAN ExpQuerySmall(const POOL *Pool, const POOL_PAGE *Page, ULONG Index,
                              EX_POOL_BLOCK *Block)
@@ -36,7 +31,7 @@ static BOOLEAN ExpQuerySmall(const POOL *Pool, const POOL_PAGE *Page, ULONG Inde
     Block->Allocated = Record->Size != 0;
     Block->Size = Record->Size != 0 ? Record->Size : Page->BlockSize;
     Block->Reserved = Page->BlockSize;
-    Block->Tag = ExpTagOfCell(Record->Cell);
+    Block->Tag = ExpOwnerOf(Record->Cell)->Tag;
     Block->PoolType = Pool->Type;
     Block->Caller = ExpExpandCaller(Record->Caller);
     return TRUE;
@@ -48,7 +43,7 @@ static BOOLEAN ExpQueryLarge(const POOL *Pool, const POOL_PAGE *Page, EX_POOL_BL
     Block->Allocated = Page->State == PoolPageLarge;
     Block->Size = Page->Bytes;
     Block->Reserved = Page->Pages << PAGE_SHIFT;
-    Block->Tag = ExpTagOfCell(Page->Cell);
+    Block->Tag = ExpOwnerOf(Page->Cell)->Tag;
     Block->PoolType = Pool->Type;
     Block->Caller = Page->Caller;
     return TRUE;

@@ -183,9 +183,10 @@ static BOOLEAN ExpIsRoomForSpecial(VOID)
 }
 
 // IRQL: DISPATCH_LEVEL. Fails: NULL, the usual pool is to serve the request.
-PVOID ExpAllocateSpecial(const POOL_REQUEST *Request, POOL_CELL *Cell)
+PVOID ExpAllocateSpecial(const POOL_REQUEST *Request, USHORT Place)
 {
-    POOL *Pool = &ExpPool[Cell->Pool];
+    const POOL_OWNER *Owner = ExpOwnerOf(Place);
+    POOL *Pool = &ExpPool[Owner->Pool];
     SPECIAL_SLOT *Slot = ExpIsRoomForSpecial() ? ExpTakeSlot() : NULL;
     if (Slot != NULL && !MmCommitSystemRange((PVOID)ExpSlotPage(Slot), 1,
                                              MmPoolProtection(Pool->Region), MM_PAGE_ANY)) {
@@ -197,16 +198,17 @@ PVOID ExpAllocateSpecial(const POOL_REQUEST *Request, POOL_CELL *Cell)
         return NULL;
     }
     __atomic_fetch_add(&ExpSpecialServed, 1, __ATOMIC_RELAXED);
-    __atomic_fetch_add(&ExpSpecialLive[Cell->Pool], 1, __ATOMIC_RELAXED);
-    ExpStore(Cell->Left, Cell->Left - 1);
-    ExpStore(Cell->LargePages, Cell->LargePages + (Cell->Size == 0));
-    return ExpFillSlot(Slot, Request, Cell->Index);
+    __atomic_fetch_add(&ExpSpecialLive[Owner->Pool], 1, __ATOMIC_RELAXED);
+    POOL_CELL_REST *Rest = ExpRestOf(ExpCurrentProcessor(), Place);
+    ExpStore(Rest->LargePages, Rest->LargePages + (Owner->Size == 0));
+    ExpCountDown(&ExpCellAt(KiReadPoolProcessor(), Place)->Left);
+    return ExpFillSlot(Slot, Request, Place);
 }
 
 // ---- free --------------------------------------------------------------------------------------
-static const POOL_CELL *ExpSlotOwner(const SPECIAL_SLOT *Slot)
+static const POOL_OWNER *ExpSlotOwner(const SPECIAL_SLOT *Slot)
 {
-    return &ExpPoolProcessor[0]->Cells[Slot->Cell];
+    return ExpOwnerOf(Slot->Cell);
 }
 
 static VOID ExpDescribeSlot(const SPECIAL_SLOT *Slot, POOL_SPECIAL *Special)
@@ -270,11 +272,12 @@ VOID ExpFreeSpecial(PVOID P, ULONG Tag, ULONG_PTR Caller)
     Slot->FreedBy = Caller;
     if (ExpTracking)
         ExpUntrack(P);
-    POOL_CELL *Cell = (POOL_CELL *)KiReadPoolProcessor() + Slot->Cell;
-    ExpCountUp(&Cell->Frees);
-    ExpStore(Cell->LargePages, Cell->LargePages - (Cell->Size == 0));
-    ExpReturnCharge(Cell, Cell->Size == 0 ? PAGE_SIZE : Cell->Size);
-    __atomic_fetch_sub(&ExpSpecialLive[Cell->Pool], 1, __ATOMIC_RELAXED);
+    const POOL_OWNER *Owner = ExpSlotOwner(Slot);
+    POOL_CELL_REST *Rest = ExpRestOf(ExpCurrentProcessor(), Slot->Cell);
+    ExpCountUp(&ExpCellAt(KiReadPoolProcessor(), Slot->Cell)->Frees);
+    ExpStore(Rest->LargePages, Rest->LargePages - (Owner->Size == 0));
+    ExpReturnCharge(Owner, Owner->Size == 0 ? PAGE_SIZE : Owner->Size);
+    __atomic_fetch_sub(&ExpSpecialLive[Owner->Pool], 1, __ATOMIC_RELAXED);
     MmDecommitSystemRange((PVOID)ExpSlotPage(Slot), 1);
     ExpQueueSlot(Slot);
     KiLowerIrql(OldIrql);
@@ -315,7 +318,7 @@ BOOLEAN ExpQuerySpecialBlock(const VOID *Address, EX_POOL_BLOCK *Block)
     POOL_SPECIAL Special;
     if (!ExpQuerySpecial(Address, &Special) || Special.Guard)
         return FALSE;
-    const POOL_CELL *Owner = ExpSlotOwner(ExpSlotOf(Address));
+    const POOL_OWNER *Owner = ExpSlotOwner(ExpSlotOf(Address));
     *Block = (EX_POOL_BLOCK){
         .Address = (ULONG_PTR)Special.Block, .Size = Special.Bytes, .Reserved = PAGE_SIZE,
         .Tag = Special.Tag, .PoolType = ExpPool[Owner->Pool].Type, .Allocated = !Special.Freed,

@@ -3,9 +3,10 @@
 //
 // A cell is a combination of tag, pool and size class (mm/pool.c says what the fast path does with
 // it). Cells are numbered in the order of their creation and never go away, so that a block's
-// record can name its owner in 16 bits. Each processor has an array of all cells: same identities,
-// own counters, own cache. A new cell is written into every processor's array before its number is
-// put into the bucket where the fast path looks, under ExpCellLock; readers take no lock.
+// record can name its owner in 16 bits, by the cell's place. Whom a cell stands for is written once
+// (POOL_OWNER). Each processor has an array of all cells: same identities, own counters, own cache.
+// A new cell is written into every processor's array before its place is put into the bucket where
+// the fast path looks, under ExpCellLock; readers take no lock.
 //
 // A tag's figures are the sums over its cells and all processors. They are exact when the pools are
 // at rest, and at most a few operations behind when not.
@@ -13,15 +14,13 @@
 // Observability: !poolused [FLAGS [TAG]]; ExQueryPoolTag.
 #include "poolp.h"
 
-#define CELLS_PER_PAGE (PAGE_SIZE / sizeof(POOL_CELL))
-#define MORE_PER_PAGE  (PAGE_SIZE / sizeof(POOL_CELL_MORE))
-
 POOL_PROCESSOR *ExpPoolProcessor[POOL_PROCESSORS];
 UCHAR ExpClassOfSize[POOL_SIZE_UNITS];
 ULONG ExpSizeKey[POOL_SIZE_UNITS];
 ULONG ExpClassKey[POOL_CLASSES + 1];
 USHORT ExpBucket[POOL_BUCKETS];
-ULONG ExpCellCount;
+POOL_OWNER *ExpOwners;
+ULONG ExpCellEnd;
 USHORT ExpFirstTag;
 ULONG64 ExpGuard;
 ULONG_PTR ExpZeroByteRequests, ExpPoolFailures, ExpBookkeepingPages;
@@ -29,156 +28,171 @@ ULONG_PTR ExpZeroByteRequests, ExpPoolFailures, ExpBookkeepingPages;
 static KSPIN_LOCK ExpCellLock;
 static USHORT ExpLastTag;
 static ULONG ExpProcessors;  // one more than the highest number that has started
-static POOL_CELL_MORE *ExpMore;
-static ULONG ExpMoreCommitted;
+static ULONG ExpOwnersCommitted;  // bytes
 static POOL_PROCESSOR ExpBootProcessor;
 
+POOL_CACHE ExpTrap[PoolCount] = {
+    [PoolNonPagedExecute] = {.Irql = DISPATCH_LEVEL},
+    [PoolNonPagedNx] = {.Irql = DISPATCH_LEVEL},
+    [PoolPaged] = {.Irql = APC_LEVEL},
+};
+
 // ---- cells -------------------------------------------------------------------------------------
-static const POOL_CELL *ExpIdentities(VOID)
+static BOOLEAN ExpIsOwner(const POOL_OWNER *Owner, const POOL_OWNER *Wanted)
 {
-    return ExpPoolProcessor[0]->Cells;
+    return Owner->Tag == Wanted->Tag && Owner->Key == Wanted->Key &&
+           Owner->Process == Wanted->Process;
 }
 
-static BOOLEAN ExpIsCell(const POOL_CELL *Cell, const POOL_CELL *Wanted)
+static USHORT *ExpBucketOfOwner(const POOL_OWNER *Owner)
 {
-    return Cell->Tag == Wanted->Tag && Cell->Key == Wanted->Key && Cell->Process == Wanted->Process;
+    return &ExpBucket[ExpBucketOf(ExpIdentity(Owner->Tag, Owner->Key))];
 }
 
-static USHORT ExpLookUpCell(const POOL_CELL *Wanted)
+static USHORT ExpLookUpCell(const POOL_OWNER *Wanted)
 {
-    USHORT Index = ExpLoad(ExpBucket[ExpBucketOf(Wanted->Tag, Wanted->Key)]);
-    while (Index != 0 && !ExpIsCell(&ExpIdentities()[Index], Wanted))
-        Index = ExpIdentities()[Index].Next;
-    return Index;
+    USHORT Place = ExpLoad(*ExpBucketOfOwner(Wanted));
+    while (Place != 0 && !ExpIsOwner(ExpOwnerOf(Place), Wanted))
+        Place = ExpOwnerOf(Place)->Next;
+    return Place;
 }
 
 static BOOLEAN ExpPrepareCache(POOL_PROCESSOR *Processor, ULONG Pool, ULONG Class)
 {
     if (Class != POOL_CLASS_LARGE && Processor->Cache[Pool][Class] == NULL)
-        ExpStore(Processor->Cache[Pool][Class], ExpCreateCache(Class));
+        ExpStore(Processor->Cache[Pool][Class], ExpCreateCache(Pool, Class));
     return Class == POOL_CLASS_LARGE || Processor->Cache[Pool][Class] != NULL;
 }
 
-// Room for the cell with this index, and the cache it will name.
-static BOOLEAN ExpPrepareCell(POOL_PROCESSOR *Processor, ULONG Index, ULONG Pool, ULONG Class)
+// Makes bytes of a reserved array usable up to End; *Committed are.
+static BOOLEAN ExpCommitUpTo(PVOID Array, ULONG *Committed, SIZE_T End)
 {
-    if (Index >= Processor->CellsCommitted) {
-        if (!ExpCommitBookkeeping(&Processor->Cells[Processor->CellsCommitted], PAGE_SIZE))
+    while (*Committed < End) {
+        if (!ExpCommitBookkeeping((PUCHAR)Array + *Committed, PAGE_SIZE))
             return FALSE;
-        Processor->CellsCommitted += CELLS_PER_PAGE;
+        *Committed += PAGE_SIZE;
     }
-    return ExpPrepareCache(Processor, Pool, Class);
-}
-
-static BOOLEAN ExpPrepareMore(ULONG Index)
-{
-    if (Index < ExpMoreCommitted)
-        return TRUE;
-    if (!ExpCommitBookkeeping((PUCHAR)ExpMore + ExpMoreCommitted / MORE_PER_PAGE * PAGE_SIZE,
-                              PAGE_SIZE))
-        return FALSE;
-    ExpMoreCommitted += MORE_PER_PAGE;
     return TRUE;
 }
 
-static BOOLEAN ExpMustTrap(const POOL_CELL *Identity)
+// Room for the cell at this place, and the cache it will name.
+static BOOLEAN ExpPrepareCell(POOL_PROCESSOR *Processor, ULONG Place, ULONG Pool, ULONG Class)
 {
-    return Identity->Process != NULL || ExpIsWatched(Identity->Tag);
+    return ExpCommitUpTo(Processor->Cells - POOL_CELLS_SKIP, &Processor->CellsCommitted,
+                         (Place + POOL_CELL_STEP * 2) * POOL_CELL_UNIT) &&
+           ExpCommitUpTo(Processor->Rest, &Processor->RestCommitted,
+                         (Place / POOL_CELL_STEP + 1) * sizeof(POOL_CELL_REST)) &&
+           ExpPrepareCache(Processor, Pool, Class);
+}
+
+static BOOLEAN ExpPrepareOwner(ULONG Place)
+{
+    return ExpCommitUpTo(ExpOwners, &ExpOwnersCommitted,
+                         (Place / POOL_CELL_STEP + 1) * sizeof(POOL_OWNER));
+}
+
+static BOOLEAN ExpMustTrap(const POOL_OWNER *Owner)
+{
+    return Owner->Class == POOL_CLASS_LARGE || Owner->Process != NULL || ExpIsWatched(Owner->Tag);
 }
 
 // Cells do not all begin their periods at once, so that rare combinations are sampled too.
-static ULONG_PTR ExpFirstPeriod(ULONG Index)
+static ULONG_PTR ExpFirstPeriod(ULONG Place)
 {
     ULONG_PTR Period = ExpSamplePeriod();
-    return ExpIsSampling() ? 2 + (Index * 0x9E3779B1u + (ULONG)ExpGuard) % Period : Period;
+    return ExpIsSampling() ? 2 + (Place * 0x9E3779B1u + (ULONG)ExpGuard) % Period : Period;
 }
 
-static VOID ExpWriteCell(POOL_PROCESSOR *Processor, const POOL_CELL *Identity)
+static VOID ExpWriteCell(POOL_PROCESSOR *Processor, const POOL_OWNER *Owner)
 {
-    POOL_CELL *Cell = &Processor->Cells[Identity->Index];
-    *Cell = *Identity;
-    Cell->Cache = Identity->Class == POOL_CLASS_LARGE ? NULL
-                  : ExpMustTrap(Identity)             ? Processor->Trap
-                                                      : Processor->Cache[Cell->Pool][Cell->Class];
-    Cell->Granted = Cell->Left = ExpFirstPeriod(Identity->Index);
-    Cell->Frees = 0;
-    Cell->LargePages = 0;
+    POOL_CELL *Cell = ExpCellAt(Processor->Cells, Owner->Place);
+    POOL_CELL_REST *Rest = ExpRestOf(Processor, Owner->Place);
+    Cell->Cache = ExpMustTrap(Owner) ? &ExpTrap[Owner->Pool]
+                                     : Processor->Cache[Owner->Pool][Owner->Class];
+    Rest->Granted = Cell->Left = ExpFirstPeriod(Owner->Place);
+    Cell->Identity = ExpIdentity(Owner->Tag, Owner->Key);
 }
 
 // Puts the cell into its tag's chain, as the first of a new tag if need be.
-static VOID ExpLinkTag(USHORT Index, ULONG Tag)
+static VOID ExpLinkTag(USHORT Place)
 {
-    POOL_CELL *Cells = ExpPoolProcessor[0]->Cells;
+    POOL_OWNER *Owner = ExpOwnerOf(Place);
     USHORT First = ExpFirstTag;
-    while (First != 0 && Cells[First].Tag != Tag)
-        First = Cells[First].NextTag;
-    ExpMore[Index].FirstOfTag = First != 0 ? First : Index;
+    while (First != 0 && ExpOwnerOf(First)->Tag != Owner->Tag)
+        First = ExpOwnerOf(First)->NextTag;
+    Owner->FirstOfTag = First != 0 ? First : Place;
     if (First != 0) {
-        Cells[Index].NextOfTag = Cells[First].NextOfTag;
-        ExpStore(Cells[First].NextOfTag, Index);
+        Owner->NextOfTag = ExpOwnerOf(First)->NextOfTag;
+        ExpStore(ExpOwnerOf(First)->NextOfTag, Place);
         return;
     }
     if (ExpLastTag != 0)
-        ExpStore(Cells[ExpLastTag].NextTag, Index);
+        ExpStore(ExpOwnerOf(ExpLastTag)->NextTag, Place);
     else
-        ExpStore(ExpFirstTag, Index);
-    ExpLastTag = Index;
+        ExpStore(ExpFirstTag, Place);
+    ExpLastTag = Place;
 }
 
 // Called with ExpCellLock held.
-static USHORT ExpCreateCell(const POOL_CELL *Wanted)
+static USHORT ExpCreateCell(const POOL_OWNER *Wanted)
 {
-    ULONG Index = ExpCellCount;
-    USHORT *Bucket = &ExpBucket[ExpBucketOf(Wanted->Tag, Wanted->Key)];
-    POOL_CELL Identity = *Wanted;
-    Identity.Index = (USHORT)Index;
-    Identity.Next = *Bucket;
-    if (!ExpPrepareMore(Index))
+    USHORT Place = (USHORT)ExpCellEnd, *Bucket = ExpBucketOfOwner(Wanted);
+    if (!ExpPrepareOwner(Place))
         return 0;
     for (ULONG Number = 0; Number < POOL_PROCESSORS; Number++)
         if (ExpPoolProcessor[Number] != NULL
-            && !ExpPrepareCell(ExpPoolProcessor[Number], Index, Wanted->Pool, Wanted->Class))
+            && !ExpPrepareCell(ExpPoolProcessor[Number], Place, Wanted->Pool, Wanted->Class))
             return 0;
+    POOL_OWNER *Owner = ExpOwnerOf(Place);
+    *Owner = *Wanted;
+    Owner->Place = Place;
+    Owner->Next = *Bucket;
     for (ULONG Number = 0; Number < POOL_PROCESSORS; Number++)
         if (ExpPoolProcessor[Number] != NULL)
-            ExpWriteCell(ExpPoolProcessor[Number], &Identity);
-    ExpLinkTag((USHORT)Index, Wanted->Tag);
-    ExpCellCount = Index + 1;
-    __atomic_store_n(Bucket, (USHORT)Index, __ATOMIC_RELEASE);
-    return (USHORT)Index;
+            ExpWriteCell(ExpPoolProcessor[Number], Owner);
+    ExpLinkTag(Place);
+    ExpCellEnd += POOL_CELL_STEP;
+    __atomic_store_n(Bucket, Place, __ATOMIC_RELEASE);
+    return Place;
 }
 
-static USHORT ExpFindOrCreateCell(const POOL_CELL *Wanted, ULONG Limit)
+// Is there a place for another cell when Spare are kept?
+static BOOLEAN ExpIsPlace(ULONG Spare)
 {
-    USHORT Index = ExpLookUpCell(Wanted);
-    if (Index != 0)
-        return Index;
+    return ExpCellEnd < (POOL_CELL_LIMIT - Spare) * POOL_CELL_STEP;
+}
+
+static USHORT ExpFindOrCreateCell(const POOL_OWNER *Wanted, ULONG Spare)
+{
+    USHORT Place = ExpLookUpCell(Wanted);
+    if (Place != 0)
+        return Place;
     KIRQL OldIrql = KiAcquireLock(&ExpCellLock);
-    Index = ExpLookUpCell(Wanted);
-    if (Index == 0 && ExpCellCount < Limit)
-        Index = ExpCreateCell(Wanted);
+    Place = ExpLookUpCell(Wanted);
+    if (Place == 0 && ExpIsPlace(Spare))
+        Place = ExpCreateCell(Wanted);
     KiReleaseLock(&ExpCellLock, OldIrql);
-    return Index;
+    return Place;
 }
 
 USHORT ExpFindCell(ULONG Tag, POOL_INDEX Pool, ULONG Class, PVOID Process)
 {
-    POOL_CELL Wanted = {.Tag = Tag, .Size = ExpClassSize[Class], .Pool = (UCHAR)Pool,
-                        .Class = (UCHAR)Class, .Process = Process};
+    POOL_OWNER Wanted = {.Tag = Tag, .Size = ExpClassSize[Class], .Pool = (UCHAR)Pool,
+                         .Class = (UCHAR)Class, .Process = Process};
     Wanted.Key = (ULONG)ExpPool[Pool].Type | ExpClassKey[Class];
     if (Process != NULL)
         Wanted.Key |= POOL_KEY_CHARGED;
-    USHORT Index = ExpFindOrCreateCell(&Wanted, POOL_CELL_LIMIT - POOL_CELL_SPARE);
-    if (Index == 0 && ExpCellCount >= POOL_CELL_LIMIT - POOL_CELL_SPARE) {
+    USHORT Place = ExpFindOrCreateCell(&Wanted, POOL_CELL_SPARE);
+    if (Place == 0 && !ExpIsPlace(POOL_CELL_SPARE)) {
         Wanted.Tag = POOL_TAG_OVERFLOW;
-        Index = ExpFindOrCreateCell(&Wanted, POOL_CELL_LIMIT);
+        Place = ExpFindOrCreateCell(&Wanted, 0);
     }
-    return Index;
+    return Place;
 }
 
 // ---- sums --------------------------------------------------------------------------------------
 // Frees are counted in words that may wrap: what is in use is exact, and allocations are 64 bits.
-static VOID ExpAddCell(USHORT Index, EX_POOL_TAG *Use)
+static VOID ExpAddCell(USHORT Place, EX_POOL_TAG *Use)
 {
     ULONG64 Allocs = 0;
     ULONG LargePages = 0;
@@ -187,15 +201,14 @@ static VOID ExpAddCell(USHORT Index, EX_POOL_TAG *Use)
         const POOL_PROCESSOR *Processor = ExpLoad(ExpPoolProcessor[Number]);
         if (Processor == NULL)
             continue;
-        const POOL_CELL *Cell = &Processor->Cells[Index];
-        ULONG64 Here = ExpAllocsOf(Cell);
+        ULONG64 Here = ExpAllocsOf(Processor, Place);
         Allocs += Here;
-        InUse += (ULONG_PTR)Here - ExpLoad(Cell->Frees);
-        LargePages += ExpLoad(Cell->LargePages);
+        InUse += (ULONG_PTR)Here - ExpLoad(ExpCellAt(Processor->Cells, Place)->Frees);
+        LargePages += ExpLoad(ExpRestOf(Processor, Place)->LargePages);
     }
-    const POOL_CELL *Identity = &ExpIdentities()[Index];
-    ULONG64 Bytes = ((ULONG64)LargePages << PAGE_SHIFT) + (ULONG64)InUse * Identity->Size;
-    if (Identity->Pool == PoolPaged) {
+    const POOL_OWNER *Owner = ExpOwnerOf(Place);
+    ULONG64 Bytes = ((ULONG64)LargePages << PAGE_SHIFT) + (ULONG64)InUse * Owner->Size;
+    if (Owner->Pool == PoolPaged) {
         Use->PagedAllocs += Allocs;
         Use->PagedFrees += Allocs - InUse;
         Use->PagedBytes += Bytes;
@@ -208,9 +221,9 @@ static VOID ExpAddCell(USHORT Index, EX_POOL_TAG *Use)
 
 static VOID ExpSumTag(USHORT First, EX_POOL_TAG *Use)
 {
-    *Use = (EX_POOL_TAG){.Tag = ExpIdentities()[First].Tag};
-    for (USHORT Index = First; Index != 0; Index = ExpLoad(ExpIdentities()[Index].NextOfTag))
-        ExpAddCell(Index, Use);
+    *Use = (EX_POOL_TAG){.Tag = ExpOwnerOf(First)->Tag};
+    for (USHORT Place = First; Place != 0; Place = ExpLoad(ExpOwnerOf(Place)->NextOfTag))
+        ExpAddCell(Place, Use);
 }
 
 // Several processors may find a new peak at a time: the highest stays.
@@ -224,34 +237,34 @@ static VOID ExpRaise(ULONG_PTR *Peak, ULONG64 Value)
 
 static VOID ExpNotePeakOf(USHORT First, EX_POOL_TAG *Use)
 {
-    POOL_CELL_MORE *More = &ExpMore[First];
+    POOL_OWNER *Owner = ExpOwnerOf(First);
     ExpSumTag(First, Use);
-    ExpRaise(&More->NonPagedPeak, Use->NonPagedBytes);
-    ExpRaise(&More->PagedPeak, Use->PagedBytes);
-    Use->NonPagedPeak = ExpLoad(More->NonPagedPeak);
-    Use->PagedPeak = ExpLoad(More->PagedPeak);
+    ExpRaise(&Owner->NonPagedPeak, Use->NonPagedBytes);
+    ExpRaise(&Owner->PagedPeak, Use->PagedBytes);
+    Use->NonPagedPeak = ExpLoad(Owner->NonPagedPeak);
+    Use->PagedPeak = ExpLoad(Owner->PagedPeak);
 }
 
 VOID ExpNotePeak(USHORT Cell)
 {
     EX_POOL_TAG Use;
-    ExpNotePeakOf(ExpMore[Cell].FirstOfTag, &Use);
+    ExpNotePeakOf(ExpOwnerOf(Cell)->FirstOfTag, &Use);
 }
 
-VOID ExpNoteLargePeak(const POOL_CELL *Cell)
+VOID ExpNoteLargePeak(USHORT Cell, ULONG Pages)
 {
-    POOL_CELL_MORE *More = &ExpMore[Cell->Index];
-    if ((LONG)(Cell->LargePages - ExpLoad(More->LargeHigh)) <= 0)
+    POOL_OWNER *Owner = ExpOwnerOf(Cell);
+    if ((LONG)(Pages - ExpLoad(Owner->LargeHigh)) <= 0)
         return;
-    ExpStore(More->LargeHigh, Cell->LargePages);
-    ExpNotePeak(Cell->Index);
+    ExpStore(Owner->LargeHigh, Pages);
+    ExpNotePeak(Cell);
 }
 
 VOID ExpNotePeaks(VOID)
 {
     EX_POOL_TAG Use;
     for (USHORT First = ExpLoad(ExpFirstTag); First != 0;
-         First = ExpLoad(ExpIdentities()[First].NextTag))
+         First = ExpLoad(ExpOwnerOf(First)->NextTag))
         ExpNotePeakOf(First, &Use);
 }
 
@@ -259,7 +272,7 @@ BOOLEAN ExQueryPoolTag(ULONG Number, EX_POOL_TAG *Use)
 {
     USHORT First = ExpLoad(ExpFirstTag);
     while (First != 0 && Number-- != 0)
-        First = ExpLoad(ExpIdentities()[First].NextTag);
+        First = ExpLoad(ExpOwnerOf(First)->NextTag);
     if (First == 0)
         return FALSE;
     ExpNotePeakOf(First, Use);
@@ -296,23 +309,31 @@ POOL_TAG_TEXT ExpTagText(ULONG Tag)
 // ---- start -------------------------------------------------------------------------------------
 static BOOLEAN ExpFillProcessor(POOL_PROCESSOR *Processor)
 {
-    for (ULONG Index = 0; Index < ExpCellCount; Index++) {
-        const POOL_CELL *Identity = &ExpIdentities()[Index];
-        if (!ExpPrepareCell(Processor, Index, Identity->Pool, Identity->Class))
+    for (ULONG Place = POOL_CELL_FIRST; Place < ExpCellEnd; Place += POOL_CELL_STEP) {
+        const POOL_OWNER *Owner = ExpOwnerOf(Place);
+        if (!ExpPrepareCell(Processor, Place, Owner->Pool, Owner->Class))
             return FALSE;
-        ExpWriteCell(Processor, Identity);
+        ExpWriteCell(Processor, Owner);
     }
     return TRUE;
 }
 
+// With room for what comes before the first cell.
+static PVOID ExpReserveArray(SIZE_T Size)
+{
+    return MmReserveSystemRange(MmRegionBookkeeping, BYTES_TO_PAGES((POOL_CELL_LIMIT + 1) * Size));
+}
+
 static BOOLEAN ExpPrepareProcessor(POOL_PROCESSOR *Processor, ULONG Number)
 {
-    Processor->Cells = MmReserveSystemRange(MmRegionBookkeeping,
-                                            BYTES_TO_PAGES(POOL_CELL_LIMIT * sizeof(POOL_CELL)));
-    Processor->Trap = ExpCreateTrap();
+    Processor->Cells = ExpReserveArray(sizeof(POOL_CELL));
+    Processor->Rest = ExpReserveArray(sizeof(POOL_CELL_REST));
+    if (Processor->Cells == NULL || Processor->Rest == NULL)
+        return FALSE;
+    Processor->Cells += POOL_CELLS_SKIP;
     KeInitializeDpc(&Processor->TrimDpc, ExpTrimDpc, Processor);
     KeSetTargetProcessorDpc(&Processor->TrimDpc, (CCHAR)Number);
-    return Processor->Cells != NULL && Processor->Trap != NULL;
+    return TRUE;
 }
 
 BOOLEAN ExInitializePoolProcessor(PKPRCB Prcb)
@@ -332,21 +353,24 @@ BOOLEAN ExInitializePoolProcessor(PKPRCB Prcb)
     return Filled;
 }
 
-// Cell 0 stands for "none": its key is no one's.
+// The first cell stands for "none": its key is no one's.
 static BOOLEAN ExpInitializeBootProcessor(PKPRCB Prcb)
 {
+    static const POOL_OWNER Nobody = {.Key = MAXULONG, .Place = POOL_CELL_FIRST,
+                                      .Class = POOL_CLASS_LARGE};
     POOL_PROCESSOR *Processor = &ExpBootProcessor;
-    if (!ExpPrepareProcessor(Processor, Prcb->ProcessorNumber) ||
-        !ExpPrepareCell(Processor, 0, PoolPaged, POOL_CLASS_LARGE))
+    ExpOwners = ExpReserveArray(sizeof(POOL_OWNER));
+    if (ExpOwners == NULL || !ExpPrepareProcessor(Processor, Prcb->ProcessorNumber) ||
+        !ExpPrepareOwner(POOL_CELL_FIRST) ||
+        !ExpPrepareCell(Processor, POOL_CELL_FIRST, PoolPaged, POOL_CLASS_LARGE))
         return FALSE;
-    ExpMore = MmReserveSystemRange(MmRegionBookkeeping,
-                                   BYTES_TO_PAGES(POOL_CELL_LIMIT * sizeof(POOL_CELL_MORE)));
     ExpProcessors = 1;
-    Processor->Cells[0] = (POOL_CELL){.Key = MAXULONG, .Class = POOL_CLASS_LARGE};
+    *ExpOwnerOf(POOL_CELL_FIRST) = Nobody;
+    ExpWriteCell(Processor, &Nobody);
     ExpPoolProcessor[Prcb->ProcessorNumber] = Processor;
     Prcb->PoolProcessor = Processor->Cells;
-    ExpCellCount = 1;
-    return ExpMore != NULL;
+    ExpCellEnd = POOL_CELL_FIRST + POOL_CELL_STEP;
+    return TRUE;
 }
 
 static ULONG ExpCountBits(ULONG Word)

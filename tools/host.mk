@@ -58,7 +58,8 @@ host: $(host_tests) $(host_fuzz)
 
 # The pool as malloc (bench/host/poolmalloc.c), without sanitizers and as fast as it gets: one unit
 # for the compiler, thread-local storage without calls.
-pm_sources := bench/host/poolmalloc.c bench/host/hostkernel.c mm/pool.c mm/poolcall.c mm/poolpage.c mm/poolbook.c \
+pm_sources := bench/host/poolmalloc.c bench/host/hostkernel.c mm/pool.c mm/amd64/poolfast.c mm/poolcall.c \
+              mm/poolpage.c mm/poolbook.c \
               mm/pooltag.c mm/poolbug.c mm/poolquery.c mm/poolcheck.c mm/poolspecial.c mm/poolverify.c \
               mm/pooltrack.c mm/poolname.c mm/range.c kernel/rtl/format.c kernel/rtl/utf.c
 PM_CFLAGS := $(subst -O1,-O2,$(subst -DDBG=1,-DDBG=0,$(HOST_CFLAGS))) -DPOOL_PROCESSORS=250u \

@@ -274,6 +274,17 @@ VOID KiDeliverApcs(VOID);  // APC_LEVEL, on the thread's stack
 #define TRAP_FAST_FAIL      0x29
 #define TRAP_ASSERTION      0x2C
 
+// Where code that was interrupted at Pc in section .text.restart goes on.
+ULONG_PTR FASTCALL KiRestartPoint(ULONG_PTR Pc);
+
+// Called before anything else may run on this processor.
+FORCEINLINE VOID KiRestartSequence(PKTRAP_FRAME Frame)
+{
+    if (__builtin_expect(TRAP_PC(Frame) >= (ULONG_PTR)RestartTextStart &&
+                         TRAP_PC(Frame) < (ULONG_PTR)RestartTextEnd, 0))
+        TRAP_PC(Frame) = KiRestartPoint(TRAP_PC(Frame));
+}
+
 VOID FASTCALL KiDispatchTrap(PKTRAP_FRAME Frame); // exceptions and software interrupts, from trap.S
 VOID FASTCALL KiDispatchFatal(PKTRAP_FRAME Frame);  // NMI, double fault, machine check: own stacks
 VOID FASTCALL KiInterrupt(PKTRAP_FRAME Frame);      // everything else

@@ -210,4 +210,5 @@ VOID FASTCALL KiDispatchTrap(PKTRAP_FRAME Frame)
     KiRestoreInterrupts((TRAP_FLAGS(Frame) & EFLAGS_IF) != 0);
     KiHandleTrap(Frame);
     KiCli();
+    KiRestartSequence(Frame);  // others may have run here meanwhile
 }

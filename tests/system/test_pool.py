@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from conftest import driver, lookaside
+from conftest import driver, flavour_option, lookaside
 
 
 def test_a_driver_without_mistakes_runs_clean_in_special_pool(arch, flavour):
@@ -82,3 +82,13 @@ def test_blocks_travel_between_four_processors(arch, options):
                     *options)
     run.assert_clean(1)
     assert "4 processors" in run.out, run.tail()
+
+
+@pytest.mark.parametrize("options", [["--smp", "4"], ["--", "-icount", "shift=0,sleep=off"]],
+                         ids=["processors", "instructions"])
+def test_interrupted_pool_calls_lose_no_count(arch, flavour, options):
+    """What the blocks cannot show: caches, pages and counters agree afterwards."""
+    run = lookaside("run", driver(arch, "poolrestart", "tests"), *flavour_option(flavour),
+                    "--options", '/MONITOR="!poolval; poweroff"', *options)
+    assert not [line for line in run.lines if line.startswith(("not ok", "# "))], run.tail()
+    assert "The pools are in order." in run.out, run.tail()

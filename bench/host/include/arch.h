@@ -5,12 +5,17 @@
 
 #include "../../../tests/host/include/arch.h"
 
-#define KiGetIrql()           ((KIRQL)PASSIVE_LEVEL)
+#define KiGetIrql()           PmGetIrql()
 #define KiSetIrql(Irql)       ((void)(Irql))
 #define KiRaiseIrql(Irql)     ((void)(Irql), (KIRQL)PASSIVE_LEVEL)
 #define KiLowerIrql(Irql)     ((void)(Irql))
 #define KiReadPoolProcessor() ((PVOID)PmCells)
 #undef KiReturnAddress
 #define KiReturnAddress() ((ULONG_PTR)0)
+
+FORCEINLINE KIRQL PmGetIrql(VOID)
+{
+    return PASSIVE_LEVEL;
+}
 
 extern __thread PVOID PmCells;  // this thread's

@@ -67,6 +67,7 @@ VOID FASTCALL KiInterrupt(PKTRAP_FRAME Frame)
     PKPRCB Prcb = KeGetCurrentPrcb();
     ULONG Number = (ULONG)Frame->Vector;
 
+    KiRestartSequence(Frame);
     if (Number - LEGACY_VECTOR_BASE < 16) {
         KiForwardLegacy(Number);
         return;

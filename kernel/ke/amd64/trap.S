@@ -210,6 +210,12 @@ KiDpcEntry:
     movl    %eax, DF_IRQL(%rsp)
     movl    $DISPATCH, %eax
     movq    %rax, %cr8
+    movq    8(%rbp), %rcx           // a sequence that was interrupted starts again
+    cmpq    $RestartTextStart, %rcx
+    jb      4f
+    cmpq    $RestartTextEnd, %rcx
+    jb      5f
+4:
     cmpb    $0, %gs:PCR_DPC_ACTIVE
     jne     1f                      // KiRetireDpcs reports it, on the stack it happened on
     movq    %gs:PCR_DPC_STACK, %rsp
@@ -232,6 +238,9 @@ KiDpcEntry:
     iretq
 3:  call    KiDispatchSwitch        // another thread is due; this one goes on here when it is again
     jmp     2b
+5:  call    KiRestartPoint
+    movq    %rax, 8(%rbp)
+    jmp     4b
     .cfi_endproc
 
 // VOID KiRunOnDpcStack(VOID): the same switch for callers that are at DISPATCH_LEVEL already.

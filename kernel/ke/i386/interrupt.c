@@ -139,6 +139,7 @@ VOID FASTCALL KiInterrupt(PKTRAP_FRAME Frame)
     ULONG Number = Frame->Vector;
     BOOLEAN Arrived = FALSE;
 
+    KiRestartSequence(Frame);
     if (Number - LEGACY_VECTOR_BASE < 16)
         Arrived = KiArriveLegacy(Pcr, Number);
     else if (Number == APC_IPI_VECTOR || Number == DISPATCH_IPI_VECTOR)

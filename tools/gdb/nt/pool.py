@@ -8,6 +8,7 @@ import gdb
 from . import memory
 
 PAGE = 4096
+CELL_UNIT = 8  # of a cell's place, POOL_CELL_UNIT
 
 Block = namedtuple("Block", "address size reserved allocated tag pool caller")
 
@@ -36,7 +37,17 @@ def expand(caller: int) -> int:
 
 def tag_of(cell: int) -> str:
     """The tag of a cell: what a block's record names it by."""
-    return memory.tag(int(memory.symbol("ExpPoolProcessor")[0]["Cells"][cell]["Tag"]))
+    return memory.tag(int(owner_of(cell)["Tag"]))
+
+
+def cell_step() -> int:
+    """How far cells' places are from each other (mm/poolp.h)."""
+    return memory.type_named("POOL_CELL").sizeof // CELL_UNIT
+
+
+def owner_of(cell: int) -> "gdb.Value":
+    """Whom a cell stands for."""
+    return memory.symbol("ExpOwners")[cell // cell_step()]
 
 
 def pool_of(address: int):
@@ -103,28 +114,33 @@ def neighbours(address: int) -> Iterator[Block]:
         yield small(index, pool, page, number)
 
 
+def cell_at(processor, place: int) -> "gdb.Value":
+    """A processor's cell at a place."""
+    address = memory.number(processor["Cells"]) + place * CELL_UNIT
+    return gdb.Value(address).cast(memory.type_named("POOL_CELL").pointer()).dereference()
+
+
 def use_by_tag() -> dict:
     """(tag, pool) -> [allocations, frees, bytes in use]: the processors' counters added up."""
     used = {}
-    count = int(memory.symbol("ExpCellCount"))
     sizes = memory.symbol("ExpClassSize")
     large_class = int(sizes.type.range()[1])
     processors = memory.symbol("ExpPoolProcessor")
     for i in range(processors.type.range()[1] + 1):
         if memory.number(processors[i]) == 0:
             break
-        committed = min(count, int(processors[i]["CellsCommitted"]))
-        for number in range(1, committed):
-            cell = processors[i]["Cells"][number]
-            key = memory.tag(int(cell["Tag"])), pool_names()[int(cell["Pool"])]
-            allocs, frees = int(cell["Granted"]) - int(cell["Left"]), int(cell["Frees"])
+        for place in range(1, int(memory.symbol("ExpCellEnd")), cell_step()):
+            owner, cell, rest = owner_of(place), cell_at(processors[i], place), \
+                processors[i]["Rest"][place // cell_step()]
+            key = memory.tag(int(owner["Tag"])), pool_names()[int(owner["Pool"])]
+            allocs, frees = int(rest["Granted"]) - int(cell["Left"]), int(cell["Frees"])
             entry = used.setdefault(key, [0, 0, 0])
             entry[0] += allocs
             entry[1] += frees
-            if int(cell["Class"]) == large_class:
-                entry[2] += int(cell["LargePages"].cast(memory.type_named("LONG"))) * PAGE
+            if int(owner["Class"]) == large_class:
+                entry[2] += int(rest["LargePages"].cast(memory.type_named("LONG"))) * PAGE
             else:
-                entry[2] += (allocs - frees) * int(cell["Size"])
+                entry[2] += (allocs - frees) * int(owner["Size"])
     for entry in used.values():
         entry[2] &= (1 << 64) - 1
     return used
