@@ -144,9 +144,9 @@ Slow:
 #endif
 
 // ---- allocation --------------------------------------------------------------------------------
-// A request's type and tag are in its cell's identity, and there is no register to spare for what is
-// rarely needed again. (Bits of a type that a class's code word has too are not found; they made no
-// difference.)
+// A request's type and tag are in its cell's identity, and there is no register to spare for what
+// is rarely needed again. (Bits of a type that a class's code word has too are not found; they made
+// no difference.)
 static DECLSPEC_NOINLINE PVOID ExpAllocateIdentity(ULONG64 Identity, SIZE_T Bytes,
                                                    ULONG_PTR Caller)
 {
