@@ -35,15 +35,32 @@ host_fuzz  := $(patsubst tests/host/%.c,build/host/%,$(wildcard tests/host/fuzz_
 host_headers := $(wildcard boot/*.h include/*.h include/*/*.h mm/*.h kernel/*/*.h tests/host/*.h \
                 tests/host/include/*.h tests/host/include/*/*.h tests/host/sim/*.h)
 
-# host_rule NAME, compiler, sanitizers, libraries: what the "Links:" line names is linked in.
-define host_rule
-build/host/$(1): tests/host/$(1).c $(shell sed -n 's|^// Links:||p' tests/host/$(1).c) $(host_headers)
+# Each source is compiled once for every set of sanitizers: asan, race or fuzz.
+host_cc_asan := $(HOSTCC) $(HOST_CFLAGS) $(HOST_SAN)
+host_cc_race := $(HOSTCC) $(HOST_CFLAGS) $(RACE_SAN)
+host_cc_fuzz := $(FUZZCC) $(HOST_CFLAGS) $(FUZZ_SAN)
+
+# host_objects KIND: how its objects are made
+define host_objects
+build/host/$(1)/%.o: %.c tools/host.mk
 	@mkdir -p $$(@D)
-	$(2) $(HOST_CFLAGS) $$($(3)) $$(filter %.c %.S,$$^) -o $$@ $(4)
+	$$(host_cc_$(1)) -MMD -MP -c $$< -o $$@
+build/host/$(1)/%.o: %.S tools/host.mk
+	@mkdir -p $$(@D)
+	$$(host_cc_$(1)) -MMD -MP -c $$< -o $$@
+endef
+$(foreach k,asan race fuzz,$(eval $(call host_objects,$(k))))
+
+# host_rule NAME, KIND, libraries: what the "Links:" line names is linked in.
+define host_rule
+build/host/$(1): $(patsubst %,build/host/$(2)/%.o,$(basename tests/host/$(1).c \
+                   $(shell sed -n 's|^// Links:||p' tests/host/$(1).c)))
+	$$(host_cc_$(2)) $$^ -o $$@ $(3)
 endef
 $(foreach t,$(filter-out test_scheduler,$(host_tests:build/host/%=%)),\
-  $(eval $(call host_rule,$(t),$$(HOSTCC),$(if $(filter test_race_%,$(t)),RACE_SAN,HOST_SAN),-lcmocka)))
-$(foreach t,$(host_fuzz:build/host/%=%),$(eval $(call host_rule,$(t),$$(FUZZCC),FUZZ_SAN)))
+  $(eval $(call host_rule,$(t),$(if $(filter test_race_%,$(t)),race,asan),-lcmocka)))
+$(foreach t,$(host_fuzz:build/host/%=%),$(eval $(call host_rule,$(t),fuzz)))
+-include $(shell find build/host/asan build/host/race build/host/fuzz -name '*.d' 2>/dev/null)
 
 build/host/sim/%.o: %.c $(host_headers)
 	@mkdir -p $(@D)
