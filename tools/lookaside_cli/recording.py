@@ -3,7 +3,7 @@
 
 QEMU counts instructions (-icount) and writes down whatever reaches the machine from outside, each
 with the instruction at which it did. Played back, the machine does the same, instruction for
-instruction; with snapshots QEMU's gdb server can then go backwards. One emulated processor, no KVM.
+instruction; gdb can then go backwards (timetravel.py). One emulated processor, no KVM.
 
 A recording is a tar archive of everything that playing it back takes: the events, the snapshots,
 kernel and drivers as they were, and QEMU's command line. All names in that are relative to the
@@ -13,16 +13,21 @@ guest would do other things.
 import argparse
 import json
 import shutil
+import socket
 import subprocess
+import sys
 import tarfile
 import tempfile
 from pathlib import Path
 from typing import List
 
 from .arguments import DEFAULT_PORTS, RunPlan, gdb_place
-from .machine import listen_on
+from .elf import Elf
+from .player import Console, Recording
 from .progress import warn
+from .rsp import Link
 from .status import ROOT, ToolError, UsageError
+from .timetravel import TimeTravel
 
 EVENTS, SNAPSHOTS, COMMAND, SYMBOLS = "events", "snapshots", "command.json", "lookaside.elf"
 SNAPSHOT_ROOM = "1G"     # at most; the file grows as it is used
@@ -93,9 +98,36 @@ def replay_parser() -> argparse.ArgumentParser:
 
 
 def without_monitor(command: List[str]) -> List[str]:
-    """Without QEMU's control socket, which nobody talks to here."""
+    """Without QEMU's control socket: whoever needs one says so."""
     at = command.index("-qmp")
     return command[:at] + command[at + 2:]
+
+
+def listener(place: str) -> socket.socket:
+    """A socket that waits for gdb there."""
+    if place.startswith(":"):
+        return socket.create_server(("127.0.0.1", int(place[1:])))
+    Path(place).unlink(missing_ok=True)
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(place)
+    server.listen()
+    return server
+
+
+def serve_gdb(folder: Path, command: List[str], place: str) -> None:
+    """Plays a recording as gdb wants it, until gdb ends it."""
+    recording = Recording(folder, command, SNAPSHOTS, Console(sys.stdout.fileno()))
+    travel = TimeTravel(recording, Elf(folder / SYMBOLS))
+    try:
+        with listener(place) as server:
+            warn("waiting for gdb: LOOKASIDE_DRIVERS=%s gdb -x %s -ex 'target remote %s' %s"
+                 % (folder, ROOT / "tools/gdb/lookaside.py", place, folder / SYMBOLS))
+            while travel.serve(Link(server.accept()[0])):
+                pass
+    finally:
+        travel.close()
+        if not place.startswith(":"):
+            Path(place).unlink(missing_ok=True)
 
 
 def replay_command(argv: List[str]) -> int:
@@ -109,8 +141,7 @@ def replay_command(argv: List[str]) -> int:
         if not shutil.which(command[0]):
             raise ToolError("%s is not installed: run tools/setup" % command[0])
         if place:
-            command += ["-S", "-chardev", listen_on(place) + ",id=gdb", "-gdb", "chardev:gdb"]
-            warn("waiting for gdb: LOOKASIDE_DRIVERS=%s gdb -x %s -ex 'target remote %s' %s"
-                 % (folder, ROOT / "tools/gdb/lookaside.py", place, folder / SYMBOLS))
-        subprocess.run(command, cwd=folder, check=False, stdin=subprocess.DEVNULL)
+            serve_gdb(folder, command, place)
+        else:
+            subprocess.run(command, cwd=folder, check=False, stdin=subprocess.DEVNULL)
     return 0

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
 """One run of QEMU: starting it, following it, and ending it in every way it can end."""
-import ctypes
 import os
 import signal
 import subprocess
@@ -14,6 +13,7 @@ from typing import List, Optional
 from . import backtrace
 from .arguments import DEFAULT_TIMEOUT, RunPlan
 from .machine import guest_status, qemu_command
+from .process import die_with_parent
 from .progress import progress, progress_done
 from .qmp import Qmp
 from .recording import keep, recorded
@@ -23,7 +23,6 @@ from .stream import LogStream
 from .symbols import Symbols
 
 QUIT_SECONDS = 5.0
-PR_SET_PDEATHSIG = 1
 RESET = "the machine reset itself before the kernel had a verdict (a triple fault does that)"
 POWERED_OFF = "the machine was powered off before the kernel had a verdict"
 
@@ -34,14 +33,6 @@ def time_limit(plan: RunPlan) -> Optional[float]:
         return plan.timeout or None
     watched = plan.display or plan.gdb or plan.kgdb or (plan.interactive and sys.stdin.isatty())
     return None if watched else DEFAULT_TIMEOUT + (plan.run_for or 0)
-
-
-def die_with_parent() -> None:
-    """In the child: ends it when we end, even by SIGKILL. A guest nobody owns eats the host."""
-    try:
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    except (OSError, AttributeError):
-        pass    # not Linux: Ctrl-C and SIGTERM still end it
 
 
 class Session:
