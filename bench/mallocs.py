@@ -1,30 +1,35 @@
 # SPDX-License-Identifier: MIT
 """The pool as malloc, side by side with those that people use, in one run on this host.
 
-Every allocator is preloaded into the same program (bench/host/alloc.c), one after the other; rounds
-are interleaved and the least of each counts, so that a noisy host disturbs all alike.
+Every allocator is preloaded into the same program (bench/host/alloc.c), one after the other, a
+process for each row; rounds are interleaved and the least of each counts, so that a noisy host
+disturbs all alike.
 """
 import os
 import re
 import subprocess
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Dict, Optional, Sequence
 
 ROUNDS = 3
 PEERS = {"jemalloc": "libjemalloc.so.2", "mimalloc": "libmimalloc.so.2",
          "tcmalloc": "libtcmalloc_minimal.so.4"}
 FOLDERS = ("/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib")
-# key: what, unit
+# key: what, unit, digits
 ROWS = {
-    "pairs": ("malloc(64) + free", "ns"),
-    "in-order": ("1000 of 64 bytes, freed in order, a pair", "ns"),
-    "in-reverse": ("1000 of 64 bytes, freed in reverse, a pair", "ns"),
-    "at-random": ("1000 of 64 bytes, freed at random, a pair", "ns"),
-    "mixed": ("16 to 2048 bytes, replaced at random", "ns"),
-    "overhead": ("resident over live bytes there", "ratio"),
-    "producing": ("one thread allocates, another frees", "ns"),
-    "two-at-once": ("malloc(64) + free in two threads at once", "ns"),
+    "pairs": ("malloc(64) + free", "ns", 1),
+    "in-order": ("1000 of 64 bytes, freed in order, a pair", "ns", 1),
+    "in-reverse": ("1000 of 64 bytes, freed in reverse, a pair", "ns", 1),
+    "at-random": ("1000 of 64 bytes, freed at random, a pair", "ns", 1),
+    "mixed": ("16 to 2048 bytes, replaced at random", "ns", 1),
+    "overhead": ("resident over live bytes there", "ratio", 3),
+    "producing": ("one thread allocates, another frees", "ns", 1),
+    "two-at-once": ("malloc(64) + free in two threads at once", "ns", 1),
+    "scaling": ("what two threads do of one's work (goal 190)", "%", 0),
 }
+# What one process measures: a heap that other tests have used is another heap.
+STEPS = (("pairs",), ("in-order",), ("in-reverse",), ("at-random",), ("mixed", "overhead"),
+         ("producing",), ("two-at-once", "scaling"))
 
 
 def find_library(name: str) -> Optional[Path]:
@@ -42,29 +47,35 @@ def libraries(root: Path) -> Dict[str, str]:
     return found
 
 
-def measure_one(program: Path, library: str) -> Dict[str, float]:
-    """All rows for one allocator."""
-    done = subprocess.run([str(program)], env=dict(os.environ, LD_PRELOAD=library), check=True,
-                          capture_output=True, text=True, timeout=300)
+def measure_one(program: Path, library: str, names: Sequence[str]) -> Dict[str, float]:
+    """Some rows for one allocator."""
+    done = subprocess.run([str(program), *names], env=dict(os.environ, LD_PRELOAD=library),
+                          check=True, capture_output=True, text=True, timeout=300)
     return {key: float(value) for key, value in re.findall(r"BENCH (\S+) (\S+)", done.stdout)}
 
 
-def measure(root: Path) -> Dict[str, Dict[str, float]]:
-    """The least of several rounds, by allocator and row."""
+def measure(root: Path, names: Sequence[str]) -> Dict[str, Dict[str, float]]:
+    """The least of several rounds, by allocator and row; of how threads add up, the most."""
     results: Dict[str, Dict[str, float]] = {}
     for _ in range(ROUNDS):
         for name, library in libraries(root).items():
-            figures = measure_one(root / "build" / "host" / "alloc", library)
+            figures = measure_one(root / "build" / "host" / "alloc", library, names)
             best = results.setdefault(name, figures)
-            results[name] = {key: min(value, best[key]) for key, value in figures.items()}
+            results[name] = {key: (max if key == "scaling" else min)(value, best[key])
+                             for key, value in figures.items()}
     return results
 
 
-def print_table(results: Dict[str, Dict[str, float]]) -> None:
+def print_head(root: Path) -> None:
     """A column for each allocator."""
-    names: List[str] = list(results)
-    print("\n%-46s %-13s" % ("malloc on this host", "") + "".join("%10s" % name for name in names))
-    for key, (what, unit) in ROWS.items():
-        digits = 3 if unit == "ratio" else 1
-        print("%-46s %-13s" % (what, unit)
-              + "".join("%10.*f" % (digits, results[name][key]) for name in names))
+    print("\n%-50s %-13s" % ("malloc on this host", "")
+          + "".join("%10s" % name for name in libraries(root)), flush=True)
+
+
+def print_rows(root: Path, names: Sequence[str], results: Dict[str, Dict[str, float]]) -> None:
+    """The rows that are known by now."""
+    for key in names:
+        what, unit, digits = ROWS[key]
+        values = [results.get(name, {}).get(key) for name in libraries(root)]
+        cells = ["failed" if value is None else "%.*f" % (digits, value) for value in values]
+        print("%-50s %-13s" % (what, unit) + "".join("%10s" % text for text in cells), flush=True)

@@ -15,6 +15,11 @@ NTHALAPI ULONG NTAPI HalGetInterruptVector(INTERFACE_TYPE InterfaceType, ULONG B
                                            ULONG BusInterruptLevel, ULONG BusInterruptVector,
                                            PKIRQL Irql, PKAFFINITY Affinity);
 
+NTKERNELAPI KIRQL NTAPI ExAcquireSpinLockShared(volatile LONG *SpinLock);
+NTKERNELAPI VOID NTAPI ExReleaseSpinLockShared(volatile LONG *SpinLock, KIRQL OldIrql);
+NTKERNELAPI KIRQL NTAPI ExAcquireSpinLockExclusive(volatile LONG *SpinLock);
+NTKERNELAPI VOID NTAPI ExReleaseSpinLockExclusive(volatile LONG *SpinLock, KIRQL OldIrql);
+
 NTSYSAPI NTSTATUS NTAPI ZwWaitForSingleObject(HANDLE Handle, BOOLEAN Alertable,
                                               PLARGE_INTEGER Timeout);
 
@@ -113,6 +118,21 @@ static VOID MeasureRandomOrder(VOID)
     Report("pool-64-random", Least, ROUNDS);
 }
 
+static VOID MeasurePages(VOID)
+{
+    PHYSICAL_ADDRESS Highest = {.QuadPart = -1}, Address;
+    PVOID Pages = MmAllocateContiguousMemory(16 * PAGE_SIZE, Highest);
+
+    MEASURE("contiguous-page",
+            MmFreeContiguousMemory(MmAllocateContiguousMemory(PAGE_SIZE, Highest)));
+    if (Pages == NULL)
+        return;
+    Address = MmGetPhysicalAddress(Pages);
+    MEASURE("map-16", MmUnmapIoSpace(MmMapIoSpace(Address, 16 * PAGE_SIZE, MmCached),
+                                     16 * PAGE_SIZE));
+    MmFreeContiguousMemory(Pages);
+}
+
 // ---- IRQL and locks -----------------------------------------------------------------------------
 
 static VOID MeasureIrql(VOID)
@@ -123,6 +143,17 @@ static VOID MeasureIrql(VOID)
     KeInitializeSpinLock(&Lock);
     MEASURE("raise-lower", KeRaiseIrql(DISPATCH_LEVEL, &OldIrql); KeLowerIrql(OldIrql));
     MEASURE("spin-lock", KeAcquireSpinLock(&Lock, &OldIrql); KeReleaseSpinLock(&Lock, OldIrql));
+}
+
+static VOID MeasureReaderWriter(VOID)
+{
+    static volatile LONG Lock;
+    KIRQL OldIrql;
+
+    MEASURE("rw-spin-lock-exclusive", OldIrql = ExAcquireSpinLockExclusive(&Lock);
+            ExReleaseSpinLockExclusive(&Lock, OldIrql));
+    MEASURE("rw-spin-lock-shared", OldIrql = ExAcquireSpinLockShared(&Lock);
+            ExReleaseSpinLockShared(&Lock, OldIrql));
 }
 
 // ---- what waits ---------------------------------------------------------------------------------
@@ -193,6 +224,7 @@ static VOID MeasureObjects(VOID)
 
 static KEVENT Ping, Pong;
 static volatile BOOLEAN GameOver;
+static volatile ULONG64 Woken;
 
 static VOID NTAPI Return(PVOID Context)
 {
@@ -203,22 +235,84 @@ static VOID NTAPI Return(PVOID Context)
     }
 }
 
+static VOID NTAPI NoteAndReturn(PVOID Context)
+{
+    UNREFERENCED_PARAMETER(Context);
+    while (!GameOver) {
+        KeWaitForSingleObject(&Ping, Executive, KernelMode, FALSE, NULL);
+        Woken = Now();
+        KeSetEvent(&Pong, 0, FALSE);
+    }
+}
+
 // Each round is two switches: there, and back.
-static VOID MeasureSwitch(VOID)
+static VOID MeasureRounds(VOID)
+{
+    MEASURE("event-round", KeSetEvent(&Ping, 0, FALSE);
+            KeWaitForSingleObject(&Pong, Executive, KernelMode, FALSE, NULL));
+}
+
+// The boost makes the waiter run before KeSetEvent returns.
+static VOID MeasureWaking(VOID)
+{
+    ULONG64 Least = ~0ull;
+
+    for (ULONG i = 0; i < ROUNDS; i++) {
+        ULONG64 Start = Now();
+        KeSetEvent(&Ping, 1, FALSE);
+        KeWaitForSingleObject(&Pong, Executive, KernelMode, FALSE, NULL);
+        Least = Woken - Start < Least ? Woken - Start : Least;
+    }
+    DbgPrint("BENCH event-wakes %lu\n", (ULONG)Least);
+}
+
+// With a second thread on the other end of Ping and Pong.
+static VOID MeasureWith(PKSTART_ROUTINE Partner, VOID (*Measure)(VOID))
 {
     HANDLE Thread;
 
+    GameOver = FALSE;
     KeInitializeEvent(&Ping, SynchronizationEvent, FALSE);
     KeInitializeEvent(&Pong, SynchronizationEvent, FALSE);
-    if (!NT_SUCCESS(PsCreateSystemThread(&Thread, THREAD_ALL_ACCESS, NULL, NULL, NULL, Return,
+    if (!NT_SUCCESS(PsCreateSystemThread(&Thread, THREAD_ALL_ACCESS, NULL, NULL, NULL, Partner,
                                          NULL)))
         return;
-    MEASURE("event-round", KeSetEvent(&Ping, 0, FALSE);
-            KeWaitForSingleObject(&Pong, Executive, KernelMode, FALSE, NULL));
+    Measure();
     GameOver = TRUE;
     KeSetEvent(&Ping, 0, FALSE);
     ZwWaitForSingleObject(Thread, FALSE, NULL);
     ZwClose(Thread);
+}
+
+// ---- DPC at the lowering ------------------------------------------------------------------------
+
+static volatile ULONG64 LoweringRan;
+
+static VOID NTAPI LoweringDeferred(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2)
+{
+    LoweringRan = Now();
+    UNREFERENCED_PARAMETER(Dpc);
+    UNREFERENCED_PARAMETER(Context);
+    UNREFERENCED_PARAMETER(Argument1);
+    UNREFERENCED_PARAMETER(Argument2);
+}
+
+// From the lowering to the routine's first instruction; queueing is not in it.
+static VOID MeasureLowering(VOID)
+{
+    static KDPC Dpc;
+    ULONG64 Least = ~0ull;
+    KIRQL OldIrql;
+
+    KeInitializeDpc(&Dpc, LoweringDeferred, NULL);
+    for (ULONG i = 0; i < ROUNDS; i++) {
+        KeRaiseIrql(DISPATCH_LEVEL, &OldIrql);
+        KeInsertQueueDpc(&Dpc, NULL, NULL);
+        ULONG64 Start = Now();
+        KeLowerIrql(OldIrql);
+        Least = LoweringRan - Start < Least ? LoweringRan - Start : Least;
+    }
+    DbgPrint("BENCH dpc-lowering %lu\n", (ULONG)Least);
 }
 
 // ---- interrupt to ISR, ISR to DPC ---------------------------------------------------------------
@@ -334,11 +428,15 @@ NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING Registry
     MeasurePool("pool-1024", 1024);
     MeasurePool("pool-4096", 4096);
     MeasureRandomOrder();
+    MeasurePages();
     MeasureIrql();
+    MeasureReaderWriter();
     MeasureWordLocks();
     MeasureMutexes();
     MeasureObjects();
-    MeasureSwitch();
+    MeasureWith(Return, MeasureRounds);
+    MeasureWith(NoteAndReturn, MeasureWaking);
+    MeasureLowering();
     MeasureInterrupt();
     return STATUS_SUCCESS;
 }

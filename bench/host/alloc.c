@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 // What malloc costs, whichever it is: bench.py runs this with one library after another preloaded.
 //
-// Output: lines "BENCH name value"; nanoseconds an operation (a pair, a replacement, a message),
-// and for the mixed sizes also resident bytes over live bytes. A figure is the median of five runs.
+//     alloc [NAME...]    only these, in the order of `all`
+//
+// Output: lines "BENCH name value"; nanoseconds an operation (a pair, a replacement, a message), for
+// the mixed sizes also resident bytes over live bytes, for scaling per cent. A figure is the median
+// of five runs.
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <stdint.h>
@@ -179,15 +182,27 @@ static void *pairs_of_one(void *argument)
     return argument;
 }
 
-static double two_at_once(void)
+static double time_threads(int count)
 {
     pthread_t thread[2];
     uint64_t start = now();
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < count; i++)
         pthread_create(&thread[i], NULL, pairs_of_one, NULL);
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < count; i++)
         pthread_join(thread[i], NULL);
     return (double)(now() - start) / 1000000;
+}
+
+static double two_at_once(void)
+{
+    return time_threads(2);
+}
+
+// Per cent of one thread's work that two get done in the same time.
+static double scaling(void)
+{
+    double one = time_threads(1);
+    return 200 * one / time_threads(2);
 }
 
 // ---- all ---------------------------------------------------------------------------------------
@@ -206,15 +221,35 @@ static void measure(const char *name, double (*run)(void))
     printf("BENCH %s %.3f\n", name, value[RUNS / 2]);
 }
 
-int main(void)
+static const struct {
+    const char *name;
+    double (*run)(void);
+} all[] = {
+    {"mixed", mixed},  // first: nothing else is resident yet
+    {"overhead", overhead_of_mixed},
+    {"pairs", pairs},
+    {"in-order", in_order},
+    {"in-reverse", in_reverse},
+    {"at-random", at_random},
+    {"producing", producing},
+    {"two-at-once", two_at_once},
+    {"scaling", scaling},
+};
+
+static int wanted(const char *name, char **names)
 {
-    measure("mixed", mixed);  // first: nothing else is resident yet
-    measure("overhead", overhead_of_mixed);
-    measure("pairs", pairs);
-    measure("in-order", in_order);
-    measure("in-reverse", in_reverse);
-    measure("at-random", at_random);
-    measure("producing", producing);
-    measure("two-at-once", two_at_once);
+    int found = *names == NULL;
+    for (; *names != NULL; names++)
+        found |= strcmp(*names, name) == 0;
+    return found;
+}
+
+int main(int count, char **arguments)
+{
+    (void)count;
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        if (wanted(all[i].name, arguments + 1))
+            measure(all[i].name, all[i].run);
+    }
     return 0;
 }
