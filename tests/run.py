@@ -3,9 +3,8 @@
 """Runs every test there is and ends with "N passed, N failed".
 
 `make test` calls this once everything that may be missing is installed. A suite is a function that
-yields Results; each result is one promise kept or broken. Suites run in the order of SUITES: what
-is quick and tells most comes first. A broken build ends the run, since nothing after it could mean
-anything.
+yields Results; each result is one promise kept or broken. A broken build ends the run, since nothing
+after it could mean anything; then the system tests run, and all the others beside them.
 
     tests/run.py [--jobs N] [SUITE...]      SUITE: build style layers abi host fuzz system
 
@@ -13,10 +12,12 @@ Output: one line a suite, every broken promise with what was seen, the total. Th
 last run are in build/test/.
 """
 import argparse
+import concurrent.futures
 import os
 import re
 import subprocess
 import sys
+import threading
 import time
 import xml.etree.ElementTree
 from pathlib import Path
@@ -28,6 +29,8 @@ ARCHES = ("amd64", "i386")
 FLAVOURS = ("free", "checked")
 FUZZ_RUNS = 20000
 FEW = 5  # so many failures may be bad luck
+RUNNING: List[str] = []
+PRINTING = threading.Lock()
 
 
 class Result(NamedTuple):
@@ -39,9 +42,12 @@ class Result(NamedTuple):
 
 def call(command: List[str], log: str, **options) -> subprocess.CompletedProcess:
     """Runs a command in the root with its output, stderr included, kept in build/test/LOG."""
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          stdin=subprocess.DEVNULL, text=True, errors="replace", check=False,
-                          **options)
+    try:
+        done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              stdin=subprocess.DEVNULL, text=True, errors="replace", check=False,
+                              **options)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        done = subprocess.CompletedProcess(command, 1, str(error))
     (OUT / log).write_text(done.stdout)
     return done
 
@@ -51,27 +57,22 @@ def last_lines(text: str, count: int = 20) -> str:
     return "\n".join(text.strip().splitlines()[-count:])
 
 
-def make(target: str, *variables: str) -> Result:
-    """Builds one target; a warning counts as a failure."""
-    name = " ".join((target,) + variables)
-    done = call(["make", "--no-print-directory", "-j%d" % JOBS, target, *variables],
-                "make-%s.txt" % re.sub(r"\W+", "-", name))
-    if done.returncode:
-        return Result("make %s succeeds" % name, False, last_lines(done.stdout, 40))
-    warned = [line for line in done.stdout.splitlines() if "warning:" in line]
-    return Result("make %s succeeds without a warning" % name, not warned, "\n".join(warned[:20]))
+def make_environment() -> dict:
+    """Variables that the user gave to make are passed on, how many jobs it runs is not."""
+    flags = re.sub(r"(^|\s)(-j\d*|--jobserver-\S+)", "", os.environ.get("MAKEFLAGS", ""))
+    return dict(os.environ, MAKEFLAGS=flags)
 
 
 def build() -> Iterator[Result]:
-    """Both architectures, both flavours, all drivers, host tests, medium."""
-    for arch in ARCHES:
-        for checked in ("0", "1"):
-            yield make("kernel", "ARCH=" + arch, "CHECKED=" + checked)
-    yield make("drivers")
-    yield make("guest")
-    yield make("host")
-    if (ROOT / "iso" / "grub.cfg").exists():
-        yield make("build/lookaside.iso")
+    """Both architectures, both flavours, all drivers, host tests, medium; the slowest first."""
+    targets = ["host", "poolmalloc", "build/lookaside.iso"]
+    done = call(["make", "--no-print-directory", "--output-sync", "-j%d" % JOBS, *targets],
+                "make.txt", env=make_environment())
+    if done.returncode:
+        yield Result("everything builds", False, last_lines(done.stdout, 40))
+        return
+    warned = [line for line in done.stdout.splitlines() if "warning:" in line]
+    yield Result("everything builds without a warning", not warned, "\n".join(warned[:20]))
 
 
 def script(path: str, name: str) -> Iterator[Result]:
@@ -141,7 +142,7 @@ def pytest_command() -> List[str]:
 def at_a_time(python: str) -> List[str]:
     """One test more than there are processors: guests that start or sleep leave one idle."""
     xdist = subprocess.run([python, "-c", "import xdist"], capture_output=True, check=False)
-    return ["-n", str(JOBS + 1)] if xdist.returncode == 0 else []
+    return ["-n", str(JOBS + 1), "--dist", "loadgroup"] if xdist.returncode == 0 else []
 
 
 def run_pytest(arguments: List[str], name: str) -> List[Result]:
@@ -159,7 +160,8 @@ def run_pytest(arguments: List[str], name: str) -> List[Result]:
             continue
         detail = "\n".join(last_lines(child.text or child.get("message", ""), 40) for child in bad)
         where = (case.get("classname") or "").replace(".", "/")
-        results.append(Result("%s.py::%s" % (where, case.get("name")), not bad, detail))
+        name = re.sub(r"@[^]]*$", "", case.get("name"))  # xdist's name of a group
+        results.append(Result("%s.py::%s" % (where, name), not bad, detail))
     return results
 
 
@@ -184,22 +186,50 @@ def system() -> Iterator[Result]:
 SUITES = {suite.__name__: suite for suite in (build, style, layers, abi, host, fuzz, system)}
 
 
+def finish(name: str, words: List[str]) -> None:
+    """Prints what a suite has to say."""
+    RUNNING.remove(name)
+    if sys.stderr.isatty():
+        print("\r\033[K", end="", file=sys.stderr, flush=True)
+    print("\n".join(words), flush=True)
+
+
+def show_running(change) -> None:
+    """On a terminal: which suites run, in a line that goes away; `change` happens to their set."""
+    with PRINTING:
+        change()
+        if sys.stderr.isatty():
+            print("\r\033[K" + "".join(name + " ... " for name in RUNNING), end="", file=sys.stderr,
+                  flush=True)
+
+
 def run_suite(name: str) -> List[Result]:
     """Runs one suite, printing its line and what failed in it."""
-    if sys.stderr.isatty():
-        print("\r%s ..." % name, end="", file=sys.stderr, flush=True)
+    show_running(lambda: RUNNING.append(name))
     start = time.monotonic()
     results = list(SUITES[name]())
     failed = [result for result in results if not result.ok]
-    if sys.stderr.isatty():
-        print("\r\033[K", end="", file=sys.stderr, flush=True)
-    print("%-8s %4d passed, %d failed  (%.0f s)"
-          % (name, len(results) - len(failed), len(failed), time.monotonic() - start), flush=True)
+    words = ["%-8s %4d passed, %d failed  (%.0f s)"
+             % (name, len(results) - len(failed), len(failed), time.monotonic() - start)]
     for result in failed:
-        print("  FAILED: %s" % result.name)
-        for line in result.detail.splitlines():
-            print("      " + line)
-    sys.stdout.flush()
+        words += ["  FAILED: %s" % result.name]
+        words += ["      " + line for line in result.detail.splitlines()]
+    show_running(lambda: finish(name, words))
+    return results
+
+
+def run_suites(names: List[str]) -> List[Result]:
+    """The build first, then the system tests with the others beside them: those need one processor
+    at a time, and nobody's leave."""
+    results = []
+    if "build" in names:
+        results = run_suite("build")
+        if not all(result.ok for result in results):
+            return results
+    rows = [["system"], [name for name in names if name not in ("build", "system")]]
+    with concurrent.futures.ThreadPoolExecutor(len(rows)) as pool:
+        for found in pool.map(lambda row: [run_suite(name) for name in row if name in names], rows):
+            results += sum(found, [])
     return results
 
 
@@ -216,12 +246,7 @@ def main() -> int:
         parser.error("no suite named %s" % ", ".join(unknown))
     JOBS = arguments.jobs
     OUT.mkdir(parents=True, exist_ok=True)
-    results = []
-    for name in arguments.suite or SUITES:
-        found = run_suite(name)
-        results += found
-        if name == "build" and not all(result.ok for result in found):
-            break
+    results = run_suites(arguments.suite or list(SUITES))
     failed = sum(not result.ok for result in results)
     print("%d passed, %d failed" % (len(results) - failed, failed))
     return 1 if failed or not results else 0

@@ -29,9 +29,13 @@ broken_names := $(patsubst tests/guest/broken/%.c,%,$(wildcard tests/guest/broke
 debug_names  := $(patsubst tests/guest/debug/%.c,%,$(wildcard tests/guest/debug/*.c))
 bench_names  := $(patsubst bench/guest/%.c,%,$(wildcard bench/guest/*.c))
 
-# ddk_compile ARCH: compiles $< to $@
+# ddk_compile ARCH, more options: compiles $< to $@
 ddk_compile = @mkdir -p $(@D); \
-	$(mingw_$(1))gcc $(DDK_CFLAGS) $(DDK_GCC) -I/usr/$(mingw_$(1):%-=%)/include/ddk -c $< -o $@
+	$(mingw_$(1))gcc $(DDK_CFLAGS) $(DDK_GCC) -I/usr/$(mingw_$(1):%-=%)/include/ddk $(2) -c $< -o $@
+# Reading <ntddk.h> is most of a small driver's compilation. Those that begin with it are given it
+# compiled, except where they ask it for another version: GCC takes ntddk.h.gch for the file beside it.
+ddk_first = build/ddk/$(1)/ntddk.h
+ddk_other := $(notdir $(shell grep -l '^.define NTDDI_VERSION' tests/guest/*.c tests/guest/*/*.c bench/guest/*.c))
 # ddk_link ARCH: links the objects and libraries among $^ to $@
 ddk_link = @mkdir -p $(@D); \
 	$(mingw_$(1))gcc $(DDK_LDFLAGS) -Wl,--entry,$(entry_$(1)) $(filter %.o %.a,$^) -o $@ $(DDK_LIBS)
@@ -48,13 +52,17 @@ build/broken/%/libmissing.a: tests/guest/broken/missing_%.def
 
 # kind_rules ARCH, KIND, SOURCES: one .c file a driver, build/KIND/ARCH/NAME.sys
 define kind_rules
-build/$(2)/$(1)/obj/%.o: $(3)/%.c tools/drivers.mk
-	$$(call ddk_compile,$(1))
+build/$(2)/$(1)/obj/%.o: $(3)/%.c tools/drivers.mk $(ddk_first).gch
+	$$(call ddk_compile,$(1),$$(if $$(filter $(ddk_other),$$*.c),,-include $(ddk_first)))
 build/$(2)/$(1)/%.sys: build/$(2)/$(1)/obj/%.o build/drivers/$(1)/liblkddk.a
 	$$(call ddk_link,$(1))
 endef
 
 define arch_rules
+$(ddk_first): tools/drivers.mk
+	@mkdir -p $$(@D); echo '#include <ntddk.h>' > $$@
+$(ddk_first).gch: $(ddk_first)
+	$$(call ddk_compile,$(1),-x c-header)
 build/drivers/$(1)/obj/%.o: drivers/%.c tools/drivers.mk
 	$$(call ddk_compile,$(1))
 $(broken_names:%=build/broken/$(1)/%.sys): build/broken/$(1)/libmissing.a
@@ -114,4 +122,4 @@ drivers: drivers-amd64 drivers-i386
 guest: guest-amd64 guest-i386
 bench-drivers: bench-amd64 bench-i386
 
--include $(wildcard build/drivers/*/obj/*/*.d build/tests/*/obj/*.d build/broken/*/obj/*.d)
+-include $(wildcard build/ddk/*/*.d build/drivers/*/obj/*/*.d build/tests/*/obj/*.d build/broken/*/obj/*.d)

@@ -31,10 +31,11 @@ bench:
 	@python3 bench/bench.py
 
 # The medium: both architectures, the sample drivers, the guest tests. tools/mkiso says what is where.
-.PHONY: kernels
-kernels:
-	@for arch in amd64 i386; do for checked in 0 1; do \
-	    $(MAKE) --no-print-directory ARCH=$$arch CHECKED=$$checked kernel || exit 1; done; done
+kernel_kinds := amd64-0 amd64-1 i386-0 i386-1
+.PHONY: kernels $(kernel_kinds:%=kernel-%)
+kernels: $(kernel_kinds:%=kernel-%)
+$(kernel_kinds:%=kernel-%): kernel-%:
+	@$(MAKE) --no-print-directory ARCH=$(firstword $(subst -, ,$*)) CHECKED=$(lastword $(subst -, ,$*)) kernel
 
 build/lookaside.iso: kernels drivers guest iso/grub.cfg $(wildcard iso/data/* iso/data/*/*)
 	@tools/mkiso $@

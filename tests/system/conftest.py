@@ -38,6 +38,11 @@ class Run(NamedTuple):
         assert self.status == 0, self.tail()
         assert re.match(r"verdict: 0 clean: %d driver" % drivers, self.verdict), self.tail()
 
+    def assert_processors(self, count: int) -> None:
+        """Fails unless the kernel started this many."""
+        seen = re.search(r"ke: (\d+) processors", self.out)
+        assert (int(seen.group(1)) if seen else 1) == count, self.tail()
+
     def tail(self) -> str:
         """What to show when a test fails."""
         return "status %d\n%s\n%s" % (self.status, "\n".join(self.lines[-60:]), self.err)
@@ -48,8 +53,9 @@ def lookaside(*arguments, stdin: str = "") -> Run:
     words = [str(argument) for argument in arguments]
     if words and words[0] == "run":
         words.insert(1, "--no-build")
-    done = subprocess.run([str(ROOT / "lookaside"), *words], input=stdin, capture_output=True,
-                          text=True, errors="replace", timeout=PATIENCE, check=False, cwd=ROOT)
+    done = subprocess.run([sys.executable, str(ROOT / "lookaside"), *words], input=stdin, text=True,
+                          capture_output=True, errors="replace", timeout=PATIENCE, check=False,
+                          cwd=ROOT)
     return Run(done.returncode, done.stdout, done.stderr)
 
 
@@ -73,6 +79,24 @@ def pytest_runtest_makereport(item, call):
     outcome = yield
     if call.when == "call":
         item.stash[PASSED] = outcome.get_result().passed
+
+
+# Parts of names of tests that take long, with those that take longest first.
+LONG = ("in_one_machine", "test_gdb.py", "self_test", "uefi", "test_hardware.py", "processors",
+        "smallest", "hangs", "storm", "watchdog", "test_malloc.py", "test_replay.py")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Long tests first, so that no worker has one left when the others are done; those that use the
+    same kind of gdb session one after the other, by one worker."""
+    def rank(item):
+        return next((i for i, part in enumerate(LONG) if part in item.nodeid), len(LONG))
+    items.sort(key=rank)
+    for item in items if config.pluginmanager.hasplugin("xdist") else ():
+        if {"at_ready", "kernel_at_ready"} & set(item.fixturenames):
+            given = item.callspec.params
+            group = "%s %s" % (given["arch"], given.get("server", "kgdb"))
+            item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(params=ARCHES)

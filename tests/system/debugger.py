@@ -193,11 +193,14 @@ class Debugger:
         self.gdb.stdin.flush()
 
     def qemu(self, command: str) -> None:
-        """A command of QEMU's own monitor."""
+        """A command of QEMU's own monitor, until it has the prompt again."""
         with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(PATIENCE)
             connection.connect(str(self.folder / "monitor"))
             connection.sendall(command.encode() + b"\n")
-            connection.recv(1)
+            text = b""
+            while text.count(b"(qemu) ") < 2:
+                text += connection.recv(4096)
 
     def connect(self) -> str:
         """Attaches to the server, once QEMU has it.

@@ -1,38 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""Several processors: they start, are counted, and the guest tests hold on them."""
+"""Several processors: they start, are counted, and stop together. Guest tests: test_drivers.py."""
 import re
 
 import pytest
-from conftest import ROOT, driver, flavour_option, lookaside
-
-# What these cases check is shared by processors; the others would only be repeated.
-SHARED = [name for name in ("smp", "mmio", "threads", "irql", "pool", "poolcall", "lookaside",
-                            "mutexes", "resources", "pushlocks", "rundown", "workitems",
-                            "callbacks", "extimers", "resolution", "endings", "soak")
-          if (ROOT / "tests" / "guest" / (name + ".c")).exists()]
-
-
-def assert_processors(run, count):
-    """The kernel started this many."""
-    seen = re.search(r"ke: (\d+) processors", run.out)
-    assert (int(seen.group(1)) if seen else 1) == count, run.tail()
-
-
-@pytest.mark.parametrize("count", [2, 4])
-def test_guest_tests_hold_on_several_processors(arch, flavour, count):
-    """In one machine, one after the other: each finds what the one before left."""
-    run = lookaside("run", *(driver(arch, name, "tests") for name in SHARED), "--smp", count,
-                    "--device", "edu", *flavour_option(flavour))
-    failed = [line for line in run.lines if line.startswith(("not ok", "# "))]
-    assert not failed, "\n".join(failed)
-    run.assert_clean(len(SHARED))
-    assert_processors(run, count)
-
+from conftest import driver, flavour_option, lookaside
 
 def test_as_many_processors_as_there_can_be_start(arch):
     run = lookaside("run", driver(arch, "edu"), "--device", "edu", "--smp", 64)
     run.assert_clean(1)
-    assert_processors(run, 64 if arch == "amd64" else 32)
+    run.assert_processors(64 if arch == "amd64" else 32)
 
 
 @pytest.mark.parametrize("option, count", [("/NUMPROC=2", 2), ("/NUMPROC=9", 3), ("/ONECPU", 1),
@@ -40,7 +16,7 @@ def test_as_many_processors_as_there_can_be_start(arch):
 def test_options_limit_the_processors(arch, option, count):
     run = lookaside("run", driver(arch, "edu"), "--device", "edu", "--smp", 3, "--options", option)
     run.assert_clean(1)
-    assert_processors(run, count)
+    run.assert_processors(count)
 
 
 def test_apic_numbers_may_have_gaps(arch):
@@ -48,7 +24,7 @@ def test_apic_numbers_may_have_gaps(arch):
     run = lookaside("run", driver(arch, "edu"), "--device", "edu", "--options",
                     '/MONITOR="!pcr 3"', "--", "-smp", "6,sockets=2,cores=3,threads=1")
     run.assert_clean(1)
-    assert_processors(run, 6)
+    run.assert_processors(6)
     assert re.search(r"processor 3 .*APIC id 4", run.out), run.tail()
 
 
