@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """How fast real gdb is on the kernel's own server: single steps and memory read.
 
-gdb is connected through a relay, which lets a line's speed through and no more (10 bits a byte, each
-direction on its own), or everything. What is timed happens inside gdb, by its Python.
+gdb is connected through a relay, which lets a line's speed through and no more (10 bits a byte,
+each direction on its own), or everything. What is timed happens inside gdb, by its Python.
 """
 import select
 import socket

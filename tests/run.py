@@ -3,8 +3,8 @@
 """Runs every test there is and ends with "N passed, N failed".
 
 `make test` calls this once everything that may be missing is installed. A suite is a function that
-yields Results; each result is one promise kept or broken. A broken build ends the run, since nothing
-after it could mean anything; then the system tests run, and all the others beside them.
+yields Results; each result is one promise kept or broken. A broken build ends the run, since
+nothing after it could mean anything; then the system tests run, and all the others beside them.
 
     tests/run.py [--jobs N] [SUITE...]      SUITE: build style layers abi host fuzz system
 

@@ -3,9 +3,9 @@
 //
 //     alloc [NAME...]    only these, in the order of `all`
 //
-// Output: lines "BENCH name value"; nanoseconds an operation (a pair, a replacement, a message), for
-// the mixed sizes also resident bytes over live bytes, for scaling per cent. A figure is the median
-// of five runs.
+// Output: lines "BENCH name value"; nanoseconds an operation (a pair, a replacement, a message),
+// for the mixed sizes also resident bytes over live bytes, for scaling per cent. A figure is the
+// median of five runs.
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <stdint.h>

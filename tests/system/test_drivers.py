@@ -6,8 +6,8 @@ import pytest
 from conftest import ROOT, driver, flavour_option, lookaside
 
 GUEST = sorted(path.stem for path in (ROOT / "tests" / "guest").glob("*.c"))
-# Time is counted in instructions, 64 ns each, and nobody waits for it while the machine is idle: what a
-# test driver sees does not depend on the host.
+# Time is counted in instructions, 64 ns each, and nobody waits for it while the machine is idle:
+# what a test driver sees does not depend on the host.
 COUNTED = ("--", "-icount", "shift=6,sleep=off")
 CLANG = sorted(path.stem for path in (ROOT / "tests" / "guest" / "clang").glob("*.c"))
 
