@@ -12,8 +12,8 @@ is that of the first failure. build/bench.json is written after every step.
 
     bench/bench.py [--arch amd64|i386] [--malloc] [ROW...]
 
-By default everything: both architectures, and malloc. ROW is the beginning of keys in STEPS ("pool",
-"boot-wall"): only the steps that give such rows are taken.
+By default everything: both architectures, and malloc. ROW is the beginning of keys in STEPS
+("pool", "boot-wall"): only the steps that give such rows are taken.
 """
 import argparse
 import json
@@ -323,7 +323,8 @@ class Table:
         """One line."""
         values = [self.results[arch].get(row.key, "failed") for arch in self.arches]
         print("%-50s %-13s" % (row.what, row.unit)
-              + "".join("%14s" % cell(value) for value in values + [row.peer, row.goal]), flush=True)
+              + "".join("%14s" % cell(value) for value in values + [row.peer, row.goal]),
+              flush=True)
 
     def fail(self, words: str, error: Exception) -> str:
         """Notes a failure; the first one decides the exit status."""
