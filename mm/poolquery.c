@@ -234,5 +234,5 @@ static BOOLEAN ExpPoolFindCommand(const char *Arguments)
     return TRUE;
 }
 KD_COMMAND(poolfind, "!poolfind",
-           "TAG [0|1]: allocated blocks of TAG, with ? and *; 0 nonpaged, 1 paged",
+           "!poolfind TAG [0|1]: allocated blocks of TAG, with ? and *; 0 nonpaged, 1 paged",
            ExpPoolFindCommand, KD_SAFE_IN_BUGCHECK);

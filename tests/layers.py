@@ -69,14 +69,15 @@ def include_breaches():
                         name, number, user, header)
 
 
-def symbols(obj: Path) -> tuple:
-    """(defined, undefined) global symbols of an object file."""
-    done = subprocess.run(["nm", "-g", str(obj)], capture_output=True, text=True, check=True)
-    defined, undefined = set(), set()
+def symbols(objects: list) -> dict:
+    """(defined, undefined) global symbols of each object file."""
+    tables = {str(obj): (set(), set()) for obj in objects}
+    done = subprocess.run(["nm", "-A", "-g", *tables], capture_output=True, text=True, check=True)
     for line in done.stdout.splitlines():
-        fields = line.split()
-        (undefined if fields[-2] in "Uw" else defined).add(fields[-1])
-    return defined, undefined
+        obj, rest = line.split(":", 1)
+        fields = rest.split()
+        tables[obj][fields[-2] in "Uw"].add(fields[-1])
+    return tables
 
 
 def plain(symbol: str) -> str:
@@ -86,19 +87,17 @@ def plain(symbol: str) -> str:
 
 def symbol_breaches(built: Path):
     """Yields breaches found in one build's object files."""
-    tables = {}
-    owner = {}
-    for obj in sorted(built.rglob("*.o")):
-        component = component_of(obj.relative_to(built))
-        if component:
-            tables[obj] = (component,) + symbols(obj)
-            owner.update((symbol, component) for symbol in tables[obj][1])
-    for obj, (user, _, undefined) in tables.items():
+    components = {obj: component_of(obj.relative_to(built)) for obj in sorted(built.rglob("*.o"))}
+    tables = symbols([obj for obj, component in components.items() if component])
+    owner = {symbol: components[Path(obj)] for obj, (defined, _) in tables.items()
+             for symbol in defined}
+    for obj, (_, undefined) in tables.items():
+        user = components[Path(obj)]
         for symbol in sorted(undefined):
             used = owner.get(symbol, "")
             if not allowed(user, used) and not REPORTING.match(plain(symbol)):
                 yield "%s: %s calls %s of %s, which stands above it" % (
-                    obj.relative_to(ROOT), user, plain(symbol), used)
+                    Path(obj).relative_to(ROOT), user, plain(symbol), used)
 
 
 def main() -> int:

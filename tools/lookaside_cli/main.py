@@ -7,7 +7,7 @@ from typing import List
 
 from . import exports, flash, recording, run
 from .progress import progress_done
-from .status import INTERRUPTED, LookasideError, UsageError
+from .status import INTERRUPTED, LookasideError, ToolError, UsageError
 
 COMMANDS = {
     "run": (run.run_command, "boot the kernel, run drivers, print a verdict"),
@@ -79,3 +79,8 @@ def main(argv: List[str]) -> int:
         # Whoever read our output went away; say nothing more to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except OSError as error:  # a full disk, no room for another process
+        progress_done()
+        where = ": %s" % error.filename if error.filename else ""
+        print("lookaside: %s%s" % ((error.strerror or str(error)).lower(), where), file=sys.stderr)
+        return ToolError.status
