@@ -741,6 +741,15 @@ VOID KiSwapContext(PKTHREAD Old, PKTHREAD New)
     sim_go(processor, &Old->KernelStack);
 }
 
+// Nothing here is a sequence that starts again: the range of those is empty.
+const UCHAR RestartTextStart[1] = {0};
+extern const UCHAR RestartTextEnd[1] __attribute__((alias("RestartTextStart")));
+
+ULONG_PTR FASTCALL KiRestartPoint(ULONG_PTR Pc)
+{
+    return Pc;
+}
+
 // ---- what the compiler calls --------------------------------------------------------------------
 #define SIM_ACCESS(name)                                                                           \
     void __tsan_##name(void *address);                                                             \
