@@ -150,5 +150,17 @@ DECLSPEC_NORETURN VOID HalHalt(VOID);           // interrupts off, for ever
 
 // ---- PCI ----------------------------------------------------------------------------------------
 ULONG HalReadPci(ULONG Bus, ULONG Device, ULONG Function, ULONG Offset, PVOID Buffer, ULONG Length);
+
+// Which input each function's interrupt pin is wired to, from firmware's byte code; Workspace is
+// needed during the call alone.
+VOID HalRoutePci(PVOID Workspace, SIZE_T Size);
+SIZE_T HalPciRouteWorkspace(VOID);  // bytes; 0: there is nothing to find out
+
+// What to pass to HalAllocateLineVector for a function's interrupt: what drivers see in place of
+// its interrupt line register.
+#define HAL_PCI_LINE 0x3Cu  // that register
+#define HAL_NO_LINE  0xFFu
+UCHAR HalQueryPciLine(ULONG Bus, ULONG Device, ULONG Function);
+
 ULONG HalWritePci(ULONG Bus, ULONG Device, ULONG Function, ULONG Offset, const VOID *Buffer,
                   ULONG Length);

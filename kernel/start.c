@@ -7,6 +7,7 @@
 // exist.
 #include "ex.h"
 #include "hal.h"
+#include "init.h"
 #include "ldr.h"
 #include "mm.h"
 #include "processors.h"
@@ -47,6 +48,17 @@ static VOID KiAttachScreen(const LOADER_DISPLAY *Display)
         HalAttachFramebuffer(Display, Mapping, Shadow);
 }
 
+// Without the memory to find out, interrupt line registers are believed.
+static VOID INIT_CODE KiRoutePciInterrupts(VOID)
+{
+    SIZE_T Pages = BYTES_TO_PAGES(HalPciRouteWorkspace());
+    PVOID Workspace = Pages != 0 ? MmAllocatePoolPages(MmRegionNonPagedPool, Pages) : NULL;
+    if (Workspace == NULL)
+        return;
+    HalRoutePci(Workspace, Pages * PAGE_SIZE);
+    MmFreePoolPages(Workspace, Pages);
+}
+
 // A thread of each processor's for threaded DPCs.
 static VOID KiStartThreadedDpcs(VOID)
 {
@@ -61,6 +73,7 @@ static VOID NTAPI KiSystemThread(PVOID Context)
 {
     PLOADER_BLOCK Block = Context;
 
+    KiRoutePciInterrupts();                         // pools, one processor -> PCI's interrupts
     KiStartProcessors(Block);                       // pools, interrupts -> the other processors
     KiStartThreadedDpcs();                          // processors -> threaded DPCs in threads
     ExInitializeWorkers(PsStartKernelThread);       // threads -> work items, once-a-second chores

@@ -6,10 +6,13 @@
 // interrupts.
 //
 // xAPIC mode: registers in memory, mapped uncached into the HAL region, and APIC ids of 8 bits.
-// x2APIC mode: registers are MSRs, and ids have 32 bits. It is used where a processor's id needs
-// it; otherwise a firmware that left it on is taken back to xAPIC mode, which is possible by way of
-// switching the APIC off. All processors are in the same mode. (Intel, Software Developer's Manual,
-// volume 3, "Extended xAPIC (x2APIC)".)
+// x2APIC mode: registers are MSRs, and ids have 32 bits. It is used where firmware left it on (some
+// processors lock it then), where a processor's id needs it, and where /X2APICPOLICY=enable asks for
+// it. Otherwise it stays off although the processor has it: without interrupt remapping, which we do
+// not program, chipsets promise device interrupts for xAPIC mode alone. /X2APICPOLICY=disable goes
+// back to xAPIC mode, by way of switching the APIC off, where that is not locked; processors with
+// larger ids then stay unused, which the log says. All processors are in the same mode. (Intel,
+// Software Developer's Manual, volume 3, "Extended xAPIC (x2APIC)".)
 //
 // LINT0 carries the 8259s where they are in use ("virtual wire"), LINT1 the NMI, unless firmware
 // says otherwise; both on the boot processor alone: an NMI of the hardware's has one receiver.
@@ -24,6 +27,12 @@
 #define APIC_BASE_ADDRESS 0x000FFFFFFFFFF000ull
 #define CPUID_APIC        (1u << 9)
 #define CPUID_X2APIC      (1u << 21)
+
+#define MSR_ARCH_CAPABILITIES    0x10Au
+#define MSR_XAPIC_DISABLE_STATUS 0xBDu
+#define CPUID_ARCH_CAPABILITIES  (1u << 29)   // leaf 7, edx
+#define CAPABILITY_XAPIC_DISABLE (1ull << 21) // the status register is there
+#define XAPIC_LOCKED_OUT         1u           // x2APIC mode cannot be left
 
 #define APIC_SOFTWARE_ENABLE 0x100u
 #define APIC_LVT_LOW         0x02000u
@@ -44,16 +53,50 @@ BOOLEAN HalpApicExists(VOID)
     return (Registers[3] & CPUID_APIC) != 0;
 }
 
-static BOOLEAN HalpNeedsX2Apic(VOID)
+// How many processors have ids that xAPIC mode has no room for.
+static ULONG INIT_CODE HalpCountLargeIds(VOID)
 {
+    ULONG Count = 0;
+    for (ULONG i = 0; i < HalpAcpi.ProcessorCount; i++)
+        Count += HalpAcpi.ApicId[i] > XAPIC_LARGEST_ID;
+    return Count;
+}
+
+static BOOLEAN INIT_CODE HalpX2ApicLocked(VOID)
+{
+    ULONG Registers[4];
+    KiCpuid(0, 0, Registers);
+    if (Registers[0] < 7)
+        return FALSE;
+    KiCpuid(7, 0, Registers);
+    return (Registers[3] & CPUID_ARCH_CAPABILITIES) &&
+           (KiReadMsr(MSR_ARCH_CAPABILITIES) & CAPABILITY_XAPIC_DISABLE) &&
+           (KiReadMsr(MSR_XAPIC_DISABLE_STATUS) & XAPIC_LOCKED_OUT);
+}
+
+static BOOLEAN INIT_CODE HalpWantsX2Apic(VOID)
+{
+    char Policy[8] = "";
     ULONG Registers[4];
     KiCpuid(1, 0, Registers);
     if (!(Registers[2] & CPUID_X2APIC))
         return FALSE;
-    for (ULONG i = 0; i < HalpAcpi.ProcessorCount; i++)
-        if (HalpAcpi.ApicId[i] > XAPIC_LARGEST_ID)
-            return TRUE;
-    return FALSE;
+    HalpQueryOption(HalpLoaderBlock, "X2APICPOLICY", Policy, sizeof(Policy));
+    BOOLEAN On = (KiReadMsr(MSR_APIC_BASE) & APIC_BASE_X2) != 0;
+    if (_stricmp(Policy, "disable") == 0)
+        return On && HalpX2ApicLocked();
+    return On || HalpCountLargeIds() != 0 || _stricmp(Policy, "enable") == 0;
+}
+
+// Ids that no message can carry: what of the machine is lost by that.
+static VOID INIT_CODE HalpReportLargeIds(VOID)
+{
+    ULONG Large = HalpCountLargeIds();
+    if (Large != 0 && !HalpX2Apic)
+        KLOG("hal", "processors whose APIC ids need x2APIC mode, not used: %u", Large);
+    if (HalpBootApicId > XAPIC_LARGEST_ID)
+        KLOG("hal", "device interrupts cannot reach the first processor, its APIC id is %u",
+             HalpBootApicId);
 }
 
 // Switches this processor's APIC on, in HalpX2Apic's mode. Between the modes the only way is by
@@ -110,7 +153,7 @@ static VOID HalpApicSetUp(VOID)
     HalpApicWrite(APIC_ERROR, APIC_ERROR_VECTOR);
 }
 
-BOOLEAN HalpApicInitialize(BOOLEAN LegacyThrough)
+BOOLEAN INIT_CODE HalpApicInitialize(BOOLEAN LegacyThrough)
 {
     ULONG64 Address = KiReadMsr(MSR_APIC_BASE) & APIC_BASE_ADDRESS;
     if (HalpAcpi.HasMadt && HalpAcpi.LocalApicAddress != Address)
@@ -119,9 +162,10 @@ BOOLEAN HalpApicInitialize(BOOLEAN LegacyThrough)
     HalpApic = HalMapPhysical(Address, APIC_REGISTERS, FALSE);
     if (HalpApic == NULL)
         return FALSE;
-    HalpX2Apic = HalpNeedsX2Apic();
+    HalpX2Apic = HalpWantsX2Apic();
     HalpApicSetUp();
     HalpInitializeBootProcessor();
+    HalpReportLargeIds();
     HalpApicWireNmi();
     if (LegacyThrough)
         HalpApicWrite(APIC_LINT0, APIC_MODE_EXTINT);

@@ -2,8 +2,9 @@
 // bus.c: what drivers ask HAL.dll about buses: configuration data, interrupt vectors, addresses.
 //
 // PC buses share one address space with the processor, so translation is the identity; what is left
-// is to say what exists. A PCI interrupt level is the function's interrupt line register; ioapic.c
-// says where that has its limits.
+// is to say what exists. A PCI interrupt level is what drivers read as the function's interrupt line
+// register: with I/O APICs the input that the pin is really wired to (route.c), else what firmware
+// wrote there.
 #include "halp.h"
 
 #define CMOS_SIZE 128u
@@ -32,6 +33,14 @@ static BOOLEAN HalpPciSlotEmpty(ULONG Bus, PCI_SLOT_NUMBER Slot)
     return Vendor == PCI_INVALID_VENDORID;
 }
 
+static BOOLEAN HalpPciHasPin(ULONG Bus, PCI_SLOT_NUMBER Slot)
+{
+    UCHAR Pin = 0;
+    HalReadPci(Bus, Slot.u.bits.DeviceNumber, Slot.u.bits.FunctionNumber, HAL_PCI_LINE + 1, &Pin,
+               sizeof(Pin));
+    return Pin != 0;
+}
+
 // An empty slot of a bus that exists yields the two bytes PCI_INVALID_VENDORID.
 static ULONG HalpReadPciSlot(ULONG Bus, ULONG SlotNumber, PVOID Buffer, ULONG Offset, ULONG Length)
 {
@@ -44,15 +53,20 @@ static ULONG HalpReadPciSlot(ULONG Bus, ULONG SlotNumber, PVOID Buffer, ULONG Of
         memcpy(Buffer, &Nobody, Size);
         return Size;
     }
-    return HalReadPci(Bus, Slot.u.bits.DeviceNumber, Slot.u.bits.FunctionNumber, Offset, Buffer,
-                      Length);
+    Length = HalReadPci(Bus, Slot.u.bits.DeviceNumber, Slot.u.bits.FunctionNumber, Offset, Buffer,
+                        Length);
+    if (Offset <= HAL_PCI_LINE && HAL_PCI_LINE - Offset < Length && HalpPciHasPin(Bus, Slot))
+        ((PUCHAR)Buffer)[HAL_PCI_LINE - Offset] =
+            HalQueryPciLine(Bus, Slot.u.bits.DeviceNumber, Slot.u.bits.FunctionNumber);
+    return Length;
 }
 
 // HalGetBusDataByOffset: configuration data of a device on a bus.
 //   BusDataType  PCIConfiguration, or Cmos with SlotNumber 0; others are none of a PC's
 //   BusNumber    the bus, from 0
 //   SlotNumber   a PCI_SLOT_NUMBER
-//   Buffer       receives at most Length bytes from Offset on
+//   Buffer       receives at most Length bytes from Offset on; a PCI function's InterruptLine is
+//                what HalGetInterruptVector takes for it
 // Returns the bytes written to Buffer. IRQL: <= DISPATCH_LEVEL.
 // Fails: 0: no such bus; 2 with PCI_INVALID_VENDORID in Buffer: no device in that slot.
 // Source: Windows 2000 DDK, kernel-mode reference, HalGetBusDataByOffset.

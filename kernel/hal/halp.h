@@ -256,6 +256,19 @@ VOID HalpClockSummary(HALP_ITEM_ROUTINE *Item);
 UCHAR HalpReadCmos(ULONG Register);
 VOID HalpWriteCmos(ULONG Register, UCHAR Value);
 
+// ---- PCI interrupts (route.c) -------------------------------------------------------------------
+typedef struct _HALP_WIRE {
+    ULONG Gsi;
+    USHORT Flags;  // ACPI_POLARITY_MASK | ACPI_TRIGGER_MASK
+} HALP_WIRE;
+
+#define HALP_LARGEST_LINE 0xFEu  // that an interrupt line register can hold
+#define HALP_AML_SPACE    4u     // bytes of name space for one of code: the shortest name has six
+
+BOOLEAN HalpInterruptOfResources(const UCHAR *Data, ULONG Length, HALP_WIRE *Wire);
+USHORT HalpRouteFlags(ULONG Gsi);  // how PCI's interrupts on an input are wired; 0: none is there
+VOID HalpRouteSummary(HALP_ITEM_ROUTINE *Item);
+
 // ---- PCI ----------------------------------------------------------------------------------------
 BOOLEAN HalpPciExists(VOID);
 BOOLEAN HalpPciBusExists(ULONG Bus);

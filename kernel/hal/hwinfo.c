@@ -239,6 +239,7 @@ static VOID HalpReportInterrupts(VOID)
         HalpItem("APIC %u version %x,", HalpApicId(), HalpApicRead(APIC_VERSION) & 0xFF);
     HalpIoApicSummary(HalpItem);
     HalpPicSummary(HalpItem);
+    HalpRouteSummary(HalpItem);
     HalpItem("%u spurious, %u APIC errors;", HalpSpuriousInterrupts(), HalpApicErrors());
     HalpReportVectors();
     HalpEndParagraph();

@@ -4,13 +4,8 @@
 // Inputs are counted through all I/O APICs ("global system interrupts", GSI). The sixteen ISA
 // interrupts are the first sixteen GSIs unless the MADT overrides one; the override also has its
 // polarity and trigger mode. Without one an ISA interrupt is an edge, active high. Inputs from 16
-// on are PCI's: level, active low.
-//
-// A PCI device's interrupt line register names the 8259 input that firmware wired it to, and so a
-// GSI below
-// 16. In QEMU, and on chipsets that keep that wiring beside the I/O APIC, this is right. A chipset
-// that wires PCI to inputs from 16 on alone says so only in AML (_PRT), which is not interpreted:
-// there, line interrupts need /PIC, or the driver message-signalled ones.
+// on are PCI's: level, active low, unless firmware says otherwise where it says which function is
+// wired to which input (route.c).
 #include "halp.h"
 
 #define IOAPIC_REGISTERS  0x20u
@@ -84,7 +79,7 @@ static BOOLEAN IoApicResolve(ULONG Level, PULONG Line)
 static ULONG IoApicWiring(ULONG Gsi, KINTERRUPT_MODE Mode)
 {
     const ACPI_OVERRIDE *Override = HalpOverrideOfGsi(Gsi);
-    ULONG Flags = Override != NULL ? Override->Flags : 0;
+    ULONG Flags = Override != NULL ? Override->Flags : HalpRouteFlags(Gsi);
     BOOLEAN Isa = Gsi < ISA_LINES;
     BOOLEAN Level = Isa ? Mode == LevelSensitive && Override == NULL : TRUE;
     BOOLEAN Low = !Isa;

@@ -212,7 +212,8 @@ static VOID PciPrint(ULONG Bus, ULONG Device, ULONG Function)
     KdPrintf("  %02x:%02x.%x %04x:%04x %s", Bus, Device, Function, Id & 0xFFFF, Id >> 16,
              HalpPciClassName(Class[3], Class[2], FALSE));
     if (Interrupt[1] != 0)
-        KdPrintf(", pin %c line %u", 'A' + (Interrupt[1] - 1) % 4, Interrupt[0]);
+        KdPrintf(", pin %c line %u, interrupt %u", 'A' + (Interrupt[1] - 1) % 4, Interrupt[0],
+                 HalQueryPciLine(Bus, Device, Function));
     KdPrintf("\n");
 }
 

@@ -125,21 +125,19 @@ NTSTATUS NTAPI IoConnectInterrupt(PKINTERRUPT *InterruptObject, PKSERVICE_ROUTIN
 }
 EXPORT(IoConnectInterrupt, PASSIVE_LEVEL, "WDK wdm.h IoConnectInterrupt");
 
-// The line of a PCI function: what the firmware wrote into its configuration space.
+// The line of a PCI function.
 static NTSTATUS IopConnectFunctionLine(PDEVICE_OBJECT Device, PKSERVICE_ROUTINE ServiceRoutine,
                                        PVOID Context, PKSPIN_LOCK SpinLock, KIRQL SynchronizeIrql,
                                        ULONG_PTR Caller, PKINTERRUPT *InterruptObject)
 {
     const IO_PCI_FUNCTION *Pci = IopPciFunctionOf(Device);
-    UCHAR Interrupt[2] = {0xFF, 0}; // InterruptLine, InterruptPin
     KIRQL Irql;
 
     *InterruptObject = NULL;
     if (Pci == NULL || ServiceRoutine == NULL)
         return STATUS_INVALID_PARAMETER;
-    HalReadPci(Pci->Bus, Pci->Device, Pci->Function, 0x3C, Interrupt, sizeof(Interrupt));
-    ULONG Vector =
-        Interrupt[1] != 0 && Interrupt[0] != 0xFF ? HalAllocateLineVector(Interrupt[0], &Irql) : 0;
+    UCHAR Level = HalQueryPciLine(Pci->Bus, Pci->Device, Pci->Function);
+    ULONG Vector = Level != HAL_NO_LINE ? HalAllocateLineVector(Level, &Irql) : 0;
     if (Vector == 0)
         return STATUS_NOT_FOUND;
     IO_LINE Line = {ServiceRoutine, Context, SpinLock,

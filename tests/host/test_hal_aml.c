@@ -1,0 +1,451 @@
+// SPDX-License-Identifier: MIT
+// Links: kernel/hal/aml.c kernel/hal/route.c
+//
+// PCI interrupts by firmware's byte code: the right input where the answer is a constant, and the
+// interrupt line register, never a guess, where it is not.
+#include "aml_machine.h"
+
+#include <cmocka.h>
+
+static UCHAR Code[4096];
+static ULONG At;
+static ULONG Open[16], OpenCount;
+
+// ---- writing AML --------------------------------------------------------------------------------
+
+static void bytes(const UCHAR *Data, ULONG Length)
+{
+    memcpy(Code + At, Data, Length);
+    At += Length;
+}
+
+#define BYTES(...) bytes((const UCHAR[]){__VA_ARGS__}, sizeof((const UCHAR[]){__VA_ARGS__}))
+
+static void text(const char *Text)
+{
+    bytes((const UCHAR *)Text, (ULONG)strlen(Text));
+}
+
+// A block's length has two bytes here, filled in by end().
+static void begin(UCHAR Opcode)
+{
+    if (Opcode >= 0x82 && Opcode <= 0x85)
+        BYTES(0x5B);
+    BYTES(Opcode, 0x40, 0);
+    Open[OpenCount++] = At - 2;
+}
+
+static void end(void)
+{
+    ULONG Start = Open[--OpenCount], Length = At - Start;
+    Code[Start] = (UCHAR)(0x40 | (Length & 15));
+    Code[Start + 1] = (UCHAR)(Length >> 4);
+}
+
+#define SCOPE   0x10
+#define METHOD  0x14
+#define DEVICE  0x82
+#define PACKAGE 0x12
+#define BUFFER  0x11
+#define IF      0xA0
+#define ELSE    0xA1
+#define WHILE   0xA2
+
+static void dword(ULONG Value)
+{
+    BYTES(0x0C, (UCHAR)Value, (UCHAR)(Value >> 8), (UCHAR)(Value >> 16), (UCHAR)(Value >> 24));
+}
+
+static void name(const char *Name)
+{
+    BYTES(0x08);
+    text(Name);
+}
+
+static void begin_method(const char *Name, UCHAR Arguments)
+{
+    begin(METHOD);
+    text(Name);
+    BYTES(Arguments);
+}
+
+// \_SB.PCI0, left open.
+static void begin_root(const char *Name)
+{
+    begin(SCOPE);
+    text("\\_SB_");
+    begin(DEVICE);
+    text(Name);
+    name("_HID");
+    dword(0x030AD041);
+}
+
+static void end_root(void)
+{
+    end();
+    end();
+}
+
+// An entry with a constant GSI; NULL, or the link device that Source names.
+static void entry(UCHAR Device, UCHAR Pin, const char *Source, UCHAR Gsi)
+{
+    begin(PACKAGE);
+    BYTES(4);
+    dword((ULONG)Device << 16 | 0xFFFF);
+    BYTES(0x0A, Pin);
+    if (Source != NULL)
+        text(Source);
+    else
+        BYTES(0x00);
+    BYTES(0x0A, Gsi);
+    end();
+}
+
+static void table(const char *Name, UCHAR Device, UCHAR Pin, const char *Source, UCHAR Gsi)
+{
+    name(Name);
+    begin(PACKAGE);
+    BYTES(2);
+    entry(31, 3, NULL, 99);
+    entry(Device, Pin, Source, Gsi);
+    end();
+}
+
+// ---- the machine --------------------------------------------------------------------------------
+
+static int empty(void **state)
+{
+    memset(Code, 0, sizeof(Code));
+    At = ACPI_HEADER_LENGTH;
+    OpenCount = FunctionCount = 0;
+    Mappings = 0;
+    return 0;
+}
+
+static void add_function(UCHAR Bus, UCHAR Device, UCHAR Pin, UCHAR Behind)
+{
+    Functions[FunctionCount++] = (FUNCTION){Bus, Device, 0, Pin, 11, Behind};
+}
+
+static void finish(void)
+{
+    assert_int_equal(OpenCount, 0);
+    route(Code, At);
+    assert_int_equal(Mappings, 0);
+}
+
+#define LEVEL_LOW_WIRE (ACPI_ACTIVE_LOW | ACPI_LEVEL)
+
+// ---- tables -------------------------------------------------------------------------------------
+
+static void a_table_of_constants_names_the_input(void **state)
+{
+    add_function(0, 3, 2, 0);
+    add_function(0, 4, 1, 0);
+    begin_root("PCI0");
+    table("_PRT", 3, 1, NULL, 21);
+    end_root();
+    finish();
+    assert_int_equal(HalQueryPciLine(0, 3, 0), 21);
+    assert_int_equal(HalpRouteFlags(21), LEVEL_LOW_WIRE);
+    assert_int_equal(HalQueryPciLine(0, 4, 0), 11);  // not in the table: its register
+}
+
+static void a_function_without_a_pin_has_no_line(void **state)
+{
+    add_function(0, 3, 0, 0);
+    finish();
+    assert_int_equal(HalQueryPciLine(0, 3, 0), HAL_NO_LINE);
+}
+
+// If (PICF) { Return (APIC) } Else { Return (PICS) }
+static void the_table_is_the_one_for_io_apics(void **state)
+{
+    add_function(0, 3, 1, 0);
+    name("PICF");
+    BYTES(0x00);
+    begin_method("_PIC", 1);
+    BYTES(0x70, 0x68);  // Store (Arg0, PICF)
+    text("PICF");
+    end();
+    begin_root("PCI0");
+    table("PICS", 3, 0, NULL, 5);
+    table("APIC", 3, 0, NULL, 18);
+    begin_method("_PRT", 0);
+    begin(IF);
+    BYTES(0x93);
+    text("PICF");
+    BYTES(0x00, 0xA4);
+    text("PICS");
+    end();
+    begin(ELSE);
+    BYTES(0xA4);
+    text("APIC");
+    end();
+    end();
+    end_root();
+    finish();
+    assert_int_equal(HalQueryPciLine(0, 3, 0), 18);
+}
+
+// ---- link devices -------------------------------------------------------------------------------
+
+static void begin_link(const char *Name)
+{
+    begin(DEVICE);
+    text(Name);
+}
+
+static void a_link_device_is_asked_for_its_setting(void **state)
+{
+    static const UCHAR Resources[] = {0x89, 6, 0, 0x05, 1, 20, 0, 0, 0, 0x79, 0};
+    add_function(0, 3, 1, 0);
+    begin_root("PCI0");
+    table("_PRT", 3, 0, "LNKA", 0);
+    begin_link("LNKA");  // behind the table that names it
+    name("_CRS");
+    begin(BUFFER);
+    BYTES(0x0A, sizeof(Resources));
+    bytes(Resources, sizeof(Resources));
+    end();
+    end();
+    end_root();
+    finish();
+    assert_int_equal(HalQueryPciLine(0, 3, 0), 20);
+    assert_int_equal(HalpRouteFlags(20), LEVEL_LOW_WIRE);
+}
+
+static void resources_name_interrupts_in_two_forms(void **state)
+{
+    static const UCHAR Small[] = {0x47, 1, 2, 3, 4, 5, 6, 7, 0x22, 0x00, 0x04, 0x79, 0};
+    static const UCHAR Flags[] = {0x23, 0x20, 0x00, 0x18, 0x79, 0};
+    static const UCHAR Edge[] = {0x89, 6, 0, 0x03, 1, 17, 0, 0, 0, 0x79, 0};
+    HALP_WIRE Wire;
+    assert_true(HalpInterruptOfResources(Small, sizeof(Small), &Wire));
+    assert_int_equal(Wire.Gsi, 10);
+    assert_int_equal(Wire.Flags, ACPI_ACTIVE_HIGH | ACPI_EDGE);
+    assert_true(HalpInterruptOfResources(Flags, sizeof(Flags), &Wire));
+    assert_int_equal(Wire.Gsi, 5);
+    assert_int_equal(Wire.Flags, LEVEL_LOW_WIRE);
+    assert_true(HalpInterruptOfResources(Edge, sizeof(Edge), &Wire));
+    assert_int_equal(Wire.Gsi, 17);
+    assert_int_equal(Wire.Flags, ACPI_ACTIVE_HIGH | ACPI_EDGE);
+}
+
+static void resources_that_end_early_name_none(void **state)
+{
+    static const UCHAR Resources[] = {0x89, 6, 0, 0x05, 1, 20, 0, 0, 0};
+    HALP_WIRE Wire;
+    for (ULONG Length = 0; Length < sizeof(Resources); Length++) {
+        UCHAR *Cut = malloc(Length + 1);
+        memcpy(Cut, Resources, Length);
+        assert_false(HalpInterruptOfResources(Cut, Length, &Wire));
+        free(Cut);
+    }
+}
+
+// _CRS reads a register, by a field: only the hardware knows.
+static void a_setting_that_only_a_register_knows_is_not_guessed(void **state)
+{
+    add_function(0, 3, 1, 0);
+    begin_root("PCI0");
+    table("_PRT", 3, 0, "LNKA", 0);
+    BYTES(0x5B, 0x80);
+    text("PIRQ");
+    BYTES(2, 0x0A, 0x60, 0x0A, 4);  // OperationRegion (PIRQ, PCI_Config, 0x60, 4)
+    BYTES(0x5B, 0x81, 11);
+    text("PIRQ");
+    BYTES(1);
+    text("PRQA");
+    BYTES(8);
+    begin_link("LNKA");
+    begin_method("_CRS", 0);
+    begin(IF);
+    text("PRQA");
+    BYTES(0xA4, 0x11, 9, 0x0A, 6, 0x23, 0x20, 0x00, 0x18, 0x79, 0);
+    end();
+    BYTES(0xA4, 0x11, 9, 0x0A, 6, 0x23, 0x40, 0x00, 0x18, 0x79, 0);
+    end();
+    end();
+    end_root();
+    finish();
+    assert_int_equal(HalQueryPciLine(0, 3, 0), 11);
+}
+
+// CreateByteField (Local0, 1, MASK), Store (8, MASK): the buffer is not what its code says.
+static void a_buffer_that_is_changed_in_place_is_not_believed(void **state)
+{
+    add_function(0, 3, 1, 0);
+    begin_root("PCI0");
+    table("_PRT", 3, 0, "LNKA", 0);
+    begin_link("LNKA");
+    begin_method("_CRS", 0);
+    BYTES(0x70, 0x11, 9, 0x0A, 6, 0x23, 0x20, 0x00, 0x18, 0x79, 0, 0x60);
+    BYTES(0x8C, 0x60, 0x01);
+    text("MASK");
+    BYTES(0x70, 0x0A, 8);
+    text("MASK");
+    BYTES(0xA4, 0x60);
+    end();
+    end();
+    end_root();
+    finish();
+    assert_int_equal(HalQueryPciLine(0, 3, 0), 11);
+}
+
+// Store (22, Index (APIC, 0)): so a table too.
+static void a_table_that_is_changed_in_place_is_not_believed(void **state)
+{
+    add_function(0, 3, 1, 0);
+    begin_root("PCI0");
+    table("APIC", 3, 0, NULL, 18);
+    begin_method("_PRT", 0);
+    BYTES(0x70, 0x0A, 22, 0x88);
+    text("APIC");
+    BYTES(0x00, 0x00, 0xA4);
+    text("APIC");
+    end();
+    end_root();
+    finish();
+    assert_int_equal(HalQueryPciLine(0, 3, 0), 11);
+}
+
+// ---- buses --------------------------------------------------------------------------------------
+
+static void pins_behind_a_bridge_are_turned(void **state)
+{
+    add_function(0, 7, 0, 1);
+    add_function(1, 6, 3, 0);  // pin C (2) + 6 = A (0) of the bridge
+    begin_root("PCI0");
+    table("_PRT", 7, 0, NULL, 23);
+    end_root();
+    finish();
+    assert_int_equal(HalQueryPciLine(1, 6, 0), 23);
+}
+
+static void a_bridge_may_have_a_table_of_its_own(void **state)
+{
+    add_function(0, 7, 0, 1);
+    add_function(1, 0, 1, 0);
+    begin_root("PCI0");
+    table("_PRT", 7, 0, NULL, 23);
+    begin(DEVICE);
+    text("RP01");
+    name("_ADR");
+    dword(7u << 16);
+    table("_PRT", 0, 0, NULL, 17);
+    end();
+    end_root();
+    finish();
+    assert_int_equal(HalQueryPciLine(1, 0, 0), 17);
+}
+
+static void a_second_root_says_its_number(void **state)
+{
+    add_function(0, 3, 1, 0);
+    add_function(64, 3, 1, 0);
+    begin_root("PCI0");
+    table("_PRT", 3, 0, NULL, 16);
+    end_root();
+    begin_root("PCI1");
+    name("_BBN");
+    BYTES(0x0A, 64);
+    table("_PRT", 3, 0, NULL, 40);
+    end_root();
+    finish();
+    assert_int_equal(HalQueryPciLine(0, 3, 0), 16);
+    assert_int_equal(HalQueryPciLine(64, 3, 0), 40);
+}
+
+// ---- code that is none --------------------------------------------------------------------------
+
+static void what_is_not_understood_takes_only_its_block_along(void **state)
+{
+    add_function(0, 3, 1, 0);
+    begin(DEVICE);
+    text("ODD_");
+    BYTES(0x5B, 0xFE, 0xFE);
+    end();
+    begin_root("PCI0");
+    begin(DEVICE);
+    text("ODD_");
+    BYTES(0xF0);
+    end();
+    table("_PRT", 3, 0, NULL, 19);
+    end_root();
+    finish();
+    assert_int_equal(HalQueryPciLine(0, 3, 0), 19);
+}
+
+static void a_loop_or_call_without_end_ends(void **state)
+{
+    add_function(0, 3, 1, 0);
+    begin_root("PCI0");
+    begin_method("_PRT", 0);
+    begin(WHILE);
+    BYTES(0x01);
+    end();
+    end();
+    end_root();
+    begin_method("_PIC", 1);
+    text("_PIC");
+    BYTES(0x01);
+    end();
+    finish();
+    assert_int_equal(HalQueryPciLine(0, 3, 0), 11);
+}
+
+static void make_example(void)
+{
+    empty(NULL);
+    add_function(0, 3, 1, 0);
+    begin_root("PCI0");
+    table("_PRT", 3, 0, NULL, 19);
+    end_root();
+}
+
+static void code_cut_off_anywhere_is_right_or_nothing(void **state)
+{
+    make_example();
+    for (ULONG Length = ACPI_HEADER_LENGTH; Length < At; Length++) {
+        route(Code, Length);
+        assert_int_equal(Mappings, 0);
+        assert_int_equal(HalQueryPciLine(0, 3, 0), 11);
+    }
+}
+
+static void damage_anywhere_does_no_harm(void **state)
+{
+    make_example();
+    for (ULONG i = ACPI_HEADER_LENGTH; i < At; i++)
+        for (ULONG Bit = 0; Bit < 8; Bit++) {
+            Code[i] ^= (UCHAR)(1 << Bit);
+            finish();
+            Code[i] ^= (UCHAR)(1 << Bit);
+        }
+}
+
+#define TEST(Name) cmocka_unit_test_setup(Name, empty)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_table_of_constants_names_the_input),
+        TEST(a_function_without_a_pin_has_no_line),
+        TEST(the_table_is_the_one_for_io_apics),
+        TEST(a_link_device_is_asked_for_its_setting),
+        TEST(resources_name_interrupts_in_two_forms),
+        TEST(resources_that_end_early_name_none),
+        TEST(a_setting_that_only_a_register_knows_is_not_guessed),
+        TEST(a_buffer_that_is_changed_in_place_is_not_believed),
+        TEST(a_table_that_is_changed_in_place_is_not_believed),
+        TEST(pins_behind_a_bridge_are_turned),
+        TEST(a_bridge_may_have_a_table_of_its_own),
+        TEST(a_second_root_says_its_number),
+        TEST(what_is_not_understood_takes_only_its_block_along),
+        TEST(a_loop_or_call_without_end_ends),
+        TEST(code_cut_off_anywhere_is_right_or_nothing),
+        TEST(damage_anywhere_does_no_harm),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
