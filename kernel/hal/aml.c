@@ -6,11 +6,11 @@
 // \_PIC set. So this runs AML, but has no hands: no register, no field of an operation region is
 // read or written. What depends on one is "unknown", and so is all that is computed from it; a
 // decision on something unknown ends the evaluation, which then fails, and its caller does without.
-// A wrong answer is worse than none: whatever would change a package or a buffer in place fails too.
+// A wrong answer is worse than none: what would change a package or a buffer in place fails too.
 //
 // Name space: a tree of nodes in memory that the caller lends, each with four letters, a kind and
-// the code that makes its value, which is evaluated when asked for; a name that an integer is stored
-// to keeps the integer. Fields get no nodes: a name that is not found is unknown.
+// the code that makes its value, which is evaluated when asked for; a name that an integer is
+// stored to keeps the integer. Fields get no nodes: a name that is not found is unknown.
 //
 // Code comes from firmware and is not trusted: every byte is read through AmlByte, which stops at
 // the end of the enclosing block; nesting and steps have limits; once Failed is set, nothing is
@@ -22,19 +22,19 @@
 #include "init.h"
 #include "rtl.h"
 
-#define MAX_DEPTH 20u      // of blocks, calls and operands within each other
-#define MAX_CALLS 5u       // of methods and names within each other: each has a frame on the stack
-#define MAX_STEPS 200000u  // terms, for one block or evaluation
+#define MAX_DEPTH 20u     // of blocks, calls and operands within each other
+#define MAX_CALLS 5u      // of methods and names within each other: each has a frame on the stack
+#define MAX_STEPS 200000u // terms, for one block or evaluation
 #define LOCALS    8u
 #define ARGUMENTS 7u
 
 typedef enum _AML_NODE_KIND {
-    AmlNodePlace,     // device, scope, and what else only holds names
-    AmlNodeName,      // Data: the code of its value
-    AmlNodeInteger,   // a name that was stored to
-    AmlNodeMethod,    // Data: its code
+    AmlNodePlace,   // device, scope, and what else only holds names
+    AmlNodeName,    // Data: the code of its value
+    AmlNodeInteger, // a name that was stored to
+    AmlNodeMethod,  // Data: its code
     AmlNodeUnknown,
-    AmlNodeWindow,    // into a buffer: storing to it would change the buffer
+    AmlNodeWindow, // into a buffer: storing to it would change the buffer
 } AML_NODE_KIND;
 
 typedef struct _AML_NODE {
@@ -44,8 +44,8 @@ typedef struct _AML_NODE {
     };
     ULONG Length;
     ULONG Name;
-    USHORT Parent, Next, Child;  // Next: the next child of Parent; 0: none
-    UCHAR Kind;                  // AML_NODE_KIND
+    USHORT Parent, Next, Child; // Next: the next child of Parent; 0: none
+    UCHAR Kind;                 // AML_NODE_KIND
     UCHAR Arguments;
 } AML_NODE;
 
@@ -55,8 +55,8 @@ typedef struct _AML_READER {
 
 typedef struct _AML_FRAME {
     AML_VALUE Local[LOCALS], Argument[ARGUMENTS], Result;
-    USHORT Place;       // where names are looked up and made
-    BOOLEAN Loading;    // a definition block's own code, not a method's
+    USHORT Place;    // where names are looked up and made
+    BOOLEAN Loading; // a definition block's own code, not a method's
 } AML_FRAME;
 
 typedef enum _AML_FLOW { AmlGoesOn, AmlReturns, AmlBreaks, AmlContinues } AML_FLOW;
@@ -112,8 +112,8 @@ static AML_READER INIT_CODE AmlBlock(AML_READER *Reader)
 // ---- names --------------------------------------------------------------------------------------
 typedef struct _AML_PATH {
     BOOLEAN Absolute;
-    ULONG Up;     // parents
-    ULONG Count;  // of names, four letters each
+    ULONG Up;    // parents
+    ULONG Count; // of names, four letters each
     const UCHAR *Names;
 } AML_PATH;
 
@@ -127,7 +127,7 @@ static AML_PATH INIT_CODE AmlPath(AML_READER *Reader)
     for (; AmlPeek(Reader) == '^'; Path.Up++)
         AmlByte(Reader);
     UCHAR Lead = AmlPeek(Reader);
-    if (Lead == 0x00 || Lead == 0x2E || Lead == 0x2F) {  // none, two, many
+    if (Lead == 0x00 || Lead == 0x2E || Lead == 0x2F) { // none, two, many
         AmlByte(Reader);
         Path.Count = Lead == 0x2F ? AmlByte(Reader) : Lead == 0x2E ? 2 : 0;
     }
@@ -232,6 +232,7 @@ static VOID INIT_CODE AmlDeclareCode(const AML_PATH *Path, const AML_FRAME *Fram
 
 // ---- values -------------------------------------------------------------------------------------
 static const AML_VALUE AmlNothing;
+static const UCHAR AmlNoCode[1]; // of methods that are only known to exist
 
 static AML_VALUE INIT_CODE AmlMakeInteger(ULONG64 Integer)
 {
@@ -240,8 +241,8 @@ static AML_VALUE INIT_CODE AmlMakeInteger(ULONG64 Integer)
 
 static AML_VALUE INIT_CODE AmlMakeView(UCHAR Kind, AML_READER Code, USHORT Place)
 {
-    return (AML_VALUE){.Data = Code.At, .Length = (ULONG)(Code.End - Code.At), .Place = Place,
-                       .Kind = Kind};
+    return (AML_VALUE){
+        .Data = Code.At, .Length = (ULONG)(Code.End - Code.At), .Place = Place, .Kind = Kind};
 }
 
 // Calls a method whose arguments follow the name in Reader.
@@ -297,7 +298,7 @@ static AML_VALUE INIT_CODE AmlMakeString(AML_READER *Reader)
 static AML_VALUE INIT_CODE AmlMakeBuffer(AML_READER *Reader, AML_FRAME *Frame)
 {
     AML_READER Bytes = AmlBlock(Reader);
-    AmlTerm(&Bytes, Frame);  // its size; what is not given is zero, and of no interest
+    AmlTerm(&Bytes, Frame); // its size; what is not given is zero, and of no interest
     return AmlMakeView(AmlBuffer, Bytes, 0);
 }
 
@@ -332,10 +333,10 @@ static AML_VALUE INIT_CODE AmlElementAt(AML_READER *Reader, AML_FRAME *Frame)
 
 BOOLEAN INIT_CODE HalpAmlTakeElement(AML_VALUE *Package, AML_VALUE *Value)
 {
-    AML_READER Reader = {Package->Data, Package->Data + Package->Length};
-    AML_FRAME Frame = {.Place = Package->Place};
     if (Package->Kind != AmlPackage || Package->Length == 0 || Aml.Failed)
         return FALSE;
+    AML_READER Reader = {Package->Data, Package->Data + Package->Length};
+    AML_FRAME Frame = {.Place = Package->Place};
     *Value = AmlElementAt(&Reader, &Frame);
     Package->Data = Reader.At;
     Package->Length = (ULONG)(Reader.End - Reader.At);
@@ -356,7 +357,7 @@ static AML_VALUE INIT_CODE AmlElement(AML_VALUE Package, ULONG64 Index)
 typedef struct _AML_TARGET {
     AML_VALUE *Variable;
     USHORT Place;
-    BOOLEAN Inside;  // of a package or buffer
+    BOOLEAN Inside; // of a package or buffer
 } AML_TARGET;
 
 static AML_TARGET INIT_CODE AmlTarget(AML_READER *Reader, AML_FRAME *Frame)
@@ -365,9 +366,8 @@ static AML_TARGET INIT_CODE AmlTarget(AML_READER *Reader, AML_FRAME *Frame)
     UCHAR Code = AmlPeek(Reader);
     if (Code >= 0x60 && Code < 0x60 + LOCALS + ARGUMENTS) {
         AmlByte(Reader);
-        Target.Variable =
-            Code < 0x68 ? &Frame->Local[Code - 0x60] : &Frame->Argument[Code - 0x68];
-    } else if (Code == 0x5B) {  // the debug object
+        Target.Variable = Code < 0x68 ? &Frame->Local[Code - 0x60] : &Frame->Argument[Code - 0x68];
+    } else if (Code == 0x5B) { // the debug object
         AmlTerm(Reader, Frame);
     } else if (Code == 0x71 || Code == 0x83 || Code == 0x88) {
         AmlTerm(Reader, Frame);
@@ -407,8 +407,8 @@ static AML_VALUE INIT_CODE AmlHeld(AML_TARGET Target, AML_FRAME *Frame)
 }
 
 // ---- operators ----------------------------------------------------------------------------------
-// What follows an operator's code: t a term, > a target, n a name that is declared, s an object that
-// is named, b w d bytes.
+// What follows an operator's code: t a term, > a target, n a name that is declared, s an object
+// that is named, b w d bytes.
 typedef struct _AML_OPERATOR {
     UCHAR Code;
     const char *Operands;
@@ -417,21 +417,21 @@ typedef struct _AML_OPERATOR {
 #define AML_OPERANDS 6u
 
 static const AML_OPERATOR AmlOperators[] = {
-    {0x70, "t>"},  {0x71, "s"},   {0x72, "tt>"}, {0x73, "tt>"}, {0x74, "tt>"},    {0x75, ">"},
-    {0x76, ">"},   {0x77, "tt>"}, {0x78, "tt>>"}, {0x79, "tt>"}, {0x7A, "tt>"},   {0x7B, "tt>"},
-    {0x7C, "tt>"}, {0x7D, "tt>"}, {0x7E, "tt>"}, {0x7F, "tt>"}, {0x80, "t>"},     {0x81, "t>"},
-    {0x82, "t>"},  {0x83, "t"},   {0x84, "tt>"}, {0x85, "tt>"}, {0x86, "st"},     {0x87, "s"},
-    {0x88, "tt>"}, {0x89, "tbtbtt"}, {0x8A, "ttn"}, {0x8B, "ttn"}, {0x8C, "ttn"}, {0x8D, "ttn"},
-    {0x8E, "s"},   {0x8F, "ttn"}, {0x90, "tt"},  {0x91, "tt"},  {0x92, "t"},      {0x93, "tt"},
-    {0x94, "tt"},  {0x95, "tt"},  {0x96, "t>"},  {0x97, "t>"},  {0x98, "t>"},     {0x99, "t>"},
-    {0x9C, "tt>"}, {0x9D, "t>"},  {0x9E, "ttt>"}, {0xA3, ""},   {0xCC, ""},
+    {0x70, "t>"},  {0x71, "s"},      {0x72, "tt>"},  {0x73, "tt>"}, {0x74, "tt>"}, {0x75, ">"},
+    {0x76, ">"},   {0x77, "tt>"},    {0x78, "tt>>"}, {0x79, "tt>"}, {0x7A, "tt>"}, {0x7B, "tt>"},
+    {0x7C, "tt>"}, {0x7D, "tt>"},    {0x7E, "tt>"},  {0x7F, "tt>"}, {0x80, "t>"},  {0x81, "t>"},
+    {0x82, "t>"},  {0x83, "t"},      {0x84, "tt>"},  {0x85, "tt>"}, {0x86, "st"},  {0x87, "s"},
+    {0x88, "tt>"}, {0x89, "tbtbtt"}, {0x8A, "ttn"},  {0x8B, "ttn"}, {0x8C, "ttn"}, {0x8D, "ttn"},
+    {0x8E, "s"},   {0x8F, "ttn"},    {0x90, "tt"},   {0x91, "tt"},  {0x92, "t"},   {0x93, "tt"},
+    {0x94, "tt"},  {0x95, "tt"},     {0x96, "t>"},   {0x97, "t>"},  {0x98, "t>"},  {0x99, "t>"},
+    {0x9C, "tt>"}, {0x9D, "t>"},     {0x9E, "ttt>"}, {0xA3, ""},    {0xCC, ""},
 };
 
 // Behind 0x5B.
 static const AML_OPERATOR AmlExtended[] = {
-    {0x12, "s>"}, {0x13, "tttn"}, {0x1F, "tttttt"}, {0x20, "s>"}, {0x21, "t"},   {0x22, "t"},
-    {0x23, "sw"}, {0x24, "s"},    {0x25, "st"},     {0x26, "s"},  {0x27, "s"},   {0x28, "t>"},
-    {0x29, "t>"}, {0x30, ""},     {0x31, ""},       {0x32, "bdt"}, {0x33, ""},   {0x88, "nttt"},
+    {0x12, "s>"}, {0x13, "tttn"}, {0x1F, "tttttt"}, {0x20, "s>"},  {0x21, "t"}, {0x22, "t"},
+    {0x23, "sw"}, {0x24, "s"},    {0x25, "st"},     {0x26, "s"},   {0x27, "s"}, {0x28, "t>"},
+    {0x29, "t>"}, {0x30, ""},     {0x31, ""},       {0x32, "bdt"}, {0x33, ""},  {0x88, "nttt"},
     {0x01, "nb"}, {0x02, "n"},    {0x80, "nbtt"},
 };
 
@@ -444,7 +444,7 @@ static const char *INIT_CODE AmlOperandsOf(const AML_OPERATOR *Table, ULONG Coun
 }
 
 typedef struct _AML_GATHERED {
-    AML_VALUE Value[3];    // of the first terms
+    AML_VALUE Value[3]; // of the first terms
     AML_TARGET Target[2];
     ULONG Values, Targets;
 } AML_GATHERED;
@@ -478,23 +478,40 @@ static VOID INIT_CODE AmlGather(const char *Operands, AML_READER *Reader, AML_FR
 static ULONG64 INIT_CODE AmlCompute(UCHAR Code, ULONG64 a, ULONG64 b)
 {
     switch (Code) {
-    case 0x72: return a + b;
-    case 0x74: return a - b;
-    case 0x77: return a * b;
-    case 0x79: return b < 64 ? a << b : 0;
-    case 0x7A: return b < 64 ? a >> b : 0;
-    case 0x7B: return a & b;
-    case 0x7C: return ~(a & b);
-    case 0x7D: return a | b;
-    case 0x7E: return ~(a | b);
-    case 0x7F: return a ^ b;
-    case 0x80: return ~a;
-    case 0x90: return a && b ? ~0ull : 0;
-    case 0x91: return a || b ? ~0ull : 0;
-    case 0x92: return a ? 0 : ~0ull;
-    case 0x93: return a == b ? ~0ull : 0;
-    case 0x94: return a > b ? ~0ull : 0;
-    default:   return a < b ? ~0ull : 0;  // 0x95
+    case 0x72:
+        return a + b;
+    case 0x74:
+        return a - b;
+    case 0x77:
+        return a * b;
+    case 0x79:
+        return b < 64 ? a << b : 0;
+    case 0x7A:
+        return b < 64 ? a >> b : 0;
+    case 0x7B:
+        return a & b;
+    case 0x7C:
+        return ~(a & b);
+    case 0x7D:
+        return a | b;
+    case 0x7E:
+        return ~(a | b);
+    case 0x7F:
+        return a ^ b;
+    case 0x80:
+        return ~a;
+    case 0x90:
+        return a && b ? ~0ull : 0;
+    case 0x91:
+        return a || b ? ~0ull : 0;
+    case 0x92:
+        return a ? 0 : ~0ull;
+    case 0x93:
+        return a == b ? ~0ull : 0;
+    case 0x94:
+        return a > b ? ~0ull : 0;
+    default:
+        return a < b ? ~0ull : 0; // 0x95
     }
 }
 
@@ -508,11 +525,13 @@ static AML_VALUE INIT_CODE AmlOperate(UCHAR Code, AML_GATHERED *Operands, AML_FR
 {
     const AML_VALUE *a = &Operands->Value[0], *b = &Operands->Value[1];
     AML_VALUE Value = AmlNothing;
-    if (Code == 0x70 || Code == 0x83 || Code == 0x99 || Code == 0x9D) {  // the operand itself
+    if (Code == 0x70 || Code == 0x83 || Code == 0x99 || Code == 0x9D) { // the operand itself
         Value = *a;
     } else if (Code == 0x75 || Code == 0x76) {
         Value = AmlHeld(Operands->Target[0], Frame);
-        Value.Integer += Code == 0x75 ? 1 : ~0ull;
+        Value = Value.Kind == AmlInteger
+                    ? AmlMakeInteger(Value.Integer + (Code == 0x75 ? 1 : ~0ull))
+                    : AmlNothing;
     } else if (Code == 0x88 && a->Kind == AmlPackage && b->Kind == AmlInteger) {
         Value = AmlElement(*a, b->Integer);
     } else if (AmlComputes(Code) && a->Kind == AmlInteger &&
@@ -533,7 +552,7 @@ static AML_VALUE INIT_CODE AmlOperation(UCHAR Code, AML_READER *Reader, AML_FRAM
         return AmlNothing;
     }
     AmlGather(Operands, Reader, Frame, &Gathered);
-    if (Code == 0x71 || Code == 0x87 || Code == 0x8E || Aml.Failed)  // of objects, not their values
+    if (Code == 0x71 || Code == 0x87 || Code == 0x8E || Aml.Failed) // of objects, not their values
         return AmlNothing;
     return AmlOperate(Code, &Gathered, Frame);
 }
@@ -555,7 +574,7 @@ static VOID INIT_CODE AmlDeclarePlace(AML_READER *Reader, AML_FRAME *Frame, ULON
     AmlRun(Body, Frame);
     Frame->Place = Outer;
     if (Frame->Loading && Aml.Steps < MAX_STEPS)
-        Aml.Failed = FALSE;  // the rest of this place is lost, what comes behind it is not
+        Aml.Failed = FALSE; // the rest of this place is lost, what comes behind it is not
 }
 
 static VOID INIT_CODE AmlDeclareName(AML_READER *Reader, AML_FRAME *Frame)
@@ -579,11 +598,14 @@ static VOID INIT_CODE AmlDeclareAlias(AML_READER *Reader, AML_FRAME *Frame)
 {
     AML_PATH Old = AmlPath(Reader), New = AmlPath(Reader);
     USHORT Place = Aml.Failed ? AML_NOWHERE : AmlFind(&Old, Frame->Place);
-    if (Place == AML_NOWHERE)
+    USHORT Alias = Place != AML_NOWHERE && Place != AML_ROOT
+                       ? AmlDeclare(&New, Frame, Aml.Node[Place].Kind)
+                       : AML_NOWHERE;
+    if (Alias == AML_NOWHERE || Alias == AML_ROOT)
         return;
-    const AML_NODE *Node = &Aml.Node[Place];
-    AML_READER Code = {Node->Data, Node->Data + Node->Length};
-    AmlDeclareCode(&New, Frame, Node->Kind, Code, Node->Arguments);
+    Aml.Node[Alias].Integer = Aml.Node[Place].Integer; // or Data
+    Aml.Node[Alias].Length = Aml.Node[Place].Length;
+    Aml.Node[Alias].Arguments = Aml.Node[Place].Arguments;
 }
 
 // Something that another table declares: how many arguments it takes is what matters.
@@ -594,9 +616,8 @@ static VOID INIT_CODE AmlDeclareExternal(AML_READER *Reader, AML_FRAME *Frame)
     UCHAR Arguments = AmlByte(Reader);
     if (Aml.Failed || Arguments == 0 || AmlFind(&Path, Frame->Place) != AML_NOWHERE)
         return;
-    USHORT Place = AmlDeclare(&Path, Frame, AmlNodeMethod);
-    if (Place != AML_NOWHERE)
-        Aml.Node[Place].Arguments = Arguments & 7;
+    AML_READER None = {AmlNoCode, AmlNoCode};
+    AmlDeclareCode(&Path, Frame, AmlNodeMethod, None, Arguments & 7);
 }
 
 static AML_VALUE INIT_CODE AmlExtendedTerm(AML_READER *Reader, AML_FRAME *Frame)
@@ -604,17 +625,17 @@ static AML_VALUE INIT_CODE AmlExtendedTerm(AML_READER *Reader, AML_FRAME *Frame)
     AML_GATHERED Gathered = {.Values = 0};
     UCHAR Code = AmlByte(Reader);
     const char *Operands = AmlOperandsOf(AmlExtended, RTL_NUMBER_OF(AmlExtended), Code);
-    if (Code == 0x82 || Code == 0x85)  // device, thermal zone
+    if (Code == 0x82 || Code == 0x85) // device, thermal zone
         AmlDeclarePlace(Reader, Frame, 0, TRUE);
-    else if (Code == 0x83 || Code == 0x84)  // processor, power resource
+    else if (Code == 0x83 || Code == 0x84) // processor, power resource
         AmlDeclarePlace(Reader, Frame, Code == 0x83 ? 6 : 3, TRUE);
-    else if (Code == 0x81 || Code == 0x86 || Code == 0x87)  // fields
+    else if (Code == 0x81 || Code == 0x86 || Code == 0x87) // fields
         AmlBlock(Reader);
     else if (Operands != NULL)
         AmlGather(Operands, Reader, Frame, &Gathered);
     else
         Aml.Failed = TRUE;
-    for (ULONG i = 0; i < Gathered.Targets; i++)  // whatever it yields is unknown
+    for (ULONG i = 0; i < Gathered.Targets; i++) // whatever it yields is unknown
         if (Gathered.Target[i].Variable != NULL)
             *Gathered.Target[i].Variable = AmlNothing;
     return AmlNothing;
@@ -623,7 +644,7 @@ static AML_VALUE INIT_CODE AmlExtendedTerm(AML_READER *Reader, AML_FRAME *Frame)
 // ---- terms --------------------------------------------------------------------------------------
 static AML_VALUE INIT_CODE AmlConstantTerm(UCHAR Code, AML_READER *Reader)
 {
-    static const UCHAR Sizes[] = {1, 2, 4, 0, 8};  // 0x0A, 0x0B, 0x0C, -, 0x0E
+    static const UCHAR Sizes[] = {1, 2, 4, 0, 8}; // 0x0A, 0x0B, 0x0C, -, 0x0E
     if (Code <= 0x01)
         return AmlMakeInteger(Code);
     if (Code == 0xFF)
@@ -646,17 +667,33 @@ static AML_VALUE INIT_CODE AmlTermOf(UCHAR Code, AML_READER *Reader, AML_FRAME *
     if (Code >= 0x68 && Code < 0x68 + ARGUMENTS)
         return Frame->Argument[Code - 0x68];
     switch (Code) {
-    case 0x06: AmlDeclareAlias(Reader, Frame); break;
-    case 0x08: AmlDeclareName(Reader, Frame); break;
-    case 0x10: AmlDeclarePlace(Reader, Frame, 0, FALSE); break;
-    case 0x14: AmlDeclareMethod(Reader, Frame); break;
-    case 0x15: AmlDeclareExternal(Reader, Frame); break;
-    case 0x0D: return AmlMakeString(Reader);
-    case 0x11: return AmlMakeBuffer(Reader, Frame);
-    case 0x12: return AmlMakePackage(Reader, Frame, FALSE);
-    case 0x13: return AmlMakePackage(Reader, Frame, TRUE);
-    case 0x5B: return AmlExtendedTerm(Reader, Frame);
-    default:   return AmlOperation(Code, Reader, Frame);
+    case 0x06:
+        AmlDeclareAlias(Reader, Frame);
+        break;
+    case 0x08:
+        AmlDeclareName(Reader, Frame);
+        break;
+    case 0x10:
+        AmlDeclarePlace(Reader, Frame, 0, FALSE);
+        break;
+    case 0x14:
+        AmlDeclareMethod(Reader, Frame);
+        break;
+    case 0x15:
+        AmlDeclareExternal(Reader, Frame);
+        break;
+    case 0x0D:
+        return AmlMakeString(Reader);
+    case 0x11:
+        return AmlMakeBuffer(Reader, Frame);
+    case 0x12:
+        return AmlMakePackage(Reader, Frame, FALSE);
+    case 0x13:
+        return AmlMakePackage(Reader, Frame, TRUE);
+    case 0x5B:
+        return AmlExtendedTerm(Reader, Frame);
+    default:
+        return AmlOperation(Code, Reader, Frame);
     }
     return AmlNothing;
 }
@@ -721,14 +758,20 @@ static AML_FLOW INIT_CODE AmlWhile(AML_READER *Reader, AML_FRAME *Frame)
 static AML_FLOW INIT_CODE AmlStatement(AML_READER *Reader, AML_FRAME *Frame)
 {
     switch (AmlPeek(Reader)) {
-    case 0x9F: return AmlContinues;
-    case 0xA0: AmlByte(Reader); return AmlIf(Reader, Frame);
-    case 0xA2: AmlByte(Reader); return AmlWhile(Reader, Frame);
+    case 0x9F:
+        return AmlContinues;
+    case 0xA0:
+        AmlByte(Reader);
+        return AmlIf(Reader, Frame);
+    case 0xA2:
+        AmlByte(Reader);
+        return AmlWhile(Reader, Frame);
     case 0xA4:
         AmlByte(Reader);
         Frame->Result = AmlTerm(Reader, Frame);
         return AmlReturns;
-    case 0xA5: return AmlBreaks;
+    case 0xA5:
+        return AmlBreaks;
     }
     AmlTerm(Reader, Frame);
     return AmlGoesOn;
@@ -767,7 +810,8 @@ VOID INIT_CODE HalpAmlReset(PVOID Workspace, SIZE_T Size)
     for (ULONG i = 0; i < RTL_NUMBER_OF(Predefined); i++)
         AmlAdd(AML_ROOT, Predefined[i]);
     USHORT Osi = AmlAdd(AML_ROOT, AML_NAME('_', 'O', 'S', 'I'));
-    Aml.Node[Osi].Kind = AmlNodeMethod;  // asks what we are: unknown
+    Aml.Node[Osi].Kind = AmlNodeMethod; // asks what we are: unknown
+    Aml.Node[Osi].Data = AmlNoCode;
     Aml.Node[Osi].Arguments = 1;
 }
 

@@ -7,26 +7,26 @@
 
 #define AML_NAME(a, b, c, d) ((ULONG)(a) | (ULONG)(b) << 8 | (ULONG)(c) << 16 | (ULONG)(d) << 24)
 #define AML_ROOT             0u
-#define AML_NOWHERE          0xFFFFu  // no such object
+#define AML_NOWHERE          0xFFFFu // no such object
 
 typedef enum _AML_KIND {
-    AmlUnknown,  // depends on the hardware, or was never set
+    AmlUnknown, // depends on the hardware, or was never set
     AmlInteger,
     AmlString,
     AmlBuffer,
     AmlPackage,
-    AmlObject,  // a device or another place in the name space
+    AmlObject, // a device or another place in the name space
 } AML_KIND;
 
 // Strings, buffers and packages are views of the code that makes them.
 typedef struct _AML_VALUE {
     union {
         ULONG64 Integer;
-        const UCHAR *Data;  // of a package: its first element's code
+        const UCHAR *Data; // of a package: its first element's code
     };
-    ULONG Length;  // of Data, bytes
-    USHORT Place;  // AmlObject: which; AmlPackage: where its names are looked up
-    UCHAR Kind;    // AML_KIND
+    ULONG Length; // of Data, bytes
+    USHORT Place; // AmlObject: which; AmlPackage: where its names are looked up
+    UCHAR Kind;   // AML_KIND
 } AML_VALUE;
 
 // Empties the name space, which lies in Size bytes at Workspace from now on.
@@ -36,9 +36,9 @@ VOID HalpAmlReset(PVOID Workspace, SIZE_T Size);
 // not understood is passed over with the block that it stands in.
 VOID HalpAmlLoad(const UCHAR *Code, SIZE_T Length);
 
-USHORT HalpAmlChild(USHORT Place, ULONG Name);          // AML_NOWHERE: it has none of that name
+USHORT HalpAmlChild(USHORT Place, ULONG Name); // AML_NOWHERE: it has none of that name
 USHORT HalpAmlParent(USHORT Place);
-USHORT HalpAmlNext(USHORT Place);                       // every object once, from AML_ROOT on
+USHORT HalpAmlNext(USHORT Place); // every object once, from AML_ROOT on
 
 // The value of an object, a method called with one argument where it takes any. FALSE: it cannot be
 // told.

@@ -7,12 +7,12 @@
 //
 // xAPIC mode: registers in memory, mapped uncached into the HAL region, and APIC ids of 8 bits.
 // x2APIC mode: registers are MSRs, and ids have 32 bits. It is used where firmware left it on (some
-// processors lock it then), where a processor's id needs it, and where /X2APICPOLICY=enable asks for
-// it. Otherwise it stays off although the processor has it: without interrupt remapping, which we do
-// not program, chipsets promise device interrupts for xAPIC mode alone. /X2APICPOLICY=disable goes
-// back to xAPIC mode, by way of switching the APIC off, where that is not locked; processors with
-// larger ids then stay unused, which the log says. All processors are in the same mode. (Intel,
-// Software Developer's Manual, volume 3, "Extended xAPIC (x2APIC)".)
+// processors lock it then), where a processor's id needs it, and where /X2APICPOLICY=enable asks
+// for it. Otherwise it stays off although the processor has it: without interrupt remapping, which
+// we do not program, chipsets promise device interrupts for xAPIC mode alone. /X2APICPOLICY=disable
+// goes back to xAPIC mode, by way of switching the APIC off, where that is not locked; processors
+// with larger ids then stay unused, which the log says. All processors are in the same mode.
+// (Intel, Software Developer's Manual, volume 3, "Extended xAPIC (x2APIC)".)
 //
 // LINT0 carries the 8259s where they are in use ("virtual wire"), LINT1 the NMI, unless firmware
 // says otherwise; both on the boot processor alone: an NMI of the hardware's has one receiver.
@@ -190,7 +190,7 @@ VOID HalpApicStartProcessor(ULONG LogicalId)
 
 VOID HalpApicHandleError(VOID)
 {
-    HalpApicWrite(APIC_ERROR_STATUS, 0);  // latches the status of now
+    HalpApicWrite(APIC_ERROR_STATUS, 0); // latches the status of now
     ULONG Status = HalpApicRead(APIC_ERROR_STATUS);
     if (__atomic_fetch_add(&HalpApicErrorCount, 1, __ATOMIC_RELAXED) < 8)
         KLOG("hal", "local APIC error, status %x", Status);

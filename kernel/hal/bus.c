@@ -2,9 +2,9 @@
 // bus.c: what drivers ask HAL.dll about buses: configuration data, interrupt vectors, addresses.
 //
 // PC buses share one address space with the processor, so translation is the identity; what is left
-// is to say what exists. A PCI interrupt level is what drivers read as the function's interrupt line
-// register: with I/O APICs the input that the pin is really wired to (route.c), else what firmware
-// wrote there.
+// is to say what exists. A PCI interrupt level is what drivers read as the function's interrupt
+// line register: with I/O APICs the input that the pin is really wired to (route.c), else what
+// firmware wrote there.
 #include "halp.h"
 
 #define CMOS_SIZE 128u

@@ -236,7 +236,8 @@ static VOID HalpReportInterrupts(VOID)
     HalpBeginParagraph("irq");
     HalpItem("%s,", HalDescribeInterrupts());
     if (HalpApic != NULL)
-        HalpItem("APIC %u version %x,", HalpApicId(), HalpApicRead(APIC_VERSION) & 0xFF);
+        HalpItem("%s %u version %x,", HalpX2Apic ? "x2APIC" : "APIC", HalpApicId(),
+                 HalpApicRead(APIC_VERSION) & 0xFF);
     HalpIoApicSummary(HalpItem);
     HalpPicSummary(HalpItem);
     HalpRouteSummary(HalpItem);

@@ -14,8 +14,8 @@
 // link device that has to be programmed) the line register is believed, as with the 8259s: that is
 // right for chipsets on which a link device only ever sends pins to the ISA interrupts.
 //
-// Drivers see the answer in place of the interrupt line register (bus.c), which is what they pass to
-// HalGetInterruptVector.
+// Drivers see the answer in place of the interrupt line register (bus.c), which is what they pass
+// to HalGetInterruptVector.
 //
 // Source: ACPI Specification 6.5, 6.2.13 (_PRT), 6.4 (resources). Observability: `hwinfo all`.
 // Tests: test_hal_aml.c, fuzz_hal_aml.c, tests/system/test_routing.py.
@@ -31,8 +31,8 @@
 #define PCI_BUS_BEHIND    0x19u
 #define PCI_HEADER        0x0Eu
 
-#define EISA_PCI_BUS     0x030AD041u  // PNP0A03
-#define EISA_PCI_EXPRESS 0x080AD041u  // PNP0A08
+#define EISA_PCI_BUS     0x030AD041u // PNP0A03
+#define EISA_PCI_EXPRESS 0x080AD041u // PNP0A08
 
 #define METHOD_PIC AML_NAME('_', 'P', 'I', 'C')
 #define NAME_PRT   AML_NAME('_', 'P', 'R', 'T')
@@ -48,15 +48,15 @@ typedef struct _HALP_ROUTE {
 } HALP_ROUTE;
 
 static HALP_ROUTE HalpRoutes[MAX_ROUTES];
-static ULONG HalpRouteCount, HalpUnrouted;  // functions with a pin: known wires, others
+static ULONG HalpRouteCount, HalpUnrouted; // functions with a pin: known wires, others
 
 // ---- link devices -------------------------------------------------------------------------------
-#define SMALL_IRQ          0x22u  // with 2 or 3 bytes behind it
-#define LARGE_IRQ          0x89u
-#define LARGE_EDGE         0x02u
-#define LARGE_LOW          0x04u
-#define SMALL_EDGE_HIGH    0x01u
-#define SMALL_LEVEL_LOW    0x08u
+#define SMALL_IRQ       0x22u // with 2 or 3 bytes behind it
+#define LARGE_IRQ       0x89u
+#define LARGE_EDGE      0x02u
+#define LARGE_LOW       0x04u
+#define SMALL_EDGE_HIGH 0x01u
+#define SMALL_LEVEL_LOW 0x08u
 
 static USHORT INIT_CODE HalpWireFlags(BOOLEAN Edge, BOOLEAN Low)
 {
@@ -77,7 +77,8 @@ static BOOLEAN INIT_CODE HalpLargeIrq(const UCHAR *Descriptor, ULONG Length, HAL
 {
     if (Length < 9 || Descriptor[4] == 0)
         return FALSE;
-    Wire->Flags = HalpWireFlags((Descriptor[3] & LARGE_EDGE) != 0, (Descriptor[3] & LARGE_LOW) != 0);
+    Wire->Flags =
+        HalpWireFlags((Descriptor[3] & LARGE_EDGE) != 0, (Descriptor[3] & LARGE_LOW) != 0);
     memcpy(&Wire->Gsi, Descriptor + 5, sizeof(Wire->Gsi));
     return Wire->Gsi != 0;
 }
@@ -180,8 +181,8 @@ static USHORT INIT_CODE HalpPlaceOfRoot(ULONG Bus)
     for (USHORT Place = AML_ROOT; Place != AML_NOWHERE; Place = HalpAmlNext(Place)) {
         if (!HalpIsHostBridge(Place))
             continue;
-        BOOLEAN Numbered = HalpAmlEvaluate(HalpAmlChild(Place, NAME_BBN), 0, &Number) &&
-                           Number.Kind == AmlInteger;
+        BOOLEAN Numbered =
+            HalpAmlEvaluate(HalpAmlChild(Place, NAME_BBN), 0, &Number) && Number.Kind == AmlInteger;
         if ((Numbered ? Number.Integer : 0) == Bus)
             return Place;
     }
@@ -216,7 +217,7 @@ static struct {
     BOOLEAN Known;
     ULONG Bus;
     USHORT Place;
-} HalpLastBus;  // functions are visited bus by bus
+} HalpLastBus; // functions are visited bus by bus
 
 static USHORT INIT_CODE HalpTableOfBus(ULONG Bus)
 {
@@ -258,8 +259,7 @@ static VOID INIT_CODE HalpRouteFunction(ULONG Bus, ULONG Device, ULONG Function)
         HalpUnrouted++;
         return;
     }
-    HalpRoutes[HalpRouteCount++] =
-        (HALP_ROUTE){(UCHAR)Bus, (UCHAR)Device, (UCHAR)Function, Wire};
+    HalpRoutes[HalpRouteCount++] = (HALP_ROUTE){(UCHAR)Bus, (UCHAR)Device, (UCHAR)Function, Wire};
 }
 
 // ---- start --------------------------------------------------------------------------------------
@@ -297,7 +297,7 @@ VOID INIT_CODE HalRoutePci(PVOID Workspace, SIZE_T Size)
     for (ULONG i = 0; i < Count; i++)
         HalpAmlLoad((PUCHAR)Blocks[i].Mapping + ACPI_HEADER_LENGTH,
                     Blocks[i].Length - ACPI_HEADER_LENGTH);
-    HalpAmlEvaluate(HalpAmlChild(AML_ROOT, METHOD_PIC), 1, &Nothing);  // I/O APICs, not 8259s
+    HalpAmlEvaluate(HalpAmlChild(AML_ROOT, METHOD_PIC), 1, &Nothing); // I/O APICs, not 8259s
     HalpPciVisitAll(HalpRouteFunction);
     for (ULONG i = 0; i < Count; i++)
         HalUnmapPhysical(Blocks[i].Mapping, Blocks[i].Length);
@@ -328,7 +328,7 @@ static const HALP_ROUTE *HalpRouteOf(ULONG Bus, ULONG Device, ULONG Function)
 
 UCHAR HalQueryPciLine(ULONG Bus, ULONG Device, ULONG Function)
 {
-    UCHAR Interrupt[2] = {HAL_NO_LINE, 0};  // line, pin
+    UCHAR Interrupt[2] = {HAL_NO_LINE, 0}; // line, pin
     const HALP_ROUTE *Route = HalpRouteOf(Bus, Device, Function);
     if (Route != NULL)
         return (UCHAR)Route->Wire.Gsi;

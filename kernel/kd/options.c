@@ -39,6 +39,7 @@ static const KD_OPTION KdOptions[] = {
     {"SAFE", "one processor, 8259 interrupts, no ACPI, VGA text where there is one"},
     {"SPECIALPOOL", "=all,tag:T,size:N-M,driver:D,underrun: blocks between inaccessible pages"},
     {"SOS", "name every driver as it loads"},
+    {"X2APICPOLICY", "=ENABLE: x2APIC mode where the processor has it; =DISABLE: xAPIC mode"},
     {"VERIFIER", "=FLAGS: 1 special pool for all, 4 random failures, 8 call stacks of blocks"},
 };
 

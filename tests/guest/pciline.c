@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
-// PCI's interrupt lines: the level that HalGetBusData names is the one on which the device interrupts,
-// also where the chipset has no way from there to the 8259s. QEMU's edu is the device; without it
-// there is nothing to see.
+// PCI's interrupt lines: the level that HalGetBusData names is the one on which the device
+// interrupts, also where the chipset has no way from there to the 8259s. QEMU's edu is the device;
+// without it there is nothing to see.
 #include "guest.h"
 
 #define EDU_ID          0x11E81234u
 #define EDU_RAISE       0x60
 #define EDU_ACKNOWLEDGE 0x64
-#define ICH9_ID         0x29188086u  // the ISA bridge of QEMU's q35
+#define ICH9_ID         0x29188086u // the ISA bridge of QEMU's q35
 #define ICH9_SLOT       31u
-#define ICH9_STEERING   0x60u        // four pins, the other four 8 bytes on; bit 7: not to an 8259
+#define ICH9_STEERING   0x60u // four pins, the other four 8 bytes on; bit 7: not to an 8259
 #define NOT_STEERED     0x80808080u
 
 NTHALAPI ULONG NTAPI HalGetInterruptVector(INTERFACE_TYPE InterfaceType, ULONG BusNumber,
@@ -52,7 +52,7 @@ static ULONG Read(ULONG Slot, ULONG Offset, ULONG Size)
 static BOOLEAN FindEdu(VOID)
 {
     PHYSICAL_ADDRESS Address = {.QuadPart = 0};
-    USHORT Command = 6;  // memory space, bus master
+    USHORT Command = 6; // memory space, bus master
     ULONG Slot = 0;
 
     while (Slot < PCI_MAX_DEVICES && Read(Slot, 0, 4) != EDU_ID)
@@ -68,7 +68,7 @@ static BOOLEAN FindEdu(VOID)
 
 static VOID CheckInterrupt(VOID)
 {
-    LARGE_INTEGER Longest = {.QuadPart = -100000000};  // only a lost interrupt waits that long
+    LARGE_INTEGER Longest = {.QuadPart = -100000000}; // only a lost interrupt waits that long
     PKINTERRUPT Interrupt;
     KAFFINITY Affinity;
     KIRQL Irql;
@@ -78,7 +78,8 @@ static VOID CheckInterrupt(VOID)
     KeInitializeEvent(&Interrupted, SynchronizationEvent, FALSE);
     KeInitializeDpc(&Dpc, Deferred, NULL);
     CHECK_EQUAL(IoConnectInterrupt(&Interrupt, Service, NULL, NULL, Vector, Irql, Irql,
-                                   LevelSensitive, TRUE, Affinity, FALSE), STATUS_SUCCESS);
+                                   LevelSensitive, TRUE, Affinity, FALSE),
+                STATUS_SUCCESS);
     for (ULONG i = 1; i <= 3; i++) {
         WRITE_REGISTER_ULONG((PULONG)(Edu + EDU_RAISE), i);
         CHECK_EQUAL(KeWaitForSingleObject(&Interrupted, Executive, KernelMode, FALSE, &Longest),

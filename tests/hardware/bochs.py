@@ -19,7 +19,7 @@ CONFIGURATION = """\
 megs: 128
 romimage: file=/usr/share/bochs/BIOS-bochs-latest
 vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest
-cpu: model=%(model)s, ips=100000000, reset_on_triple_fault=0
+cpu: model=%(model)s, count=%(count)s, ips=100000000, reset_on_triple_fault=0
 clock: sync=none
 ata0-master: type=disk, path="%(disk)s", mode=flat
 boot: disk
@@ -33,6 +33,12 @@ debug: action=ignore
 speaker: enabled=0
 """
 DEFAULT_MODEL = "corei7_sandy_bridge_2600k"
+
+
+def processors_of(machine: Machine) -> str:
+    """How many, as QEMU would be told."""
+    words = list(machine.qemu)
+    return words[words.index("-smp") + 1] if "-smp" in words else "1"
 
 
 def problem_of(text: str, machine: Machine) -> str:
@@ -51,7 +57,7 @@ def boot(machine: Machine, disk: Path, folder: Path, out: Path, longest: float) 
     serial, configuration = folder / "serial.txt", folder / "bochsrc"
     model = DEFAULT_MODEL if machine.cpu == "max" else machine.cpu
     configuration.write_text(CONFIGURATION % {
-        "model": model, "disk": disk, "serial": serial, "log": out / (machine.name + ".log")})
+        "model": model, "count": processors_of(machine), "disk": disk, "serial": serial, "log": out / (machine.name + ".log")})
     (folder / "debugger").write_text("c\n")
     master, slave = pty.openpty()
     process = subprocess.Popen(["bochs", "-q", "-f", str(configuration), "-rc", "debugger"],

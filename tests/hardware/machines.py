@@ -164,9 +164,18 @@ STOPS = [
 
 BOCHS = [
     Machine("bochs", "Bochs: a second opinion", firmware="bochs", console="serial",
-            menu="set display=text\n"),
+            menu="set display=text\n", says=(r"64 Hz by TSC deadline",)),
     Machine("bochs-i386", "Bochs, Pentium III", arch=I386, firmware="bochs", cpu="p3_katmai",
             console="serial", menu="set display=text\n"),
+    # What QEMU's own emulation lacks: x2APIC mode, and the timer by TSC deadline (above as well).
+    row("bochs-x2apic", "Bochs: x2APIC mode, 4 processors", ["-smp", "4"], firmware="bochs",
+        cpu="corei7_haswell_4770", console="serial", menu="set display=text\n",
+        options="/X2APICPOLICY=enable",
+        says=(r"x2APIC 0 version", r"running 4;", r"64 Hz by TSC deadline")),
+    row("bochs-x2apic-i386", "the same, 32-bit, 2 processors", ["-smp", "2"], firmware="bochs",
+        arch=I386, cpu="corei7_haswell_4770", console="serial", menu="set display=text\n",
+        options="/X2APICPOLICY=enable",
+        says=(r"x2APIC 0 version", r"running 2;", r"64 Hz by TSC deadline")),
 ]
 
 MACHINES: List[Machine] = FIRMWARE + PROCESSORS + MEMORY + WITHOUT + DISPLAYS + STOPS + BOCHS

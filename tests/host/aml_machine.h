@@ -15,7 +15,7 @@
 
 typedef struct _FUNCTION {
     UCHAR Bus, Device, Function, Pin, Line;
-    UCHAR Behind;  // the bus behind a bridge, 0: it is none
+    UCHAR Behind; // the bus behind a bridge, 0: it is none
 } FUNCTION;
 
 __thread KIRQL HostIrql;
@@ -26,7 +26,7 @@ const HALP_CONTROLLER *HalpController = &HalpIoApicController;
 
 static FUNCTION Functions[FUNCTION_LIMIT];
 static ULONG FunctionCount;
-static const UCHAR *Block;  // with a table's header
+static const UCHAR *Block; // with a table's header
 static ULONG Mappings;
 
 BOOLEAN HalpPciExists(VOID)
@@ -43,10 +43,14 @@ VOID HalpPciVisitAll(HALP_PCI_VISIT *Visit)
 static UCHAR read_byte(const FUNCTION *Function, ULONG Offset)
 {
     switch (Offset) {
-    case 0x0E: return Function->Behind != 0 ? PCI_BRIDGE_TYPE : 0;
-    case 0x19: return Function->Behind;
-    case 0x3C: return Function->Line;
-    case 0x3D: return Function->Pin;
+    case 0x0E:
+        return Function->Behind != 0 ? PCI_BRIDGE_TYPE : 0;
+    case 0x19:
+        return Function->Behind;
+    case 0x3C:
+        return Function->Line;
+    case 0x3D:
+        return Function->Pin;
     }
     return 0;
 }

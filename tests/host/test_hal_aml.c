@@ -148,7 +148,7 @@ static void a_table_of_constants_names_the_input(void **state)
     finish();
     assert_int_equal(HalQueryPciLine(0, 3, 0), 21);
     assert_int_equal(HalpRouteFlags(21), LEVEL_LOW_WIRE);
-    assert_int_equal(HalQueryPciLine(0, 4, 0), 11);  // not in the table: its register
+    assert_int_equal(HalQueryPciLine(0, 4, 0), 11); // not in the table: its register
 }
 
 static void a_function_without_a_pin_has_no_line(void **state)
@@ -165,7 +165,7 @@ static void the_table_is_the_one_for_io_apics(void **state)
     name("PICF");
     BYTES(0x00);
     begin_method("_PIC", 1);
-    BYTES(0x70, 0x68);  // Store (Arg0, PICF)
+    BYTES(0x70, 0x68); // Store (Arg0, PICF)
     text("PICF");
     end();
     begin_root("PCI0");
@@ -202,7 +202,7 @@ static void a_link_device_is_asked_for_its_setting(void **state)
     add_function(0, 3, 1, 0);
     begin_root("PCI0");
     table("_PRT", 3, 0, "LNKA", 0);
-    begin_link("LNKA");  // behind the table that names it
+    begin_link("LNKA"); // behind the table that names it
     name("_CRS");
     begin(BUFFER);
     BYTES(0x0A, sizeof(Resources));
@@ -252,7 +252,7 @@ static void a_setting_that_only_a_register_knows_is_not_guessed(void **state)
     table("_PRT", 3, 0, "LNKA", 0);
     BYTES(0x5B, 0x80);
     text("PIRQ");
-    BYTES(2, 0x0A, 0x60, 0x0A, 4);  // OperationRegion (PIRQ, PCI_Config, 0x60, 4)
+    BYTES(2, 0x0A, 0x60, 0x0A, 4); // OperationRegion (PIRQ, PCI_Config, 0x60, 4)
     BYTES(0x5B, 0x81, 11);
     text("PIRQ");
     BYTES(1);
@@ -315,7 +315,7 @@ static void a_table_that_is_changed_in_place_is_not_believed(void **state)
 static void pins_behind_a_bridge_are_turned(void **state)
 {
     add_function(0, 7, 0, 1);
-    add_function(1, 6, 3, 0);  // pin C (2) + 6 = A (0) of the bridge
+    add_function(1, 6, 3, 0); // pin C (2) + 6 = A (0) of the bridge
     begin_root("PCI0");
     table("_PRT", 7, 0, NULL, 23);
     end_root();
