@@ -93,6 +93,17 @@ FORCEINLINE VOID KiInvalidatePage(const VOID *Address)
     __asm__ volatile("invlpg (%0)" ::"r"(Address) : "memory");
 }
 
+// An exception without an IDT shuts the processor down, which resets a PC.
+FORCEINLINE VOID KiTripleFault(VOID)
+{
+    static const struct {
+        USHORT Limit;
+        ULONG_PTR Base;
+    } __attribute__((packed)) Empty = {0, 0};
+    __asm__ volatile("lidt %0; ud2" ::"m"(Empty));
+}
+
+FORCEINLINE VOID KiHalt(VOID) { __asm__ volatile("hlt"); }
 FORCEINLINE VOID KiPause(VOID) { __asm__ volatile("pause" ::: "memory"); }
 FORCEINLINE VOID KiCli(VOID) { __asm__ volatile("cli" ::: "memory"); }
 FORCEINLINE VOID KiSti(VOID) { __asm__ volatile("sti" ::: "memory"); }

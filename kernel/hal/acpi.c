@@ -93,10 +93,16 @@ BOOLEAN INIT_CODE HalpAcpiTableValid(const VOID *Table, SIZE_T Length)
 }
 
 // ---- MADT ---------------------------------------------------------------------------------------
-static VOID INIT_CODE AcpiAddProcessor(HALP_ACPI *Acpi, ULONG ApicId, ULONG Flags)
+// Nobody: the id that stands for all processors. Firmware has been seen to list one twice, in both
+// forms.
+static VOID INIT_CODE AcpiAddProcessor(HALP_ACPI *Acpi, ULONG ApicId, ULONG Nobody, ULONG Flags)
 {
-    if ((Flags & APIC_ENABLED) && Acpi->ProcessorCount < ACPI_MAX_PROCESSORS)
-        Acpi->ApicId[Acpi->ProcessorCount++] = ApicId;
+    if (!(Flags & APIC_ENABLED) || ApicId == Nobody || Acpi->ProcessorCount == ACPI_MAX_PROCESSORS)
+        return;
+    for (ULONG i = 0; i < Acpi->ProcessorCount; i++)
+        if (Acpi->ApicId[i] == ApicId)
+            return;
+    Acpi->ApicId[Acpi->ProcessorCount++] = ApicId;
 }
 
 static VOID INIT_CODE AcpiAddIoApic(HALP_ACPI *Acpi, ACPI_VIEW Entry)
@@ -131,7 +137,8 @@ static VOID INIT_CODE AcpiMadtEntry(HALP_ACPI *Acpi, ACPI_VIEW Entry)
     USHORT Flags;
     switch (AcpiField(Entry, 0, 1)) {
     case 0:  // a processor and its local APIC
-        AcpiAddProcessor(Acpi, (ULONG)AcpiField(Entry, 3, 1), (ULONG)AcpiField(Entry, 4, 4));
+        AcpiAddProcessor(Acpi, (ULONG)AcpiField(Entry, 3, 1), 0xFF,
+                         (ULONG)AcpiField(Entry, 4, 4));
         break;
     case 1:
         AcpiAddIoApic(Acpi, Entry);
@@ -153,7 +160,8 @@ static VOID INIT_CODE AcpiMadtEntry(HALP_ACPI *Acpi, ACPI_VIEW Entry)
             Acpi->LocalApicAddress = AcpiField(Entry, 4, 8);
         break;
     case 9:  // a processor whose APIC number needs more than 8 bits
-        AcpiAddProcessor(Acpi, (ULONG)AcpiField(Entry, 4, 4), (ULONG)AcpiField(Entry, 8, 4));
+        AcpiAddProcessor(Acpi, (ULONG)AcpiField(Entry, 4, 4), 0xFFFFFFFF,
+                         (ULONG)AcpiField(Entry, 8, 4));
         break;
     }
 }

@@ -23,7 +23,7 @@ DECLSPEC_NORETURN VOID HalHalt(VOID)
 {
     for (;;) {
         KiCli();
-        __asm__ volatile("hlt");
+        KiHalt();
     }
 }
 
@@ -71,17 +71,6 @@ static VOID HalpResetByChipset(VOID)
     HalStallExecution(SETTLE_TIME);
 }
 
-// An exception without an IDT shuts the processor down, which resets a PC.
-static DECLSPEC_NORETURN VOID HalpTripleFault(VOID)
-{
-    static const struct {
-        USHORT Limit;
-        ULONG_PTR Base;
-    } __attribute__((packed)) Empty = {0, 0};
-    __asm__ volatile("lidt %0; ud2" ::"m"(Empty));
-    HalHalt();
-}
-
 DECLSPEC_NORETURN VOID HalReboot(VOID)
 {
     KiCli();
@@ -89,7 +78,8 @@ DECLSPEC_NORETURN VOID HalReboot(VOID)
     HalpResetByChipset();
     if (HalpKeyboardController(I8042_PULSE_RESET))
         HalStallExecution(SETTLE_TIME);
-    HalpTripleFault();
+    KiTripleFault();
+    HalHalt();
 }
 
 // ---- power off ----------------------------------------------------------------------------------

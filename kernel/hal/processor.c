@@ -12,6 +12,7 @@
 // (HalInitializeProcessor), and ke names receivers by a set of numbers. How a set is reached:
 //     all but this one     the APIC's shorthand, if every processor of the machine has been started
 //     within the first 8   one command by logical ids (xAPIC mode)
+//     x2APIC mode          one command for each cluster of 16 ids
 //     otherwise            one command each, by APIC id
 // A processor that nobody has started must get nothing: it may still be running firmware's code.
 //
@@ -115,6 +116,23 @@ static VOID HalpSendToEach(KAFFINITY Processors, ULONG Command)
         HalpApicSend(HalpApicIds[__builtin_ctzll(Processors)], Command);
 }
 
+// x2APIC mode: processors whose ids differ in the last four bits alone are a cluster, which one
+// command reaches any set of. The logical ids follow from the ids.
+static VOID HalpSendToClusters(KAFFINITY Processors, ULONG Command)
+{
+    while (Processors != 0) {
+        ULONG Cluster = HalpApicIds[__builtin_ctzll(Processors)] >> 4, Members = 0;
+        for (KAFFINITY Left = Processors; Left != 0; Left &= Left - 1) {
+            ULONG Number = (ULONG)__builtin_ctzll(Left), Id = HalpApicIds[Number];
+            if (Id >> 4 != Cluster)
+                continue;
+            Members |= 1u << (Id & 15);
+            Processors &= ~((KAFFINITY)1 << Number);
+        }
+        HalpApicSend(Cluster << 16 | Members, Command | APIC_COMMAND_LOGICAL);
+    }
+}
+
 // Processors does not include this one.
 static VOID HalpSendToSet(KAFFINITY Processors, KAFFINITY Self, ULONG Command)
 {
@@ -124,6 +142,8 @@ static VOID HalpSendToSet(KAFFINITY Processors, KAFFINITY Self, ULONG Command)
         HalpApicSend(0, Command | APIC_COMMAND_OTHERS);
     else if (!HalpX2Apic && Processors >> LOGICAL_IDS == 0)
         HalpApicSend((ULONG)Processors, Command | APIC_COMMAND_LOGICAL);
+    else if (HalpX2Apic)
+        HalpSendToClusters(Processors, Command);
     else
         HalpSendToEach(Processors, Command);
 }

@@ -181,6 +181,36 @@ static void the_madt_describes_the_interrupt_controllers(void **state)
     assert_true(Acpi.Nmi[1].Local && Acpi.Nmi[1].Input == 1);
 }
 
+static void apic_ids_above_255_and_gaps_are_kept(void **state)
+{
+    ULONG Madt = make_madt(44 + 2 * 8 + 3 * 16), At = Madt + 44;
+    At = add_entry(At, (UCHAR[]){0, 8, 0, 0, 1, 0, 0, 0});
+    At = add_entry(At, (UCHAR[]){0, 8, 1, 0xFE, 1, 0, 0, 0});
+    At = add_entry(At, (UCHAR[]){9, 16, 0, 0, 0x2C, 1, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0});
+    At = add_entry(At, (UCHAR[]){9, 16, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 3, 0, 0, 0});  // not enabled
+    At = add_entry(At, (UCHAR[]){9, 16, 0, 0, 0, 0, 1, 0, 1, 0, 0, 0, 4, 0, 0, 0});
+    seal(Madt, At - Madt, 9);
+    load();
+    assert_int_equal(Acpi.ProcessorCount, 4);
+    assert_int_equal(Acpi.ApicId[1], 0xFE);
+    assert_int_equal(Acpi.ApicId[2], 300);
+    assert_int_equal(Acpi.ApicId[3], 0x10000);
+}
+
+static void a_processor_that_is_listed_twice_or_is_nobody_counts_once_or_not(void **state)
+{
+    ULONG Madt = make_madt(44 + 2 * 8 + 2 * 16), At = Madt + 44;
+    At = add_entry(At, (UCHAR[]){0, 8, 0, 4, 1, 0, 0, 0});
+    At = add_entry(At, (UCHAR[]){0, 8, 1, 0xFF, 1, 0, 0, 0});
+    At = add_entry(At, (UCHAR[]){9, 16, 0, 0, 4, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0});
+    At = add_entry(At,
+                   (UCHAR[]){9, 16, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 1, 0, 0, 0, 9, 0, 0, 0});
+    seal(Madt, At - Madt, 9);
+    load();
+    assert_int_equal(Acpi.ProcessorCount, 1);
+    assert_int_equal(Acpi.ApicId[0], 4);
+}
+
 static void the_madt_may_move_the_local_apics_above_4_gib(void **state)
 {
     ULONG Madt = make_madt(44 + 12);
@@ -317,6 +347,8 @@ int main(void)
         TEST(a_table_with_a_bad_checksum_is_passed_over),
         TEST(a_table_of_absurd_length_is_passed_over),
         TEST(the_madt_describes_the_interrupt_controllers),
+        TEST(apic_ids_above_255_and_gaps_are_kept),
+        TEST(a_processor_that_is_listed_twice_or_is_nobody_counts_once_or_not),
         TEST(the_madt_may_move_the_local_apics_above_4_gib),
         TEST(an_entry_without_length_ends_the_madt),
         TEST(an_entry_that_ends_outside_the_madt_is_ignored),

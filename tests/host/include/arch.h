@@ -18,6 +18,7 @@
 #define LEGACY_VECTOR_BASE 0xC0u
 #define CLOCK_VECTOR       0xD1u
 #define APIC_ERROR_VECTOR  0xE3u
+#define IPI_VECTOR         0xE1u
 #define SPURIOUS_VECTOR    0xFFu
 
 #define DIRQL_FIRST 3u
@@ -54,22 +55,66 @@ FORCEINLINE PVOID KiReadPoolProcessor(VOID)
     return HostPrcb.PoolProcessor;
 }
 
-// No local APIC in x2APIC mode here.
+// ---- hardware: what a test does not define is not there -----------------------------------------
+ULONG64 HostReadMsr(ULONG Msr) __attribute__((weak));
+VOID HostWriteMsr(ULONG Msr, ULONG64 Value) __attribute__((weak));
+VOID HostCpuid(ULONG Leaf, ULONG Registers[4]) __attribute__((weak));
+ULONG HostIn(USHORT Port, ULONG Bytes) __attribute__((weak));
+VOID HostOut(USHORT Port, ULONG Bytes, ULONG Value) __attribute__((weak));
+ULONG64 HostReadTsc(VOID) __attribute__((weak));
+VOID HostStop(const char *How) __attribute__((weak));  // does not return
+
 FORCEINLINE ULONG64 KiReadMsr(ULONG Msr)
 {
-    (void)Msr;
-    return 0;
+    return HostReadMsr != NULL ? HostReadMsr(Msr) : 0;
 }
 
 FORCEINLINE VOID KiWriteMsr(ULONG Msr, ULONG64 Value)
 {
-    (void)Msr;
-    (void)Value;
+    if (HostWriteMsr != NULL)
+        HostWriteMsr(Msr, Value);
+}
+
+FORCEINLINE VOID KiCpuid(ULONG Leaf, ULONG SubLeaf, ULONG Registers[4])
+{
+    (void)SubLeaf;
+    for (ULONG i = 0; i < 4; i++)
+        Registers[i] = 0;
+    if (HostCpuid != NULL)
+        HostCpuid(Leaf, Registers);
+}
+
+#define HOST_PORT(Name, Type, Bytes)                                                               \
+    FORCEINLINE Type KiIn##Name(USHORT Port)                                                       \
+    {                                                                                              \
+        return (Type)(HostIn != NULL ? HostIn(Port, Bytes) : ~0u);                                 \
+    }                                                                                              \
+    FORCEINLINE VOID KiOut##Name(USHORT Port, Type Value)                                          \
+    {                                                                                              \
+        if (HostOut != NULL)                                                                       \
+            HostOut(Port, Bytes, Value);                                                           \
+    }
+HOST_PORT(Byte, UCHAR, 1)
+HOST_PORT(Word, USHORT, 2)
+HOST_PORT(Long, ULONG, 4)
+
+FORCEINLINE VOID KiTripleFault(VOID)
+{
+    HostStop("triple fault");
+}
+
+FORCEINLINE VOID KiHalt(VOID)
+{
+    HostStop("halt");
+}
+
+FORCEINLINE VOID KiCli(VOID)
+{
 }
 
 FORCEINLINE ULONG64 KiReadTsc(VOID)
 {
-    return __builtin_ia32_rdtsc();
+    return HostReadTsc != NULL ? HostReadTsc() : __builtin_ia32_rdtsc();
 }
 
 FORCEINLINE KIRQL KiGetIrql(VOID)
