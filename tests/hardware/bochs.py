@@ -57,7 +57,8 @@ def boot(machine: Machine, disk: Path, folder: Path, out: Path, longest: float) 
     serial, configuration = folder / "serial.txt", folder / "bochsrc"
     model = DEFAULT_MODEL if machine.cpu == "max" else machine.cpu
     configuration.write_text(CONFIGURATION % {
-        "model": model, "count": processors_of(machine), "disk": disk, "serial": serial, "log": out / (machine.name + ".log")})
+        "model": model, "count": processors_of(machine), "disk": disk, "serial": serial,
+        "log": out / (machine.name + ".log")})
     (folder / "debugger").write_text("c\n")
     master, slave = pty.openpty()
     process = subprocess.Popen(["bochs", "-q", "-f", str(configuration), "-rc", "debugger"],
