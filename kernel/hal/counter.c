@@ -260,8 +260,10 @@ VOID INIT_CODE HalpInitializeCounter(VOID)
 }
 
 // ---- several processors -------------------------------------------------------------------------
-#define MSR_TSC     0x10u
-#define SYNC_ROUNDS 16u
+#define MSR_TSC          0x10u
+#define MSR_TSC_ADJUST   0x3Bu
+#define CPUID_TSC_ADJUST (1u << 1)  // leaf 7, ebx
+#define SYNC_ROUNDS      16u
 
 static volatile ULONG HalpSyncAsked, HalpSyncAnswered; // rounds
 static volatile ULONG64 HalpSyncValue;
@@ -289,12 +291,33 @@ static LONG64 HalpMeasureLag(VOID)
     return (ULONG64)(Lag < 0 ? -Lag : Lag) <= Shortest ? 0 : Lag;
 }
 
+static BOOLEAN HalpHasTscAdjust(VOID)
+{
+    ULONG Registers[4];
+
+    KiCpuid(0, 0, Registers);
+    if (Registers[0] < 7)
+        return FALSE;
+    KiCpuid(7, 0, Registers);
+    return (Registers[1] & CPUID_TSC_ADJUST) != 0;
+}
+
+// What is added to the counter can be changed by itself on newer processors: no time is lost then
+// between reading the counter and writing it.
+static VOID HalpMoveCounter(LONG64 Lag)
+{
+    if (HalpHasTscAdjust())
+        KiWriteMsr(MSR_TSC_ADJUST, KiReadMsr(MSR_TSC_ADJUST) + (ULONG64)Lag);
+    else
+        KiWriteMsr(MSR_TSC, KiReadTsc() + (ULONG64)Lag);
+}
+
 VOID HalFollowCounter(VOID)
 {
     LONG64 Lag = HalpMeasureLag();
 
     if (Lag != 0)
-        KiWriteMsr(MSR_TSC, KiReadTsc() + (ULONG64)Lag);
+        HalpMoveCounter(Lag);
     if (HalpMeasureLag() != 0)
         HalpSharedCounter = TRUE;
 }

@@ -35,6 +35,7 @@ class Machine(NamedTuple):
     says: Tuple[str, ...] = ()      # regular expressions that the console must match
     grid: Tuple[int, int] = ()      # columns and rows of the screen, where they matter
     stops: bool = False             # it runs a driver that breaks a rule
+    ends: str = ""                  # why QEMU says that it went away; "": it stays at the prompt
     quick: bool = False             # also part of make test
 
 
@@ -56,27 +57,32 @@ FIRMWARE = [
         says=(r"COM1 at 3f8", r"framebuffer 128x48", r"PS/2 keyboard")),
     row("pc-bios-ohci", "1999: BIOS, USB 1.1, 32-bit", stick_on("ohci", *PC), arch=I386,
         cpu="pentium3", says=(r"no NX",)),
-    row("q35-bios-xhci", "2012: BIOS, xHCI", stick_on("xhci", *Q35), cpu="Nehalem"),
+    row("q35-bios-xhci", "2012: BIOS, xHCI", stick_on("xhci", *Q35), cpu="Nehalem",
+        says=(r"\d+ by _PRT, 0 by register",)),
     row("q35-uefi", "2020: UEFI x64, xHCI", MODERN, firmware="uefi", cpu="EPYC", memory="512M",
         says=(r"framebuffer 128x48",), quick=True),
     row("q35-uefi-ehci", "UEFI x64, EHCI", stick_on("ehci", *Q35), firmware="uefi",
-        cpu="Haswell-noTSX", memory="256M"),
+        cpu="Haswell-noTSX", memory="256M", says=(r"from UEFI",)),
     row("q35-uefi-i386", "UEFI x64, the 32-bit kernel", MODERN, firmware="uefi", arch=I386,
-        memory="256M"),
+        memory="256M", says=(r"from UEFI",)),
     row("q35-uefi32", "tablet: UEFI ia32 on a 64-bit processor", MODERN, firmware="uefi32",
-        memory="256M"),
+        memory="256M", says=(r"from UEFI",)),
     row("q35-uefi32-i386", "UEFI ia32, the 32-bit kernel", MODERN, firmware="uefi32", arch=I386,
-        memory="256M"),
+        memory="256M", says=(r"from UEFI",)),
 ]
 
 PROCESSORS = [
-    row("qemu64", "a plain 64-bit processor", PC, firmware="none", cpu="qemu64"),
-    row("core2duo", "Core 2 Duo", PC, firmware="none", cpu="core2duo"),
-    row("epyc", "EPYC", Q35, firmware="none", cpu="EPYC-Rome"),
+    row("qemu64", "a plain 64-bit processor", PC, firmware="none", cpu="qemu64",
+        says=(r"^cpu +QEMU Virtual CPU", r"not invariant")),
+    row("core2duo", "Core 2 Duo", PC, firmware="none", cpu="core2duo",
+        says=(r"^cpu +Intel\(R\) Core\(TM\)2 Duo",)),
+    row("epyc", "EPYC", Q35, firmware="none", cpu="EPYC-Rome", says=(r"^cpu +AMD EPYC-Rome",)),
     row("pentium3", "Pentium III: no NX, no long mode", PC, firmware="none", arch=I386,
-        cpu="pentium3"),
-    row("athlon", "Athlon", PC, firmware="none", arch=I386, cpu="athlon"),
-    row("n270", "Atom N270", PC, firmware="none", arch=I386, cpu="n270"),
+        cpu="pentium3", says=(r"no NX: ",)),
+    row("athlon", "Athlon", PC, firmware="none", arch=I386, cpu="athlon",
+        says=(r"^cpu +QEMU Virtual CPU|^cpu .*Athlon|^cpu +AuthenticAMD",)),
+    row("n270", "Atom N270", PC, firmware="none", arch=I386, cpu="n270",
+        says=(r"^cpu +Intel\(R\) Atom",)),
     row("two-sockets", "2 sockets of 3 cores: gaps in the APIC ids", [
         *Q35, "-smp", "6,sockets=2,cores=3"], firmware="none", says=(r"processors 6",)),
     row("smp-16", "16 processors", [*Q35, "-smp", "16"], firmware="none",
@@ -88,22 +94,28 @@ PROCESSORS = [
 MEMORY = [
     row("16m", "16 MiB", PC, firmware="none", memory="16M", quick=True,
         says=(r"memory +1[56] MiB",)),
-    row("16m-i386", "16 MiB, 32-bit", PC, firmware="none", arch=I386, memory="16M"),
-    row("3g-hole", "6 GiB around the hole below 4 GiB", Q35, firmware="none", memory="6G"),
+    row("16m-i386", "16 MiB, 32-bit", PC, firmware="none", arch=I386, memory="16M",
+        says=(r"memory +1[56] MiB",)),
+    row("3g-hole", "6 GiB around the hole below 4 GiB", Q35, firmware="none", memory="6G",
+        says=(r"memory +614\d MiB up to 200000000",)),
     row("64g", "64 GiB", Q35, firmware="none", memory="64G", says=(r"memory +65[45]\d\d MiB",)),
-    row("64g-i386", "64 GiB by PAE", Q35, firmware="none", arch=I386, memory="62G"),
-    row("64g-uefi", "64 GiB, UEFI", MODERN, firmware="uefi", memory="64G"),
+    row("64g-i386", "64 GiB by PAE", Q35, firmware="none", arch=I386, memory="62G",
+        says=(r"memory +6348\d MiB",)),
+    row("64g-uefi", "64 GiB, UEFI", MODERN, firmware="uefi", memory="64G",
+        says=(r"memory +65[45]\d\d MiB",)),
 ]
 
 WITHOUT = [
     row("no-serial", "no serial port", [*PC, "-serial", "none"], firmware="none",
         says=(r"VGA text 80x25", r"^> hwinfo$")),  # all of it on 25 rows
-    row("no-i8042", "no PS/2 controller", ["-machine", "q35,i8042=off"], firmware="none"),
-    row("no-hpet", "no HPET", ["-machine", "q35,hpet=off"], firmware="none"),
+    row("no-i8042", "no PS/2 controller", ["-machine", "q35,i8042=off"], firmware="none",
+        says=(r"no PS/2 controller",)),
+    row("no-hpet", "no HPET", ["-machine", "q35,hpet=off"], firmware="none",
+        says=(r"HPET: no,",)),
     row("no-acpi", "no ACPI", ["-machine", "pc,acpi=off"], firmware="none",
         says=(r"ACPI: none",)),
     row("no-acpi-i386", "no ACPI, 32-bit", ["-machine", "pc,acpi=off"], firmware="none",
-        arch=I386, cpu="pentium3"),
+        arch=I386, cpu="pentium3", says=(r"ACPI: none",)),
     row("no-apic", "no local APIC: 8259s alone", PC, firmware="none", arch=I386,
         cpu="pentium3,-apic", says=(r"8259",)),
     row("isapc", "no PCI: an ISA PC", ["-machine", "isapc"], firmware="none", arch=I386,
@@ -119,7 +131,8 @@ WITHOUT = [
         firmware="uefi", console="none", memory="256M"),
     row("legacy-free", "UEFI, no i8042, no serial port, no HPET", [
         "-machine", "q35,i8042=off,hpet=off", "-serial", "none", "-device", "qemu-xhci,id=usb"],
-        firmware="uefi", memory="256M", says=(r"framebuffer",)),
+        firmware="uefi", memory="256M",
+        says=(r"framebuffer", r"no PS/2 controller", r"HPET: no,")),
     row("safe", "/SAFE: 8259s, no ACPI", stick_on("ehci", *PC), options="/SAFE",
         says=(r"8259",)),
 ]
@@ -162,6 +175,27 @@ STOPS = [
             stops=True, says=STOP_SAYS),
 ]
 
+# The machine goes away as it should, or says why not.
+ENDS = [
+    row("off-pc", "power off by ACPI", PC, firmware="none", commands="poweroff",
+        ends="guest-shutdown"),
+    row("off-q35-i386", "power off by ACPI, 32-bit", Q35, firmware="none", arch=I386,
+        commands="poweroff", ends="guest-shutdown"),
+    row("off-no-acpi", "no ACPI: it says that it cannot be switched off", [
+        "-machine", "pc,acpi=off"], firmware="none", commands="run rtc; hwinfo; poweroff",
+        says=(r"^This machine has no way to be switched off",)),
+    row("reset-q35", "reset by the register that the FADT names", Q35, firmware="none",
+        commands="reboot", ends="guest-reset"),
+    row("reset-no-acpi", "reset by the chipset or the keyboard controller", [
+        "-machine", "pc,acpi=off"], firmware="none", commands="reboot", ends="guest-reset"),
+    row("reset-isapc", "reset by the keyboard controller alone", ["-machine", "isapc"],
+        firmware="none", arch=I386, cpu="pentium3", memory="64M", commands="reboot",
+        ends="guest-reset"),
+    row("reset-nothing", "reset by a triple fault alone", ["-machine", "isapc,i8042=off"],
+        firmware="none", arch=I386, cpu="pentium3", memory="64M", commands="reboot",
+        ends="guest-reset"),
+]
+
 BOCHS = [
     Machine("bochs", "Bochs: a second opinion", firmware="bochs", console="serial",
             menu="set display=text\n", says=(r"64 Hz by TSC deadline",)),
@@ -178,4 +212,4 @@ BOCHS = [
         says=(r"x2APIC 0 version", r"running 2;", r"64 Hz by TSC deadline")),
 ]
 
-MACHINES: List[Machine] = FIRMWARE + PROCESSORS + MEMORY + WITHOUT + DISPLAYS + STOPS + BOCHS
+MACHINES: List[Machine] = FIRMWARE + PROCESSORS + MEMORY + WITHOUT + DISPLAYS + STOPS + ENDS + BOCHS

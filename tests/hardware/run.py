@@ -214,9 +214,13 @@ def watch(machine: Machine, folder: Path, process: subprocess.Popen, longest: fl
     while process.poll() is None:
         watcher.look(qmp)
         problem = watcher.problem()
-        if not problem or problem.startswith("bugcheck") or time.monotonic() > end:
+        ended = not problem and not machine.ends
+        if ended or problem.startswith("bugcheck") or time.monotonic() > end:
             break
         time.sleep(LOOK_EVERY)
+    if machine.ends:
+        reason = qmp.shutdown_reason() if process.poll() is not None else "nothing"
+        problem = "" if reason == machine.ends else "it ended by %s" % (reason or "itself")
     watcher.keep()
     qmp.close()
     return problem

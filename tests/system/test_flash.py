@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """./lookaside flash: what it refuses, and that what it writes is there. By loop devices."""
+import errno
 import os
 import shutil
 import subprocess
@@ -134,6 +135,75 @@ def test_a_disk_that_is_mounted_is_refused(image, loop, tmp_path):
         subprocess.run(["umount", str(where)], check=True)
     assert done.status == 2
     assert "is mounted on %s" % where in done.err
+
+
+@needs_loop
+def test_a_disk_that_is_write_protected_is_refused(image, disk):
+    made = subprocess.run(["losetup", "-r", "--show", "-f", str(disk)], text=True,
+                          capture_output=True, check=True).stdout.strip()
+    try:
+        done = flash(made, "--image", image, "--any-disk", "--yes")
+    finally:
+        subprocess.run(["losetup", "-d", made], check=True)
+    assert done.status == 2
+    assert "is write-protected" in done.err
+
+
+@needs_loop
+def test_a_disk_that_is_swapped_to_is_refused(image, loop):
+    subprocess.run(["mkswap", loop], capture_output=True, check=True)
+    if subprocess.run(["swapon", loop], capture_output=True, check=False).returncode:
+        pytest.skip("nothing can be swapped to here")
+    try:
+        done = flash(loop, "--image", image, "--any-disk", "--yes")
+    finally:
+        subprocess.run(["swapoff", loop], check=True)
+    assert done.status == 2
+    assert "is swapped to" in done.err
+
+
+@needs_loop
+def test_a_partition_is_refused_and_its_disk_named(image, disk):
+    with open(disk, "r+b") as file:  # one partition, from 1 MiB on
+        file.seek(446)
+        file.write(bytes([0, 0xFE, 0xFF, 0xFF, 0x0E, 0xFE, 0xFF, 0xFF]))
+        file.write((2048).to_bytes(4, "little") + (4096).to_bytes(4, "little") + bytes(48))
+        file.write(b"\x55\xaa")
+    made = subprocess.run(["losetup", "-P", "--show", "-f", str(disk)], text=True,
+                          capture_output=True, check=True).stdout.strip()
+    try:
+        if not os.path.exists(made + "p1"):
+            pytest.skip("loop devices have no partitions here")
+        done = flash(made + "p1", "--image", image, "--any-disk", "--yes")
+    finally:
+        subprocess.run(["losetup", "-d", made], check=True)
+    assert done.status == 2
+    assert "is a partition; the whole disk is " + made in done.err
+
+
+@needs_loop
+def test_a_stick_that_is_pulled_out_in_the_middle_is_named(image, loop, monkeypatch):
+    from lookaside_cli import flash as module  # pylint: disable=import-outside-toplevel
+    target = module.find_target(module.Path(loop), True)
+    pwrite = os.pwrite
+
+    def pulled_out(handle, data, at):
+        if at >= 1 << 20:
+            raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+        return pwrite(handle, data, at)
+    monkeypatch.setattr(module.os, "pwrite", pulled_out)
+    with pytest.raises(module.ToolError, match="no such device.*write it again"):
+        module.flash(target, image)
+
+
+def test_writes_that_take_less_than_all_are_continued(image, disk, monkeypatch):
+    from lookaside_cli import flash as module  # pylint: disable=import-outside-toplevel
+    target = module.find_target(module.Path(disk), True)
+    pwrite = os.pwrite
+    monkeypatch.setattr(module.os, "pwrite", lambda handle, data, at:
+                        pwrite(handle, data[:300001], at))
+    module.flash(target, image)
+    assert disk.read_bytes()[:IMAGE_SIZE] == image.read_bytes()
 
 
 @needs_loop

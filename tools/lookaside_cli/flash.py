@@ -197,6 +197,14 @@ def open_target(target: Target) -> int:
         raise ToolError("%s: %s" % (target.path, error.strerror.lower())) from None
 
 
+def write_all(handle: int, data: bytes, at: int) -> None:
+    """One write may take less than all of it."""
+    left = memoryview(data)
+    while left:
+        done = os.pwrite(handle, left, at)
+        left, at = left[done:], at + done
+
+
 def write_image(handle: int, image: Path, target: Target) -> int:
     """Writes the image and wipes the copy of an old partition table. Returns the image's size."""
     total = image.stat().st_size
@@ -204,13 +212,13 @@ def write_image(handle: int, image: Path, target: Target) -> int:
     done = 0
     with open(image, "rb") as file:
         for piece in iter(lambda: file.read(PIECE), b""):
-            os.pwrite(handle, piece, done)
+            write_all(handle, piece, done)
             os.fdatasync(handle)  # the bar shows what is on the stick, not what waits for it
             done += len(piece)
             bar.show(done)
     wipe = min(OLD_TABLE, target.size - total)
     if wipe > 0:
-        os.pwrite(handle, bytes(wipe), target.size - wipe)
+        write_all(handle, bytes(wipe), target.size - wipe)
     os.fsync(handle)
     bar.end()
     return total
@@ -256,7 +264,8 @@ def flash(target: Target, image: Path) -> None:
             with contextlib.suppress(OSError):
                 fcntl.ioctl(handle, BLKRRPART)
     except OSError as error:
-        raise ToolError("%s: %s" % (target.path, error.strerror.lower())) from None
+        raise ToolError("%s: %s. What is on it now starts nowhere: write it again."
+                        % (target.path, error.strerror.lower())) from None
     finally:
         os.close(handle)
 
