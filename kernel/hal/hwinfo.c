@@ -10,6 +10,8 @@
 #define LINE_WIDTH  79u
 #define LABEL_WIDTH 8u
 #define ITEM_SIZE   96u
+#define LABEL_COLOUR "\033[96m"
+#define PLAIN_COLOUR "\033[m"
 #define PCI_COLUMN  24u  // "00:1f.2 8086:2922 SATA " and a blank
 
 static HAL_OWNERS HalpOwners;
@@ -22,9 +24,12 @@ VOID HalRegisterOwners(const HAL_OWNERS *Owners)
 // ---- paragraphs ---------------------------------------------------------------------------------
 static ULONG HalpColumn;  // of the paragraph being printed
 
+// The label has a colour of its own on the screen; the log has none.
 static VOID HalpBeginParagraph(const char *Label)
 {
+    HalDisplayOnScreen(LABEL_COLOUR, sizeof(LABEL_COLOUR) - 1);
     KdPrintf("%-*s", (int)LABEL_WIDTH - 1, Label);
+    HalDisplayOnScreen(PLAIN_COLOUR, sizeof(PLAIN_COLOUR) - 1);
     HalpColumn = LABEL_WIDTH - 1;
 }
 
@@ -163,10 +168,11 @@ static VOID HalpReportMemory(BOOLEAN All)
     HalpBeginParagraph("memory");
     HalpItem("%llu MiB up to %llx;", HalpMemoryOf(LoaderMemoryFree, LoaderMemoryLoaded) >> 20,
              HalpTopOfMemory());
-    HalpItem("firmware keeps %llu KiB,",
+    HalpItem("firmware keeps %llu KiB;",
              HalpMemoryOf(LoaderMemoryFirmware, LoaderMemoryFirmware) >> 10);
-    HalpItem("%llu KiB are bad; %u ranges; RAM:",
-             HalpMemoryOf(LoaderMemoryBad, LoaderMemoryBad) >> 10, HalpLoaderBlock->MemoryCount);
+    if (HalpMemoryOf(LoaderMemoryBad, LoaderMemoryBad) != 0)
+        HalpItem("%llu KiB are bad;", HalpMemoryOf(LoaderMemoryBad, LoaderMemoryBad) >> 10);
+    HalpItem("%u ranges; RAM:", HalpLoaderBlock->MemoryCount);
     ULONG Shown = 0;
     for (ULONG i = 0; i < HalpLoaderBlock->MemoryCount; i++) {
         const LOADER_MEMORY *Range = &HalpLoaderBlock->Memory[i];

@@ -148,7 +148,7 @@ ULONG HalAllocateMessageVector(PKIRQL Irql, PULONG64 MessageAddress, PULONG Mess
         HalpVectors[Vector] = (HALP_VECTOR){.Kind = HalpVectorMessage};
     HalpReleaseLock(&HalpVectorLock, Enabled);
     *Irql = HalVectorToIrql(Vector);
-    *MessageAddress = 0xFEE00000ull | (ULONG64)HalpBootApicId << 12;
+    *MessageAddress = 0xFEE00000ull | (HalpBootApicId & 0xFF) << 12;
     *MessageData = Vector;  // fixed delivery, edge
     return Vector;
 }
@@ -186,10 +186,15 @@ VOID HalDisableSystemInterrupt(ULONG Vector, KIRQL Irql)
 }
 
 // ---- service ------------------------------------------------------------------------------------
+static VOID HalpCountSpurious(VOID)
+{
+    __atomic_fetch_add(&HalpSpuriousCount, 1, __ATOMIC_RELAXED);
+}
+
 BOOLEAN HalBeginSystemInterrupt(ULONG Vector)
 {
     if (Vector == SPURIOUS_VECTOR) {
-        HalpSpuriousCount++;
+        HalpCountSpurious();
         return FALSE;
     }
     if (Vector == APIC_ERROR_VECTOR) {
@@ -211,8 +216,10 @@ VOID HalEndSystemInterrupt(ULONG Vector)
 // The clock's input is an edge that nobody shares: it needs no mask.
 ULONG HalAcknowledgeLegacyInterrupt(ULONG Irq)
 {
-    if (HalpPicIsSpurious(Irq))
+    if (HalpPicIsSpurious(Irq)) {
+        HalpCountSpurious();
         return 0;
+    }
     if (HalpLegacyVectors[Irq] != HalClockVector)
         HalpPicController.SetMask(Irq, TRUE);
     HalpPicEnd(Irq);

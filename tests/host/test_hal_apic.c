@@ -312,6 +312,21 @@ static void a_set_in_x2apic_mode_is_one_command_a_cluster(void **state)
     assert_true(Command[4] == (303ull << 32 | APIC_COMMAND_NMI));
 }
 
+static void an_error_is_counted_said_and_ended(void **state)
+{
+    ULONG Before = HalpApicErrors();
+    START(0);
+    *(ULONG *)(Registers + APIC_EOI) = 1;
+    HalpApicHandleError();
+    assert_int_equal(HalpApicErrors(), Before + 1);
+    assert_non_null(strstr(Log, "local APIC error"));
+    assert_int_equal(*(ULONG *)(Registers + APIC_EOI), 0);
+    for (ULONG i = 0; i < 100; i++)
+        HalpApicHandleError();
+    assert_int_equal(HalpApicErrors(), Before + 101);
+    assert_true(strlen(Log) < sizeof(Log) - 64);  // a storm of them does not fill the log
+}
+
 #define TEST(Name) cmocka_unit_test_setup(Name, power_on)
 
 int main(void)
@@ -329,6 +344,7 @@ int main(void)
         TEST(an_x2apic_command_is_one_msr_with_32_bits_of_id),
         TEST(a_set_of_the_first_eight_is_one_logical_command),
         TEST(a_set_in_x2apic_mode_is_one_command_a_cluster),
+        TEST(an_error_is_counted_said_and_ended),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

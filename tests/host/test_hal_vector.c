@@ -243,6 +243,7 @@ static void a_line_disconnected_by_its_service_routine_stays_closed(void **state
 
 static void a_spurious_8259_interrupt_is_nobodys(void **state)
 {
+    ULONG Before = HalpSpuriousInterrupts();
     KIRQL Irql;
     ULONG Vector = HalAllocateLineVector(7, &Irql);
     HalEnableSystemInterrupt(Vector, Irql, Latched);
@@ -250,6 +251,7 @@ static void a_spurious_8259_interrupt_is_nobodys(void **state)
     assert_int_equal(HalAcknowledgeLegacyInterrupt(7), 0);
     assert_int_equal(Ended[7], 0);
     assert_false(Masked[7]);
+    assert_int_equal(HalpSpuriousInterrupts(), Before + 1);
 }
 
 static void an_8259_input_that_nobody_wants_is_closed(void **state)
@@ -261,8 +263,10 @@ static void an_8259_input_that_nobody_wants_is_closed(void **state)
 
 static void spurious_local_apic_interrupts_are_not_ended(void **state)
 {
+    ULONG Before = HalpSpuriousInterrupts();
     assert_false(HalBeginSystemInterrupt(SPURIOUS_VECTOR));
     assert_true(HalBeginSystemInterrupt(0x40));
+    assert_int_equal(HalpSpuriousInterrupts(), Before + 1);
 }
 
 #define WITH_IO_APIC(Name) cmocka_unit_test_setup(Name, with_io_apic)
