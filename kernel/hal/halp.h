@@ -275,4 +275,6 @@ BOOLEAN HalpPciBusExists(ULONG Bus);
 VOID HalpPciReport(VOID);
 typedef VOID HALP_PCI_VISIT(ULONG Bus, ULONG Device, ULONG Function);
 VOID HalpPciVisitAll(HALP_PCI_VISIT *Visit);  // every function there is
+VOID HalpPciVisitBus(ULONG Bus, HALP_PCI_VISIT *Visit);
+BOOLEAN HalpPciBusKnown(ULONG Bus);
 const char *HalpPciClassName(UCHAR Class, UCHAR SubClass, BOOLEAN Brief);

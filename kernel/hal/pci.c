@@ -152,6 +152,20 @@ static VOID PciVisitAll(HALP_PCI_VISIT *Visit, ULONG Buses)
             PciVisitDevice(Bus, Device, Visit);
 }
 
+// Without looking at every bus that there could be: those that bridges on visited buses lead to.
+BOOLEAN HalpPciBusKnown(ULONG Bus)
+{
+    return Bus <= HalpPciLastBus;
+}
+
+VOID HalpPciVisitBus(ULONG Bus, HALP_PCI_VISIT *Visit)
+{
+    for (ULONG Device = 0; Device < PCI_DEVICES; Device++) {
+        PciVisitDevice(Bus, Device, PciNoteBus);
+        PciVisitDevice(Bus, Device, Visit);
+    }
+}
+
 BOOLEAN HalpPciBusExists(ULONG Bus)
 {
     if (!HalpPciExists())

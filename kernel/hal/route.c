@@ -26,6 +26,7 @@
 #define MAX_BRIDGES 8u  // within each other
 #define MAX_BLOCKS  24u // definition blocks: the DSDT and SSDTs
 #define INTX_PINS   4u
+#define BUSES       256u
 
 #define PCI_INTERRUPT_PIN 0x3Du
 #define PCI_BUS_BEHIND    0x19u
@@ -138,6 +139,43 @@ static BOOLEAN INIT_CODE HalpWireOfTable(AML_VALUE Table, ULONG Device, ULONG Pi
 }
 
 // ---- buses --------------------------------------------------------------------------------------
+// The host bridges' objects, by the bus behind each.
+static USHORT HalpRoots[BUSES];
+
+static BOOLEAN INIT_CODE HalpIsHostBridge(USHORT Place)
+{
+    static const ULONG Names[] = {NAME_HID, NAME_CID};
+    AML_VALUE Id;
+    for (ULONG i = 0; i < RTL_NUMBER_OF(Names); i++)
+        if (HalpAmlEvaluate(HalpAmlChild(Place, Names[i]), 0, &Id) && Id.Kind == AmlInteger &&
+            (Id.Integer == EISA_PCI_BUS || Id.Integer == EISA_PCI_EXPRESS))
+            return TRUE;
+    return FALSE;
+}
+
+static VOID INIT_CODE HalpNoteRoots(VOID)
+{
+    AML_VALUE Number;
+    for (ULONG i = 0; i < BUSES; i++)
+        HalpRoots[i] = AML_NOWHERE;
+    for (USHORT Place = AML_ROOT; Place != AML_NOWHERE; Place = HalpAmlNext(Place)) {
+        if (!HalpIsHostBridge(Place))
+            continue;
+        BOOLEAN Numbered =
+            HalpAmlEvaluate(HalpAmlChild(Place, NAME_BBN), 0, &Number) && Number.Kind == AmlInteger;
+        HalpRoots[Numbered ? Number.Integer % BUSES : 0] = Place;
+    }
+}
+
+// Every function of the buses that firmware or a bridge names. Looking for others takes longer than
+// all the rest of starting.
+static VOID INIT_CODE HalpVisitFunctions(HALP_PCI_VISIT *Visit)
+{
+    for (ULONG Bus = 0; Bus < BUSES; Bus++)
+        if (HalpRoots[Bus] != AML_NOWHERE || HalpPciBusKnown(Bus))
+            HalpPciVisitBus(Bus, Visit);
+}
+
 typedef struct _HALP_BRIDGE {
     BOOLEAN Found;
     ULONG Bus, Device, Function;
@@ -160,33 +198,8 @@ static HALP_BRIDGE INIT_CODE HalpBridgeTo(ULONG Bus)
     HalpWantedBus = Bus;
     HalpFoundBridge = (HALP_BRIDGE){.Found = FALSE};
     if (Bus != 0)
-        HalpPciVisitAll(HalpNoteBridge);
+        HalpVisitFunctions(HalpNoteBridge);
     return HalpFoundBridge;
-}
-
-static BOOLEAN INIT_CODE HalpIsHostBridge(USHORT Place)
-{
-    static const ULONG Names[] = {NAME_HID, NAME_CID};
-    AML_VALUE Id;
-    for (ULONG i = 0; i < RTL_NUMBER_OF(Names); i++)
-        if (HalpAmlEvaluate(HalpAmlChild(Place, Names[i]), 0, &Id) && Id.Kind == AmlInteger &&
-            (Id.Integer == EISA_PCI_BUS || Id.Integer == EISA_PCI_EXPRESS))
-            return TRUE;
-    return FALSE;
-}
-
-static USHORT INIT_CODE HalpPlaceOfRoot(ULONG Bus)
-{
-    AML_VALUE Number;
-    for (USHORT Place = AML_ROOT; Place != AML_NOWHERE; Place = HalpAmlNext(Place)) {
-        if (!HalpIsHostBridge(Place))
-            continue;
-        BOOLEAN Numbered =
-            HalpAmlEvaluate(HalpAmlChild(Place, NAME_BBN), 0, &Number) && Number.Kind == AmlInteger;
-        if ((Numbered ? Number.Integer : 0) == Bus)
-            return Place;
-    }
-    return AML_NOWHERE;
 }
 
 // The object of the function at this address among those in Place.
@@ -205,7 +218,7 @@ static USHORT INIT_CODE HalpPlaceOfBus(ULONG Bus, ULONG Depth)
 {
     HALP_BRIDGE Bridge = HalpBridgeTo(Bus);
     if (!Bridge.Found)
-        return HalpPlaceOfRoot(Bus);
+        return HalpRoots[Bus];
     if (Depth == MAX_BRIDGES)
         return AML_NOWHERE;
     return HalpPlaceOfFunction(HalpPlaceOfBus(Bridge.Bus, Depth + 1),
@@ -298,7 +311,8 @@ VOID INIT_CODE HalRoutePci(PVOID Workspace, SIZE_T Size)
         HalpAmlLoad((PUCHAR)Blocks[i].Mapping + ACPI_HEADER_LENGTH,
                     Blocks[i].Length - ACPI_HEADER_LENGTH);
     HalpAmlEvaluate(HalpAmlChild(AML_ROOT, METHOD_PIC), 1, &Nothing); // I/O APICs, not 8259s
-    HalpPciVisitAll(HalpRouteFunction);
+    HalpNoteRoots();
+    HalpVisitFunctions(HalpRouteFunction);
     for (ULONG i = 0; i < Count; i++)
         HalUnmapPhysical(Blocks[i].Mapping, Blocks[i].Length);
     if (HalpRouteCount + HalpUnrouted != 0)

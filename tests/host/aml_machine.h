@@ -34,10 +34,16 @@ BOOLEAN HalpPciExists(VOID)
     return TRUE;
 }
 
-VOID HalpPciVisitAll(HALP_PCI_VISIT *Visit)
+BOOLEAN HalpPciBusKnown(ULONG Bus)
+{
+    return Bus <= 1;
+}
+
+VOID HalpPciVisitBus(ULONG Bus, HALP_PCI_VISIT *Visit)
 {
     for (ULONG i = 0; i < FunctionCount; i++)
-        Visit(Functions[i].Bus, Functions[i].Device, Functions[i].Function);
+        if (Functions[i].Bus == Bus)
+            Visit(Functions[i].Bus, Functions[i].Device, Functions[i].Function);
 }
 
 static UCHAR read_byte(const FUNCTION *Function, ULONG Offset)

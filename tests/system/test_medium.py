@@ -158,6 +158,40 @@ def test_without_options_the_stick_runs_every_driver_on_it():
             child.close(force=True)
 
 
+def test_files_of_any_name_are_taken_and_a_broken_one_is_refused_in_words():
+    """Long, with blanks, in mixed case; beside them an empty options.txt."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "broken").write_bytes(b"not a driver" * 400)
+        (folder / "empty").write_bytes(b"")
+        child = boot("y", "-device", "edu", *own_stick(folder, {
+            "drivers/the driver with a long name.sys": driver("amd64", "rtc"),
+            "drivers/Mixed.Sys": driver("amd64", "edu"),
+            "drivers/broken.sys": folder / "broken", "drivers/notes.txt": folder / "broken",
+            "options.txt": folder / "empty"}))
+        try:
+            child.expect("Type help")
+            for words in ("the_driver_with_a_long_name.sys: 0x00000000", "Mixed.Sys: 0x00000000",
+                          "broken.sys refused: it is not a PE file"):
+                assert words in child.before
+            assert "notes.txt" not in child.before
+        finally:
+            child.close(force=True)
+
+
+def test_a_stick_whose_data_partition_is_garbage_starts_the_samples():
+    with tempfile.TemporaryDirectory() as folder:
+        drive = own_stick(folder, {})
+        with open(Path(folder) / "stick.img", "r+b") as image:
+            image.seek(media.data_offset(Path(folder) / "stick.img"))
+            image.write(os.urandom(1 << 20))
+        child = boot("n", *drive)
+        try:
+            assert child.expect_exact(["rtc.sys at 0x", "Press any key"]) == 0, child.before[-500:]
+        finally:
+            child.close(force=True)
+
+
 def test_the_stick_has_the_data_partition_first_and_then_the_efi_system_partition():
     mbr = ISO.read_bytes()[:512]
     assert [mbr[at + 4] for at in range(446, 510, 16)] == [media.DATA_TYPE, media.EFI_TYPE, 0, 0]
