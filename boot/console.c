@@ -105,18 +105,20 @@ static void PutPixel(UCHAR *Pixel, ULONG Bytes, UCHAR Value)
         *(volatile UCHAR *)Pixel++ = Value;
 }
 
-// White on black needs no colour format: all bits or none.
+// White on black needs no colour format: all bits or none. In a palette white is number 15, since
+// the first sixteen are VGA's.
 static void PutGlyph(const LOADER_DISPLAY *Display, ULONG Column, ULONG Row, CHAR Character)
 {
     FONT Font = OpenFont();
     ULONG Bytes = (Display->BitsPerPixel + 7) / 8;
+    UCHAR White = Bytes == 1 ? 15 : 0xFF;
     const UCHAR *Glyph = Font.Glyphs + (UCHAR)Character * Font.GlyphBytes;
     UCHAR *Line = (UCHAR *)(ULONG)Display->Base + Row * Font.Height * Display->Pitch +
                   Column * Font.Width * Bytes;
 
     for (ULONG y = 0; y < Font.Height; y++, Line += Display->Pitch, Glyph += (Font.Width + 7) / 8)
         for (ULONG x = 0; x < Font.Width; x++)
-            PutPixel(Line + x * Bytes, Bytes, Glyph[x / 8] & (0x80 >> x % 8) ? 0xFF : 0);
+            PutPixel(Line + x * Bytes, Bytes, Glyph[x / 8] & (0x80 >> x % 8) ? White : 0);
 }
 
 // Only 32-bit addresses can be reached without paging.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Which display the machine was left with: VGA text, a direct-colour framebuffer, or none.
+// Which display the machine was left with: VGA text, a framebuffer of direct colours or of 256 from
+// a palette, or none.
 
 #include "boot.h"
 #include "multiboot.h"
@@ -44,33 +45,46 @@ static BOOLEAN IsPictureSane(const LOADER_DISPLAY *Display)
 {
     ULONG Bytes = (Display->BitsPerPixel + 7) / 8;
 
-    return Display->Base != 0 && Display->Base < BOOT_MAX_PHYSICAL && Bytes >= 2 && Bytes <= 4 &&
-           Display->Width >= 8 && Display->Width <= 32768 && Display->Height >= 16 &&
-           Display->Height <= 32768 && Display->Pitch >= Display->Width * Bytes &&
-           Display->Pitch <= 0x100000;
+    return Display->Base != 0 && Display->Base < BOOT_MAX_PHYSICAL &&
+           (Bytes >= 2 || Display->BitsPerPixel == 8) && Bytes <= 4 && Display->Width >= 8 &&
+           Display->Width <= 32768 && Display->Height >= 16 && Display->Height <= 32768 &&
+           Display->Pitch >= Display->Width * Bytes && Display->Pitch <= 0x100000;
 }
 
+static void SetColors(LOADER_DISPLAY *Display, const MULTIBOOT_FRAMEBUFFER *Given)
+{
+    Display->RedPosition = Given->RedPosition;
+    Display->RedSize = Given->RedSize;
+    Display->GreenPosition = Given->GreenPosition;
+    Display->GreenSize = Given->GreenSize;
+    Display->BluePosition = Given->BluePosition;
+    Display->BlueSize = Given->BlueSize;
+    if (!AreColorsSane(Display))
+        SetUsualColors(Display);
+}
+
+// A loader's palette is of no interest: the kernel sets its own, for 256 colours.
 static void SetPicture(LOADER_DISPLAY *Display, const MULTIBOOT_FRAMEBUFFER *Given)
 {
+    BOOLEAN Indexed = Given->Type == MULTIBOOT_FRAMEBUFFER_INDEXED;
+
     *Display = (LOADER_DISPLAY){
         .Base = Given->Address, .Type = LoaderDisplayFramebuffer, .Pitch = Given->Pitch,
         .Width = Given->Width, .Height = Given->Height, .BitsPerPixel = Given->BitsPerPixel,
-        .RedPosition = Given->RedPosition, .RedSize = Given->RedSize,
-        .GreenPosition = Given->GreenPosition, .GreenSize = Given->GreenSize,
-        .BluePosition = Given->BluePosition, .BlueSize = Given->BlueSize,
     };
-    if (!AreColorsSane(Display))
-        SetUsualColors(Display);
-    if (!IsPictureSane(Display))
+    if (!Indexed)
+        SetColors(Display, Given);
+    if (!IsPictureSane(Display) || Indexed != (Display->BitsPerPixel == 8))
         *Display = (LOADER_DISPLAY){ .Type = LoaderDisplayNone };
 }
 
 // Takes what the loader said about the display, Length bytes of it; what makes no sense counts as
-// no display. Text mode is taken only as the 80 by 25 cells at 0xB8000 that every VGA starts with,
-// indexed colours not at all.
+// no display. Text mode is taken only as the 80 by 25 cells at 0xB8000 that every VGA starts with.
 void BootSetFramebuffer(PLOADER_BLOCK Block, const MULTIBOOT_FRAMEBUFFER *Given, ULONG Length)
 {
     if (Given->Type == MULTIBOOT_FRAMEBUFFER_RGB && Length >= sizeof(*Given))
+        SetPicture(&Block->Display, Given);
+    if (Given->Type == MULTIBOOT_FRAMEBUFFER_INDEXED)
         SetPicture(&Block->Display, Given);
     if (Given->Type == MULTIBOOT_FRAMEBUFFER_TEXT && Given->Address == VGA_TEXT)
         SetText(&Block->Display);

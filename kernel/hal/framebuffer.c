@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // framebuffer.c: a linear framebuffer as a display for the screen's cells.
 //
-// Direct colour of 16, 24 or 32 bits a pixel with any channel masks and any pitch. The font is a
+// Direct colour of 15, 16, 24 or 32 bits a pixel with any channel masks and any pitch, or 256
+// colours by number, of which the first sixteen are set by VGA's palette registers. The font is a
 // PSF file (version 1 or 2) that is linked into the image. The memory is only ever written, from
 // left to right, which is what a write-combining mapping wants. On screens with a great many pixels
 // each one of the font is doubled, so that text stays readable.
@@ -15,6 +16,8 @@
 #define PSF2_MAGIC      0x864AB572u
 #define LARGE_WIDTH     2560u  // from this width on the font is doubled
 #define MAX_GLYPH_WIDTH 32u
+#define DAC_INDEX       0x3C8u
+#define DAC_DATA        0x3C9u
 
 typedef struct _PSF1_HEADER {
     USHORT Magic;
@@ -85,9 +88,24 @@ static ULONG INIT_CODE HalpChannel(UCHAR Value, UCHAR Position, UCHAR Size)
     return Bits << Position;
 }
 
+// Six bits a channel.
+static VOID INIT_CODE HalpSetDac(VOID)
+{
+    KiOutByte(DAC_INDEX, 0);
+    for (ULONG i = 0; i < RTL_NUMBER_OF(HalpPalette); i++) {
+        HalpFramebuffer.Colour[i] = i;
+        for (ULONG Channel = 0; Channel < 3; Channel++)
+            KiOutByte(DAC_DATA, HalpPalette[i][Channel] >> 2);
+    }
+}
+
 static VOID INIT_CODE HalpMakePalette(VOID)
 {
     const LOADER_DISPLAY *Display = &HalpFramebuffer.Display;
+    if (Display->BitsPerPixel == 8) {
+        HalpSetDac();
+        return;
+    }
     for (ULONG i = 0; i < RTL_NUMBER_OF(HalpPalette); i++)
         HalpFramebuffer.Colour[i] =
             HalpChannel(HalpPalette[i][0], Display->RedPosition, Display->RedSize) |
@@ -109,6 +127,9 @@ static volatile UCHAR *HalpPutPixel(volatile UCHAR *To, ULONG Colour)
             To[1] = (UCHAR)(Colour >> 8);
             To[2] = (UCHAR)(Colour >> 16);
             To += 3;
+            break;
+        case 8:
+            *To++ = (UCHAR)Colour;
             break;
         default:
             *(volatile USHORT *)To = (USHORT)Colour;
@@ -191,7 +212,7 @@ static VOID INIT_CODE HalpClearPixels(VOID)
 static BOOLEAN INIT_CODE HalpDisplayUsable(const LOADER_DISPLAY *Display)
 {
     ULONG Bits = Display->BitsPerPixel;
-    BOOLEAN Known = Bits == 15 || Bits == 16 || Bits == 24 || Bits == 32;
+    BOOLEAN Known = Bits == 8 || Bits == 15 || Bits == 16 || Bits == 24 || Bits == 32;
     return Known && Display->Pitch >= Display->Width * ((Bits + 7) / 8) &&
            Display->Width <= 16384 && Display->Height <= 16384 &&
            HalpLoadFont(_binary_font_psf_start);

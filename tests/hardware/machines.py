@@ -148,6 +148,7 @@ def picture(mode: str, columns: int, rows: int, *qemu: str, **others) -> Machine
 
 
 DISPLAYS = [
+    picture("640x480x8", 80, 30),
     picture("640x480x15", 80, 30),
     picture("640x480x16", 80, 30, quick=True),
     picture("640x480x24", 80, 30),

@@ -327,6 +327,8 @@ static void a_framebuffer_that_makes_no_sense_is_none(void **state)
     assert_int_equal(display_type(&Bad), LoaderDisplayNone);
     Bad = Good, Bad.Height = 0xFFFFFFFF;
     assert_int_equal(display_type(&Bad), LoaderDisplayNone);
+    Bad = Good, Bad.Type = MULTIBOOT_FRAMEBUFFER_INDEXED, Bad.BitsPerPixel = 8;
+    assert_int_equal(display_type(&Bad), LoaderDisplayFramebuffer);  // 256 colours
     Bad = Good, Bad.Type = MULTIBOOT_FRAMEBUFFER_INDEXED;
     assert_int_equal(display_type(&Bad), LoaderDisplayNone);
 }

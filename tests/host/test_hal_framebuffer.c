@@ -133,6 +133,29 @@ static void fifteen_bits(void **state)
     expect_last_cell(0x7FFF, 0x0014);
 }
 
+static UCHAR Dac[64];
+static ULONG DacCount;
+
+VOID HostOut(USHORT Port, ULONG Bytes, ULONG Value)
+{
+    assert_true(Bytes == 1 && (Port == 0x3C8 || Port == 0x3C9));
+    if (Port == 0x3C8)
+        DacCount = Value * 3;
+    else
+        Dac[DacCount++ % sizeof(Dac)] = (UCHAR)Value;
+}
+
+static void colours_by_number_with_a_palette(void **state)
+{
+    masks(0, 0, 0, 0, 0, 0);
+    open_display(643, 403, 8, 643 + 5);
+    draw_last_cell();
+    expect_last_cell(15, 1);
+    assert_int_equal(DacCount, 48);
+    assert_memory_equal(Dac + 3, "\x00\x00\x28", 3);  // blue, and white: six bits a channel
+    assert_memory_equal(Dac + 45, "\x3F\x3F\x3F", 3);
+}
+
 static void ten_bits_a_channel(void **state)
 {
     masks(20, 10, 10, 10, 0, 10);
@@ -165,7 +188,7 @@ static void the_firmwares_picture_is_wiped(void **state)
 static void a_display_that_makes_no_sense_is_left_alone(void **state)
 {
     masks(0, 0, 0, 0, 0, 0);
-    open_display(640, 400, 8, 640);
+    open_display(640, 400, 4, 640);
     assert_null(Draw);
     assert_int_equal(HalFramebufferShadowSize(&Display), 0);
     done(state);
@@ -186,6 +209,7 @@ int main(void)
         TEST(twenty_four_bits_with_an_odd_pitch),
         TEST(sixteen_bits),
         TEST(fifteen_bits),
+        TEST(colours_by_number_with_a_palette),
         TEST(ten_bits_a_channel),
         TEST(a_large_screen_has_a_doubled_font),
         TEST(the_firmwares_picture_is_wiped),
