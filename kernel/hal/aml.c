@@ -22,7 +22,7 @@
 #include "init.h"
 #include "rtl.h"
 
-#define MAX_DEPTH 20u     // of blocks, calls and operands within each other
+#define MAX_DEPTH 18u     // of blocks, calls and operands within each other
 #define MAX_CALLS 5u      // of methods and names within each other: each has a frame on the stack
 #define MAX_STEPS 200000u // terms, for one block or evaluation
 #define LOCALS    8u
@@ -264,6 +264,17 @@ static AML_VALUE INIT_CODE AmlMakeValue(const AML_NODE *Node)
     return AmlTerm(&Code, &Frame);
 }
 
+// Each has a frame on the stack, which is not large.
+static BOOLEAN INIT_CODE AmlBeginCall(VOID)
+{
+    if (Aml.Calls == MAX_CALLS) {
+        Aml.Failed = TRUE;
+        return FALSE;
+    }
+    Aml.Calls++;
+    return TRUE;
+}
+
 static AML_VALUE INIT_CODE AmlValueOf(USHORT Place, AML_READER *Reader, AML_FRAME *Frame)
 {
     AML_VALUE Value = AmlNothing;
@@ -276,11 +287,8 @@ static AML_VALUE INIT_CODE AmlValueOf(USHORT Place, AML_READER *Reader, AML_FRAM
         return AmlMakeInteger(Node->Integer);
     if (Node->Kind != AmlNodeName && Node->Kind != AmlNodeMethod)
         return Value;
-    if (Aml.Calls == MAX_CALLS) {
-        Aml.Failed = TRUE;
+    if (!AmlBeginCall())
         return Value;
-    }
-    Aml.Calls++;
     Value = Node->Kind == AmlNodeName ? AmlMakeValue(Node) : AmlCall(Node, Place, Reader, Frame);
     Aml.Calls--;
     return Value;
@@ -346,10 +354,13 @@ BOOLEAN INIT_CODE HalpAmlTakeElement(AML_VALUE *Package, AML_VALUE *Value)
 static AML_VALUE INIT_CODE AmlElement(AML_VALUE Package, ULONG64 Index)
 {
     AML_VALUE Value = AmlNothing;
-    for (ULONG64 i = 0; i <= Index; i++)
-        if (!HalpAmlTakeElement(&Package, &Value))
-            return AmlNothing;
-    return Value;
+    BOOLEAN There = TRUE;
+    if (!AmlBeginCall())
+        return Value;
+    for (ULONG64 i = 0; i <= Index && There; i++)
+        There = HalpAmlTakeElement(&Package, &Value);
+    Aml.Calls--;
+    return There ? Value : AmlNothing;
 }
 
 // ---- storing ------------------------------------------------------------------------------------
