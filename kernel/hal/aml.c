@@ -22,9 +22,10 @@
 #include "init.h"
 #include "rtl.h"
 
-#define MAX_DEPTH 18u     // of blocks, calls and operands within each other
-#define MAX_CALLS 5u      // of methods and names within each other: each has a frame on the stack
-#define MAX_STEPS 200000u // terms, for one block or evaluation
+#define MAX_DEPTH 18u      // of blocks, calls and operands within each other
+#define MAX_CALLS 5u       // of methods and names within each other: each has a frame on the stack
+#define MAX_STEPS 100000u  // terms, for one block or evaluation
+#define MAX_TOTAL 1000000u // and for all together: then nothing more can be told
 #define LOCALS    8u
 #define ARGUMENTS 7u
 
@@ -63,7 +64,7 @@ typedef enum _AML_FLOW { AmlGoesOn, AmlReturns, AmlBreaks, AmlContinues } AML_FL
 
 static struct {
     AML_NODE *Node;
-    ULONG Count, Limit, Depth, Calls, Steps;
+    ULONG Count, Limit, Depth, Calls, Steps, Total;
     BOOLEAN Failed;
 } Aml;
 
@@ -584,7 +585,7 @@ static VOID INIT_CODE AmlDeclarePlace(AML_READER *Reader, AML_FRAME *Frame, ULON
     Frame->Place = Place;
     AmlRun(Body, Frame);
     Frame->Place = Outer;
-    if (Frame->Loading && Aml.Steps < MAX_STEPS)
+    if (Frame->Loading && Aml.Steps < MAX_STEPS && Aml.Total <= MAX_TOTAL)
         Aml.Failed = FALSE; // the rest of this place is lost, what comes behind it is not
 }
 
@@ -803,8 +804,9 @@ static AML_FLOW INIT_CODE AmlRun(AML_READER Code, AML_FRAME *Frame)
 // ---- use ----------------------------------------------------------------------------------------
 static VOID INIT_CODE AmlBegin(VOID)
 {
+    Aml.Total += Aml.Steps;
     Aml.Depth = Aml.Calls = Aml.Steps = 0;
-    Aml.Failed = FALSE;
+    Aml.Failed = Aml.Total > MAX_TOTAL;
 }
 
 VOID INIT_CODE HalpAmlReset(PVOID Workspace, SIZE_T Size)
@@ -814,6 +816,7 @@ VOID INIT_CODE HalpAmlReset(PVOID Workspace, SIZE_T Size)
                                        AML_NAME('_', 'S', 'I', '_')};
     Aml.Node = Workspace;
     Aml.Count = 1;
+    Aml.Steps = Aml.Total = 0;
     Aml.Limit = (ULONG)(Size / sizeof(AML_NODE));
     if (Aml.Limit > AML_NOWHERE)
         Aml.Limit = AML_NOWHERE;
