@@ -14,7 +14,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 ARCHES = ("amd64", "i386")
 FLAVOURS = ("free", "checked")
 # Far more than anything needs: a test never fails because the host was slow.
-PATIENCE = 150
+PATIENCE = 330
 
 
 class Run(NamedTuple):
@@ -52,7 +52,7 @@ def lookaside(*arguments, stdin: str = "") -> Run:
     """Runs ./lookaside; the kernel is up to date already."""
     words = [str(argument) for argument in arguments]
     if words and words[0] == "run":
-        words.insert(1, "--no-build")
+        words[1:1] = ["--no-build", "--timeout", str(PATIENCE - 30)]
     done = subprocess.run([sys.executable, str(ROOT / "lookaside"), *words], input=stdin, text=True,
                           capture_output=True, errors="replace", timeout=PATIENCE, check=False,
                           cwd=ROOT)

@@ -84,7 +84,7 @@ class Debugger:
         self("set confirm off")
         self("set mi-async on")
         # Asking twice confuses the protocol; what came before the port was set up is lost.
-        self("set remotetimeout %d" % (PATIENCE // 10))
+        self("set remotetimeout %d" % (PATIENCE // 20))
 
     @staticmethod
     def _read(stream, lines) -> None:

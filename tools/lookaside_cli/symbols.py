@@ -32,6 +32,7 @@ class Symbols:
         self.drivers: Dict[str, Path] = {
             safe_name(driver).lower(): driver for driver in drivers}
         self._cache: Dict[Tuple[Path, int], str] = {}
+        self._servers: Dict[Path, Optional[subprocess.Popen]] = {}
         self._functions: Optional[Tuple[List[int], List[str]]] = None
 
     def line_of(self, image: Path, address: int) -> str:
@@ -41,18 +42,31 @@ class Symbols:
             self._cache[key] = self._ask(image, address)
         return self._cache[key]
 
-    def _ask(self, image: Path, address: int) -> str:
+    def _server(self, image: Path) -> Optional[subprocess.Popen]:
+        """An addr2line that answers for an image as often as it is asked, and ends with us."""
         is_driver = image != self.kernel
         tools = [ADDR2LINE[self.arch]] if is_driver else ["addr2line", ADDR2LINE["amd64"]]
         tool = next((found for found in map(shutil.which, tools) if found), None)
         if not tool:
+            return None
+        return subprocess.Popen([tool, "-e", str(image)], text=True, errors="replace",
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                stderr=subprocess.DEVNULL)
+
+    def _ask(self, image: Path, address: int) -> str:
+        if image not in self._servers:
+            self._servers[image] = self._server(image)
+        server = self._servers[image]
+        if not server:
             return ""
-        done = subprocess.run([tool, "-e", str(image), "%#x" % address], text=True, check=False,
-                              errors="replace", capture_output=True, stdin=subprocess.DEVNULL)
-        place = re.sub(r" \(discriminator \d+\)", "", done.stdout.strip())
-        if done.returncode or place.startswith("?") or place.endswith((":0", ":?")):
-            return ""
-        return shorten(place)
+        try:
+            server.stdin.write("%#x\n" % address)
+            server.stdin.flush()
+        except OSError:
+            return ""  # it ended: the image has no symbols that it could read
+        place = re.sub(r" \(discriminator \d+\)", "", server.stdout.readline().strip())
+        unknown = not place or place.startswith("?") or place.endswith((":0", ":?"))
+        return "" if unknown else shorten(place)
 
     def annotate(self, line: bytes) -> str:
         """" at file.c:12" for a line of a backtrace, "" for any other line."""
