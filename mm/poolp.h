@@ -56,8 +56,13 @@ typedef enum _POOL_INDEX { PoolNonPagedExecute, PoolNonPagedNx, PoolPaged, PoolC
 // Kept in the bookkeeping region, one array a page, so that no overrun of a block can reach it.
 typedef struct _POOL_RECORD {
     ULONG Caller;  // call site of the allocation or, when free, of the free: see ExpExpandCaller
-    USHORT Cell;   // place of its owner's; the last one's, without POOL_CELL_LIVE, when it is free
-    USHORT Size;   // bytes asked for; 0: the block is free
+    union {
+        ULONG Owner;      // the two below
+        struct {
+            USHORT Cell;  // place of its owner's; free: the last one's, without POOL_CELL_LIVE
+            USHORT Size;  // bytes asked for; 0: the block is free
+        };
+    };
 } POOL_RECORD;
 
 C_ASSERT(sizeof(POOL_RECORD) == 8);
@@ -374,12 +379,12 @@ typedef struct _POOL_REQUEST {
 PVOID ExpAllocate(POOL_REQUEST *Request);
 POOL_INDEX ExpPoolOfType(POOL_TYPE Type);
 // Where the fast paths jump to: everything that they do not do.
-PVOID ExpAllocateSlow(POOL_TYPE Type, SIZE_T Bytes, ULONG Tag, ULONG_PTR Caller);
-VOID ExpFreeSlow(PVOID P, ULONG Tag, ULONG_PTR Caller);
+DECLSPEC_NOINLINE PVOID ExpAllocateSlow(POOL_TYPE Type, SIZE_T Bytes, ULONG Tag, ULONG_PTR Caller);
+DECLSPEC_NOINLINE VOID ExpFreeSlow(PVOID P, ULONG Tag, ULONG_PTR Caller);
 // A block whose free was found to be in order goes into the cache, which is full or a trap.
-VOID ExpPushOrFlush(PVOID Block, POOL_RECORD *Record, ULONG_PTR Caller);
+DECLSPEC_NOINLINE VOID ExpPushOrFlush(PVOID Block, POOL_RECORD *Record, ULONG_PTR Caller);
 // A block that was taken and counted goes back, as if it had not been.
-VOID ExpPutBack(USHORT Cell, PVOID Block, POOL_RECORD *Record);
+DECLSPEC_NOINLINE VOID ExpPutBack(USHORT Cell, PVOID Block, POOL_RECORD *Record);
 ULONG ExpClassOfRequest(POOL_TYPE Type, SIZE_T Bytes);
 
 // A process gets back what it paid for a block of Bytes, if the cell is such a one.

@@ -15,7 +15,7 @@
 // Limits. THREADS at a time; a further one's requests fail.
 //
 // Observability: bench/host/alloc.c measures it; tests/system/test_malloc.py runs programs on it.
-#include "mm/poolp.h"
+#include "mm/amd64/poolfast.h"
 #include "hostkernel.h"
 
 #include <errno.h>
@@ -41,7 +41,11 @@ EXPORTED void *valloc(size_t size);
 EXPORTED void *pvalloc(size_t size);
 EXPORTED size_t malloc_usable_size(void *block);
 
-__thread PVOID PmCells;
+// Until a thread has a processor its cells are nobody's: no identity is theirs, so that all requests
+// come to the slow path. Never written.
+static UCHAR no_cells[(MAXUSHORT + 1u) * POOL_CELL_UNIT + sizeof(POOL_CELL)];
+
+__thread PVOID PmCells = no_cells;
 
 // ---- threads -----------------------------------------------------------------------------------
 static pthread_mutex_t start_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -53,7 +57,7 @@ static int started;
 static void end_thread(void *number)
 {
     pthread_mutex_lock(&start_lock);
-    PmCells = NULL;
+    PmCells = no_cells;
     idle_number[idle_count++] = (ULONG)(ULONG_PTR)number - 1;
     pthread_mutex_unlock(&start_lock);
 }
@@ -104,7 +108,7 @@ static __attribute__((noinline)) int start_thread(void)
     return number >= 0;
 }
 
-#define READY() (__builtin_expect(PmCells != NULL, 1) || start_thread())
+#define READY() (PmCells != no_cells || start_thread())
 
 // ---- addresses inside larger blocks ------------------------------------------------------------
 static struct { void *given, *block; } alias[ALIASES];
@@ -152,19 +156,44 @@ static __attribute__((noinline)) void *refuse(void)
     return NULL;
 }
 
-void *malloc(size_t size)
+static __attribute__((noinline)) void *allocate_slowly(size_t size)
 {
     if (!READY())
         return refuse();
     void *block = ExAllocatePoolWithTag(NonPagedPoolNx, size != 0 ? size : 1, MALLOC_TAG);
-    return __builtin_expect(block != NULL, 1) ? block : refuse();
+    return block != NULL ? block : refuse();
 }
 
+// The fast path once more, for one tag and type.
+void *malloc(size_t size)
+{
+    POOL_SLOT slot;
+    if (__builtin_expect(size - 1 >= POOL_SMALL_LIMIT, 0))
+        return allocate_slowly(size);
+    ULONG64 identity = ExpIdentity(MALLOC_TAG,
+                                   NonPagedPoolNx | ExpSizeKey[(size - 1) / POOL_SIZE_UNIT]);
+    ULONG_PTR cell = ExpBucket[ExpBucketOf(identity)];
+    POOL_RESULT result = ExpPopHere(identity, cell, &slot);
+    if (__builtin_expect(result == PoolDone, 1))
+        return ExpFinishBlock(&slot, cell, size, 0);
+    if (result == PoolEnded)
+        ExpPutBack((USHORT)cell, slot.Block, slot.Record);
+    return allocate_slowly(size);
+}
+
+static __attribute__((noinline)) void free_slowly(void *block)
+{
+    if (block != NULL && READY())
+        ExFreePoolWithTag(block_of(block, 1), MALLOC_TAG);
+}
+
+// An address inside a larger block is no small block's: block_of is not asked here.
 void free(void *block)
 {
-    if (block == NULL || !READY())
-        return;
-    ExFreePoolWithTag(block_of(block, 1), MALLOC_TAG);
+    POOL_RECORD *record = ExpRecordToFree(block);
+    if (__builtin_expect(record == NULL, 0) ||
+        __builtin_expect(ExpPushHere(MALLOC_TAG, record->Cell, block, record, 0) != PoolDone, 0))
+        free_slowly(block);
 }
 
 void *calloc(size_t count, size_t size)

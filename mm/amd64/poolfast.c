@@ -2,22 +2,10 @@
 // The pool's fast path, amd64: ExAllocatePoolWithTag and ExFreePoolWithTag as they nearly always
 // go.
 //
-// mm/pool.c tells what a cell and a cache are, and why nothing is locked and no IRQL raised here. A
-// block is taken out of this processor's cache, or put into it, by a sequence that starts again
-// when it is interrupted: it is listed in the restart table (kernel/ke/restart.c) from its first
-// instruction up to the one that commits. Started again, it finds out anew which processor it is
-// on and what its cache holds. So its inputs stay in their registers until the commit, and what it
-// stores before that must mean nothing, or the same the second time.
-//
-// Counting is a step of its own behind the commit: any processor's counter will do, since only the
-// sums are used, if the address is made and the instruction done without others in between.
-//
-// Everything that is not usual ends in the slow path, by a jump. Between the two checks and the
-// commit, as many registers are in use as need not be saved: hence their names below.
-//
-// i386 does the same in assembly (mm/i386/poolfast.S); on the host a thread is a processor that
-// nothing interrupts, and plain C takes the sequences' place (tests/host/include/host_pool.h).
-#include "../poolp.h"
+// mm/pool.c tells what a cell and a cache are, and why nothing is locked and no IRQL raised here;
+// poolfast.h has the parts. Everything that is not usual ends in the slow path, by a jump. i386 does
+// the same in assembly (mm/i386/poolfast.S).
+#include "poolfast.h"
 
 // Leaf routines that must stay short do without a frame where every call they make is a jump: with
 // arguments in registers. A backtrace misses nothing then.
@@ -28,120 +16,6 @@
     __attribute__((optimize("omit-frame-pointer", "optimize-sibling-calls"), POOL_SECTION))
 #endif
 #define POOL_SECTION section(".text.restart")  // where code that starts again has to be
-
-#ifdef LOOKASIDE_HOST
-#include "host_pool.h"
-#else
-// ---- sequences ---------------------------------------------------------------------------------
-#define POOL_RESTART(From, To, At)                                                                 \
-    ".pushsection .restart.table, \"a\"\n\t"                                                       \
-    ".quad " From ", " To ", " At "\n\t"                                                           \
-    ".popsection\n\t"
-
-#define POOL_SEQUENCE_OFFSETS                                                                      \
-    [Cells] "i"(FIELD_OFFSET(KPCR, Prcb.PoolProcessor)),                                           \
-    [Cache] "i"(FIELD_OFFSET(POOL_CELL, Cache)), [Irql] "i"(FIELD_OFFSET(POOL_CACHE, Irql)),       \
-    [Block] "i"(FIELD_OFFSET(POOL_CACHE, Slot) + FIELD_OFFSET(POOL_SLOT, Block)),                  \
-    [Record] "i"(FIELD_OFFSET(POOL_CACHE, Slot) + FIELD_OFFSET(POOL_SLOT, Record))
-
-C_ASSERT(POOL_CELL_UNIT == 8 && FIELD_OFFSET(POOL_CELL, Identity) == 0);
-C_ASSERT(sizeof(POOL_SLOT) == 16 && FIELD_OFFSET(POOL_CACHE, Top) == 0);
-C_ASSERT(FIELD_OFFSET(POOL_RECORD, Size) == FIELD_OFFSET(POOL_RECORD, Cell) + sizeof(USHORT));
-
-// The block on top of the cache behind the cell at Place, and its record.
-FORCEINLINE POOL_RESULT ExpPopHere(ULONG64 Identity, ULONG_PTR Place, POOL_SLOT *Slot)
-{
-    // There are just enough registers that need not be saved; left alone, GCC takes another.
-    register ULONG_PTR Where __asm__("r10") = Place;
-    register PVOID Cell __asm__("r11"), Cache __asm__("r8"), Block __asm__("rax");
-    register POOL_RECORD *Record __asm__("r9");
-    __asm__ volatile goto("1:\t"
-                          "movq %%gs:%c[Cells], %[cell]\n\t"
-                          "cmpq %[identity], (%[cell],%[place],8)\n\t"
-                          "jne %l[Slow]\n\t"
-                          "movq %%cr8, %[block]\n\t"
-                          "movq %c[Cache](%[cell],%[place],8), %[cache]\n\t"
-                          "cmpb %b[block], %c[Irql](%[cache])\n\t"
-                          "jb %l[Slow]\n\t"
-                          "movq (%[cache]), %[block]\n\t"
-                          "testq %[block], %[block]\n\t"
-                          "je %l[Slow]\n\t"
-                          "movq %c[Record]-16(%[cache],%[block]), %[record]\n\t"
-                          "movq %c[Block]-16(%[cache],%[block]), %[block]\n\t"
-                          "subq $16, (%[cache])\n"  // commits
-                          "2:\t"
-                          "subq $1, %c[Left](%[cell],%[place],8)\n\t"
-                          "je %l[Ended]\n\t"
-                          ".subsection 1\n"
-                          "3:\t"
-                          "movq %%gs:%c[Cells], %[cell]\n"
-                          "4:\t"
-                          "jmp 2b\n\t"
-                          ".previous\n\t"
-                          POOL_RESTART("1b", "2b", "1b")
-                          POOL_RESTART("2b", "2b + 1", "3b")
-                          POOL_RESTART("4b", "4b + 1", "3b")
-                          : [cell] "=&r"(Cell), [cache] "=&r"(Cache), [block] "=&r"(Block),
-                            [record] "=&r"(Record)
-                          : [identity] "r"(Identity), [place] "r"(Where), POOL_SEQUENCE_OFFSETS,
-                            [Left] "i"(FIELD_OFFSET(POOL_CELL, Left))
-                          : "cc", "memory"
-                          : Slow, Ended);
-    *Slot = (POOL_SLOT){Block, Record};
-    return PoolDone;
-Ended:
-    *Slot = (POOL_SLOT){Block, Record};
-    return PoolEnded;
-Slow:
-    return PoolSlow;
-}
-
-// The block goes on top of the cache behind the cell at Place, and is marked free.
-FORCEINLINE POOL_RESULT ExpPushHere(ULONG Tag, ULONG_PTR Place, PVOID Block, POOL_RECORD *Record,
-                                    ULONG_PTR Caller)
-{
-    register ULONG_PTR Where __asm__("r9") = Place;
-    register POOL_RECORD *Freed __asm__("rax") = Record;
-    register PVOID Top __asm__("r10"), Cache __asm__("r11");
-    __asm__ volatile goto("1:\t"
-                          "movq %%gs:%c[Cells], %[top]\n\t"
-                          "cmpl %k[tag], %c[Tag](%[top],%[place],8)\n\t"
-                          "jne %l[Slow]\n\t"
-                          "movq %c[Cache](%[top],%[place],8), %[cache]\n\t"
-                          "movq %%cr8, %[top]\n\t"
-                          "cmpb %b[top], %c[Irql](%[cache])\n\t"
-                          "jb %l[Slow]\n\t"
-                          "movq (%[cache]), %[top]\n\t"
-                          "cmpq %c[Limit](%[cache]), %[top]\n\t"
-                          "je %l[Full]\n\t"
-                          "movl %k[caller], %c[Caller](%[record])\n\t"
-                          "andl $0xFFFE, %c[Mark](%[record])\n\t"  // of Cell and Size: free
-                          "movq %[block], %c[Block](%[cache],%[top])\n\t"
-                          "movq %[record], %c[Record](%[cache],%[top])\n\t"
-                          "addq $16, (%[cache])\n"  // commits
-                          "2:\t"
-                          "movq %%gs:%c[Cells], %[top]\n\t"
-                          "addq $1, %c[Frees](%[top],%[place],8)\n"
-                          "3:\t"
-                          POOL_RESTART("1b", "2b", "1b")
-                          POOL_RESTART("2b", "3b", "2b")
-                          : [top] "=&r"(Top), [cache] "=&r"(Cache)
-                          : [tag] "r"(Tag), [place] "r"(Where), [block] "r"(Block),
-                            [record] "r"(Freed), [caller] "r"(Caller), POOL_SEQUENCE_OFFSETS,
-                            [Tag] "i"(FIELD_OFFSET(POOL_CELL, Tag)),
-                            [Frees] "i"(FIELD_OFFSET(POOL_CELL, Frees)),
-                            [Limit] "i"(FIELD_OFFSET(POOL_CACHE, Limit)),
-                            [Caller] "i"(FIELD_OFFSET(POOL_RECORD, Caller)),
-                            [Mark] "i"(FIELD_OFFSET(POOL_RECORD, Cell))
-                          : "cc", "memory"
-                          : Slow, Full);
-    return PoolDone;
-Full:
-    return PoolFull;
-Slow:
-    return PoolSlow;
-}
-#endif
 
 // ---- allocation --------------------------------------------------------------------------------
 // A request's type and tag are in its cell's identity, and there is no register to spare for what
@@ -177,50 +51,10 @@ POOL_HOT PVOID NTAPI ExAllocatePoolWithTag(POOL_TYPE PoolType, SIZE_T NumberOfBy
         return ExpAllocateIdentity(Identity, NumberOfBytes, KiReturnAddress());
     if (__builtin_expect(Result == PoolEnded, 0))
         return ExpAllocateEnded(Identity, NumberOfBytes, Slot.Block, Slot.Record);
-    Slot.Record->Caller = (ULONG)KiReturnAddress();
-    *(volatile USHORT *)&Slot.Record->Cell = (USHORT)Cell;  // volatile: two stores cost less than
-    *(volatile USHORT *)&Slot.Record->Size = (USHORT)NumberOfBytes;  // putting them together
-    ExpCheckFreed(Slot.Block, ExpClassSize[ExpClassOfSize[(NumberOfBytes - 1) / POOL_SIZE_UNIT]]);
-    *ExpGuardOf(Slot.Block, NumberOfBytes) = ExpGuard;
-    return Slot.Block;
+    return ExpFinishBlock(&Slot, Cell, NumberOfBytes, KiReturnAddress());
 }
 
 // ---- free --------------------------------------------------------------------------------------
-// The descriptor of the page that an address lies in; NULL: it is in no pool.
-FORCEINLINE const POOL_PAGE *ExpPageToFree(PVOID P)
-{
-    ULONG_PTR Offset = (ULONG_PTR)P - ExpPool[0].Base;
-    if (__builtin_expect(Offset < ExpReadShared(ExpPool[0].Limit), 1))
-        return ExpPageOfOffset(&ExpPool[0], Offset);
-    Offset = (ULONG_PTR)P - ExpPool[1].Base;
-    if (__builtin_expect(Offset < ExpReadShared(ExpPool[1].Limit), 1))
-        return ExpPageOfOffset(&ExpPool[1], Offset);
-    Offset = (ULONG_PTR)P - ExpPool[2].Base;
-    if (__builtin_expect(Offset < ExpReadShared(ExpPool[2].Limit), 1))
-        return ExpPageOfOffset(&ExpPool[2], Offset);
-    return NULL;
-}
-
-// The record of a small block whose address and guard are in order; NULL: look closer. Of a free
-// block this looks at the first bytes; that it is free is found when its tag is compared.
-FORCEINLINE POOL_RECORD *ExpRecordToFree(PVOID P)
-{
-    const POOL_PAGE *Page = ExpPageToFree(P);
-    if (__builtin_expect(Page == NULL, 0))
-        return NULL;
-    ULONG Reciprocal = Page->Reciprocal;
-    ULONG64 Product = (ULONG64)Reciprocal * BYTE_OFFSET(P);
-    if (__builtin_expect((ULONG)Product >= Reciprocal, 0))  // not the start of a small block
-        return NULL;
-    POOL_RECORD *Record = &Page->Records[Product >> 32];
-    ULONG Size = Record->Size;
-    if (__builtin_expect(*ExpGuardOf(P, Size) != ExpGuard, 0))
-        return NULL;
-    if (Record == NULL)
-        __builtin_unreachable();
-    return Record;
-}
-
 // The checked build fills the block, once its tag and the IRQL have proved right.
 FORCEINLINE BOOLEAN ExpFillIfOwned(PVOID P, const POOL_RECORD *Record, ULONG Tag)
 {

@@ -28,7 +28,7 @@ FORCEINLINE POOL_RESULT ExpPushHere(ULONG Tag, ULONG_PTR Place, PVOID Block, POO
     if (__builtin_expect(Top == Cache->Limit, 0))
         return PoolFull;
     Record->Caller = (ULONG)Caller;
-    ExpMarkFree(Record);
+    Record->Owner = (ULONG)Place & ~POOL_CELL_LIVE;
     ExpSlot(Cache, Top)->Block = Block;
     ExpSlot(Cache, Top)->Record = Record;
     Cache->Top = Top + (LONG_PTR)sizeof(POOL_SLOT);
