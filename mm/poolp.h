@@ -20,7 +20,7 @@
 #define POOL_CACHE_MOST    508u   // blocks: two pages hold such a cache
 #endif
 #define POOL_CACHE_LEAST   32u    // but not fewer than this
-#define POOL_CACHE_BATCH   64u    // blocks that move between a cache and the pages at a time
+#define POOL_CACHE_BATCH   128u   // blocks that move between a cache and the pages at a time
 #define POOL_IDLE_SHARE    64u    // of RAM may be empty pages that wait in a pool
 #define POOL_LOW_SHARE     16u    // of RAM or address space is left by requests of low priority
 #define POOL_NORMAL_SHARE  64u    // and by those of normal priority

@@ -7,8 +7,8 @@
 //
 // Idea. Every page of a pool's region has a descriptor at a computed place. A small page's
 // descriptor holds a bit for each block that is neither allocated nor in a cache. A class links the
-// pages that have such blocks by page number. A batch is taken or given under the class's lock: 64
-// blocks for one lock.
+// pages that have such blocks by page number. A batch is taken or given under the class's lock:
+// up to 128 blocks for one lock.
 //
 // Empty pages stay in the list, behind all others, so that a batch freed and allocated again does
 // not go through the memory manager; more of a pool than a 64th of RAM are returned at once, and

@@ -67,11 +67,13 @@
     subl    $1, CELL_LEFT(%ecx, %eax, 8)
 .Lcounted:
     je      .Lallocate_ended
-    movw    %ax, RECORD_CELL(%ebx)
+    movl    12(%esp), %ecx
+    shll    $16, %ecx
+    orl     %eax, %ecx
+    movl    %ecx, RECORD_CELL(%ebx)             // and its size
     movl    4(%esp), %eax
     movl    %eax, (%ebx)                        // the caller
     movl    12(%esp), %ecx
-    movw    %cx, RECORD_SIZE(%ebx)
     movl    %edx, %eax
     movl    ExpGuard, %ebx
     movl    %ebx, (%eax, %ecx)
