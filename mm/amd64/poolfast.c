@@ -3,8 +3,8 @@
 // go.
 //
 // mm/pool.c tells what a cell and a cache are, and why nothing is locked and no IRQL raised here;
-// poolfast.h has the parts. Everything that is not usual ends in the slow path, by a jump. i386 does
-// the same in assembly (mm/i386/poolfast.S).
+// poolfast.h has the parts. Everything that is not usual ends in the slow path, by a jump. i386
+// does the same in assembly (mm/i386/poolfast.S).
 #include "poolfast.h"
 
 // Leaf routines that must stay short do without a frame where every call they make is a jump: with
