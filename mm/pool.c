@@ -33,7 +33,8 @@
 //             says. The slow path and everything else that touches a cache runs at DISPATCH_LEVEL
 //             on the cache's own processor, as a DPC if need be.
 //   pages     Caches exchange up to 128 blocks at a time with the pages (poolpage.c), under the
-//             class's lock. A page whose blocks are all back is kept for a while, then returned to mm.
+//             class's lock. A page whose blocks are all back is kept for a while, then returned to
+//             mm.
 //   special   Requests that are watched, or one in so many, get a page of their own between
 //             inaccessible ones (poolspecial.c, poolverify.c).
 //   large     Requests over 2048 bytes take whole pages; the record is in the first page's

@@ -7,6 +7,9 @@ its functions: KiSymbolCount, then sorted offsets from the start of .text with t
 """
 import sys
 
+# linker.ld's names for where parts begin and end: no functions, but at the same addresses as some.
+BOUNDS = ("TextStart", "TextEnd", "InitStart", "InitEnd")
+
 
 def read_symbols(lines):
     """Returns (base, [(address, name)]) of the text symbols of an `nm -n` listing."""
@@ -21,7 +24,7 @@ def read_symbols(lines):
             base = address
         elif name == "KernelRodataStart":
             end = address
-        elif kind in "tT" and not name.startswith("."):
+        elif kind in "tT" and not name.startswith(".") and not name.endswith(BOUNDS):
             text.append((address, name))
     return base, [(a, n) for a, n in text if base is not None and base <= a < end]
 

@@ -41,7 +41,7 @@ EXPORTED void *valloc(size_t size);
 EXPORTED void *pvalloc(size_t size);
 EXPORTED size_t malloc_usable_size(void *block);
 
-// Until a thread has a processor its cells are nobody's: no identity is theirs, so that all requests
+// Until a thread has a processor its cells are nobody's: no identity is theirs, so all requests
 // come to the slow path. Never written.
 static UCHAR no_cells[(MAXUSHORT + 1u) * POOL_CELL_UNIT + sizeof(POOL_CELL)];
 
