@@ -139,7 +139,7 @@ VOID ExpPushOrFlush(PVOID Block, POOL_RECORD *Record, ULONG_PTR Caller)
     Record->Caller = (ULONG)Caller;
     ExpMarkFree(Record);
     if (ExpTracking)
-        ExpUntrack(Block);
+        ExpUntrack(Block, Caller);
     ExpCountUp(&ExpCellHere(Cell)->Frees);
     ExpReturnCharge(ExpOwnerOf(Cell), ExpOwnerOf(Cell)->Size);
     ExpPushSlot(Cell, Block, Record);
@@ -331,7 +331,7 @@ static VOID ExpFreeLarge(POOL *Pool, POOL_PAGE *Page, PVOID P, ULONG Tag, ULONG_
     KIRQL OldIrql = KiRaiseIrql(DISPATCH_LEVEL);
     POOL_CELL_REST *Rest = ExpRestOf(ExpCurrentProcessor(), Page->Cell);
     if (ExpTracking)
-        ExpUntrack(P);
+        ExpUntrack(P, Caller);
     ExpCountUp(&ExpCellHere(Page->Cell)->Frees);
     ExpStore(Rest->LargePages, Rest->LargePages - (ULONG)BYTES_TO_PAGES(Page->Bytes));
     ExpReturnCharge(Owner, ROUND_TO_PAGES(Page->Bytes));

@@ -33,6 +33,47 @@ static const char *ExpNamePool(POOL_TYPE Type)
     return Type & PagedPool ? "paged" : "nonpaged";
 }
 
+static KIRQL ExpHighestIrql(POOL_TYPE Type)
+{
+    return Type & PagedPool ? APC_LEVEL : DISPATCH_LEVEL;
+}
+
+typedef struct _POOL_BLOCK_NAME { char Text[280]; } POOL_BLOCK_NAME;
+
+// "block FFFF... of 24 bytes, tag "Abcd", allocated by edu.sys+0x1234 EduStart+0x10"; its call
+// stacks go into the log, if there are any.
+static POOL_BLOCK_NAME ExpNameBlock(PVOID P, SIZE_T Bytes, ULONG Tag, ULONG_PTR AllocatedBy)
+{
+    POOL_BLOCK_NAME Name;
+    RtlFormat(Name.Text, sizeof(Name.Text), "block %p of %Iu bytes, tag \"%s\", allocated by %s", P,
+              Bytes, ExpTagText(Tag).Text, ExpNameCode(AllocatedBy).Text);
+    ExpLogHistory(P);
+    return Name;
+}
+
+// The same for a block that was freed: who had allocated it is known to pool tracking only.
+static POOL_BLOCK_NAME ExpNameFreedBlock(PVOID P, ULONG Tag, ULONG_PTR FreedBy)
+{
+    POOL_BLOCK_NAME Name;
+    ULONG_PTR AllocatedBy = ExpAllocatorOf(P);
+    int Length = RtlFormat(Name.Text, sizeof(Name.Text), "block %p, tag \"%s\"", P,
+                           ExpTagText(Tag).Text);
+    Length += RtlFormat(Name.Text + Length, sizeof(Name.Text) - Length, ", which ");
+    if (AllocatedBy != 0)
+        Length += RtlFormat(Name.Text + Length, sizeof(Name.Text) - Length, "%s had allocated and ",
+                            ExpNameCode(AllocatedBy).Text);
+    RtlFormat(Name.Text + Length, sizeof(Name.Text) - Length, "%s had freed",
+              ExpNameCode(FreedBy).Text);
+    ExpLogHistory(P);
+    return Name;
+}
+
+// What would say more next time.
+static const char *ExpAdviseTracking(VOID)
+{
+    return ExpTracking ? "" : " /VERIFIER=8 would tell who had allocated it.";
+}
+
 #define SAY(...) (RtlFormat(ExpSentence, sizeof(ExpSentence), __VA_ARGS__), ExpSentence)
 
 static ULONG64 ExpRecordWord(const POOL_RECORD *Record)
@@ -43,10 +84,11 @@ static ULONG64 ExpRecordWord(const POOL_RECORD *Record)
 // ---- allocation --------------------------------------------------------------------------------
 static DECLSPEC_NORETURN VOID ExpReportIrql(const POOL_REQUEST *Request, KIRQL Irql)
 {
-    const char *Sentence = SAY("%s allocated %s pool at IRQL %u; the highest for it is %u.",
-                               ExpNameCode(Request->Caller).Text, ExpNamePool(Request->Type), Irql,
-                               Request->Type & PagedPool ? APC_LEVEL : DISPATCH_LEVEL);
-    if (ExpWantsSpecial(Request))
+    const char *Sentence =
+        SAY("%s allocated %Iu bytes, tag \"%s\", of %s pool at IRQL %u; the highest for it is %u.",
+            ExpNameCode(Request->Caller).Text, Request->Bytes, ExpTagText(Request->Tag).Text,
+            ExpNamePool(Request->Type), Irql, ExpHighestIrql(Request->Type));
+    if (Request->Bytes < PAGE_SIZE && ExpWantsSpecial(Request))
         KiBugCheck(SPECIAL_POOL_DETECTED_MEMORY_CORRUPTION, Irql, Request->Type, Request->Bytes,
                    0x30, NULL, Sentence);
     KiBugCheck(BAD_POOL_CALLER, 0x08, Irql, Request->Type, Request->Bytes, NULL, Sentence);
@@ -67,7 +109,8 @@ static VOID ExpCheckTag(POOL_TYPE Type, SIZE_T Bytes, ULONG Tag, ULONG_PTR Calle
 {
     if (Tag == 0)
         KiBugCheck(BAD_POOL_CALLER, 0x9B, Type, Bytes, Caller, NULL,
-                   SAY("%s allocated pool with tag 0.", ExpNameCode(Caller).Text));
+                   SAY("%s allocated %Iu bytes of pool with tag 0, which is no tag.",
+                       ExpNameCode(Caller).Text, Bytes));
     if (Tag == POOL_TAG_BIG || Tag == POOL_TAG_BIG_PAD)
         KiBugCheck(
             BAD_POOL_CALLER, 0x9C, Type, Bytes, Caller, NULL,
@@ -93,15 +136,20 @@ VOID ExpCheckRequest(const POOL_REQUEST *Request)
 // ---- free --------------------------------------------------------------------------------------
 VOID ExpReportFreeIrql(PVOID P, POOL_TYPE Type, KIRQL Irql, ULONG_PTR Caller)
 {
+    EX_POOL_BLOCK Block;
+    BOOLEAN Known = ExQueryPoolBlock(P, &Block) && Block.Allocated;
     KiBugCheck(BAD_POOL_CALLER, 0x09, Irql, Type, (ULONG_PTR)P, NULL,
-               SAY("%s freed %s pool at IRQL %u; the highest for it is %u.",
-                   ExpNameCode(Caller).Text, ExpNamePool(Type), Irql,
-                   Type & PagedPool ? APC_LEVEL : DISPATCH_LEVEL));
+               SAY("%s freed %s pool at IRQL %u; the highest for it is %u. It is %s.",
+                   ExpNameCode(Caller).Text, ExpNamePool(Type), Irql, ExpHighestIrql(Type),
+                   Known ? ExpNameBlock((PVOID)Block.Address, Block.Size, Block.Tag, Block.Caller)
+                               .Text
+                         : "no block either"));
 }
 
 VOID ExpReportTag(PVOID P, const POOL_OWNER *Owner, ULONG Tag, ULONG_PTR AllocatedBy,
                   ULONG_PTR Caller)
 {
+    ExpLogHistory(P);
     KiBugCheck(BAD_POOL_CALLER, 0x0A, (ULONG_PTR)P, Owner->Tag, Tag, NULL,
                SAY("%s freed block %p with tag \"%s\", but %s allocated it with tag \"%s\".",
                    ExpNameCode(Caller).Text, P, ExpTagText(Tag).Text, ExpNameCode(AllocatedBy).Text,
@@ -114,11 +162,28 @@ VOID ExpReportOverrun(PVOID P, SIZE_T Bytes, const POOL_OWNER *Owner, ULONG_PTR 
     ULONG64 Found;
     memcpy(&Found, (UCHAR *)P + Bytes, sizeof(Found));
     KiBugCheck(BAD_POOL_HEADER, 0x21, (ULONG_PTR)P, Bytes, (ULONG_PTR)Found, NULL,
-               SAY("Somebody wrote behind block %p of %u bytes, tag \"%s\", allocated by %s; found "
-                   "when %s "
-                   "freed it.",
-                   P, (ULONG)Bytes, ExpTagText(Owner->Tag).Text, ExpNameCode(AllocatedBy).Text,
-                   ExpNameCode(Caller).Text));
+               SAY("Somebody wrote behind the end of %s; found when %s freed it. "
+                   "/SPECIALPOOL=tag:%s watches each access.",
+                   ExpNameBlock(P, Bytes, Owner->Tag, AllocatedBy).Text, ExpNameCode(Caller).Text,
+                   ExpTagText(Owner->Tag).Text));
+}
+
+// An address inside a small block, in use or not, or behind the last one of its page.
+static DECLSPEC_NORETURN VOID ExpReportInside(PVOID P, ULONG_PTR Caller)
+{
+    EX_POOL_BLOCK Block;
+    const char *Sentence;
+    if (!ExQueryPoolBlock(P, &Block))
+        Sentence = SAY("%s freed %p, which lies behind the last block of its page.",
+                       ExpNameCode(Caller).Text, P);
+    else
+        Sentence = SAY("%s freed %p, which lies %u bytes inside %s.", ExpNameCode(Caller).Text, P,
+                       (ULONG)((ULONG_PTR)P - Block.Address),
+                       Block.Allocated
+                           ? ExpNameBlock((PVOID)Block.Address, Block.Size, Block.Tag, Block.Caller)
+                                 .Text
+                           : ExpNameFreedBlock((PVOID)Block.Address, Block.Tag, Block.Caller).Text);
+    KiBugCheck(BAD_POOL_CALLER, 0x99, (ULONG_PTR)P, 0, 0, NULL, Sentence);
 }
 
 // An address in a page of small blocks: a free block, or the middle of one.
@@ -126,9 +191,7 @@ static DECLSPEC_NORETURN VOID ExpReportSmall(POOL_PAGE *Page, PVOID P, ULONG_PTR
 {
     ULONG Index = BYTE_OFFSET(P) / Page->BlockSize;
     if (Index >= Page->BlockCount || BYTE_OFFSET(P) % Page->BlockSize != 0)
-        KiBugCheck(BAD_POOL_CALLER, 0x99, (ULONG_PTR)P, 0, 0, NULL,
-                   SAY("%s freed %p, which lies %u bytes inside a block.", ExpNameCode(Caller).Text,
-                       P, BYTE_OFFSET(P) % Page->BlockSize));
+        ExpReportInside(P, Caller);
     const POOL_RECORD *Record = &Page->Records[Index];
     if (Record->Cell == 0)
         KiBugCheck(
@@ -136,18 +199,19 @@ static DECLSPEC_NORETURN VOID ExpReportSmall(POOL_PAGE *Page, PVOID P, ULONG_PTR
             SAY("%s freed %p, a block that was never allocated.", ExpNameCode(Caller).Text, P));
     ULONG Tag = ExpOwnerOf(Record->Cell)->Tag;
     KiBugCheck(BAD_POOL_CALLER, 0x07, 0, (ULONG_PTR)ExpRecordWord(Record), (ULONG_PTR)P, NULL,
-               SAY("%s freed block %p, tag \"%s\", a second time; %s had freed it.",
-                   ExpNameCode(Caller).Text, P, ExpTagText(Tag).Text,
-                   ExpNameCode(ExpExpandCaller(Record->Caller)).Text));
+               SAY("%s freed a second time %s.%s", ExpNameCode(Caller).Text,
+                   ExpNameFreedBlock(P, Tag, ExpExpandCaller(Record->Caller)).Text,
+                   ExpAdviseTracking()));
 }
 
 static DECLSPEC_NORETURN VOID ExpReportLarge(POOL *Pool, POOL_PAGE *Page, PVOID P, ULONG_PTR Caller)
 {
     POOL_PAGE *Head = Page->State == PoolPageLargeTail ? ExpPageOfNumber(Pool, Page->Head) : Page;
     PVOID Start = (PVOID)ExpPageAddress(Pool, Head);
-    const char *Sentence =
-        SAY("%s freed %p, which lies inside block %p of %Iu bytes, allocated by %s.",
-            ExpNameCode(Caller).Text, P, Start, Head->Bytes, ExpNameCode(Head->Caller).Text);
+    ULONG Tag = ExpOwnerOf(Head->Cell)->Tag;
+    const char *Sentence = SAY("%s freed %p, which lies %Iu bytes inside %s.",
+                               ExpNameCode(Caller).Text, P, (ULONG_PTR)P - (ULONG_PTR)Start,
+                               ExpNameBlock(Start, Head->Bytes, Tag, Head->Caller).Text);
     if (Pool->Type == PagedPool)
         KiBugCheck(BAD_POOL_CALLER, 0x41286, 0, 0, ((ULONG_PTR)P - Pool->Base) >> PAGE_SHIFT, NULL,
                    Sentence);
@@ -156,18 +220,19 @@ static DECLSPEC_NORETURN VOID ExpReportLarge(POOL *Pool, POOL_PAGE *Page, PVOID 
 
 static DECLSPEC_NORETURN VOID ExpReportFreedLarge(POOL_PAGE *Page, PVOID P, ULONG_PTR Caller)
 {
+    ULONG Tag = ExpOwnerOf(Page->Cell)->Tag;
     KiBugCheck(BAD_POOL_CALLER, 0x07, 0, Page->Bytes, (ULONG_PTR)P, NULL,
-               SAY("%s freed block %p of %Iu bytes, tag \"%s\", a second time; %s had freed it.",
-                   ExpNameCode(Caller).Text, P, Page->Bytes,
-                   ExpTagText(ExpOwnerOf(Page->Cell)->Tag).Text,
-                   ExpNameCode(Page->Caller).Text));
+               SAY("%s freed a second time %s, when it had %Iu bytes.%s", ExpNameCode(Caller).Text,
+                   ExpNameFreedBlock(P, Tag, Page->Caller).Text, Page->Bytes,
+                   ExpAdviseTracking()));
 }
 
 // A page of a pool's region that the pool has not got.
 static DECLSPEC_NORETURN VOID ExpReportNoPage(POOL_TYPE Type, PVOID P, ULONG_PTR Caller)
 {
-    const char *Sentence = SAY("%s freed %p, which lies in %s pool where nothing is allocated.",
-                               ExpNameCode(Caller).Text, P, ExpNamePool(Type));
+    const char *Sentence =
+        SAY("%s freed %p, which lies in %s pool where nothing is allocated (any more).",
+            ExpNameCode(Caller).Text, P, ExpNamePool(Type));
     if (Type == PagedPool)
         KiBugCheck(BAD_POOL_CALLER, 0x48, (ULONG_PTR)P, 0, 0, NULL, Sentence);
     KiBugCheck(BAD_POOL_CALLER, 0x44, (ULONG_PTR)P, 0, 0, NULL, Sentence);
@@ -204,7 +269,7 @@ VOID ExpReportBadPointer(PVOID P, ULONG_PTR Caller)
 {
     if (P == NULL)
         KiBugCheck(BAD_POOL_CALLER, 0x46, 0, 0, 0, NULL,
-                   SAY("%s freed NULL.", ExpNameCode(Caller).Text));
+                   SAY("%s freed NULL, which is no block.", ExpNameCode(Caller).Text));
     POOL *Pool = ExpPoolOfAddress((ULONG_PTR)P);
     if (Pool == NULL)
         ExpReportForeign(P, Caller);
@@ -218,18 +283,52 @@ VOID ExpReportBadPointer(PVOID P, ULONG_PTR Caller)
     ExpReportNoPage(Pool->Type, P, Caller);
 }
 
+// The checked build, when a free block is handed out: whose it is now is known, and by pool
+// tracking whose it was.
+VOID ExpReportFreedWrite(PVOID P, PVOID Where)
+{
+    EX_POOL_BLOCK Block;
+    BOOLEAN Known = ExQueryPoolBlock(P, &Block);
+    ExpLogHistory(P);
+    KiBugCheck(DRIVER_CAUGHT_MODIFYING_FREED_POOL, (ULONG_PTR)Where, 1, 0, 4, NULL,
+               SAY("Somebody wrote to byte %Iu of block %p after it had been freed; found when %s "
+                   "got it for tag \"%s\". /SPECIALPOOL watches each access.",
+                   (ULONG_PTR)Where - (ULONG_PTR)P, P, ExpNameCode(Known ? Block.Caller : 0).Text,
+                   ExpTagText(Known ? Block.Tag : 0).Text));
+}
+
 // ---- special pool ------------------------------------------------------------------------------
+static POOL_BLOCK_NAME ExpNameSpecial(const POOL_SPECIAL *Special)
+{
+    return ExpNameBlock(Special->Block, Special->Bytes, Special->Tag, Special->Caller);
+}
+
+// "right behind the end of", "7 bytes before", "3 bytes into": where an address lies.
+typedef struct _POOL_PLACE { char Text[40]; } POOL_PLACE;
+
+static POOL_PLACE ExpNamePlace(ULONG_PTR Address, const POOL_SPECIAL *Special)
+{
+    POOL_PLACE Place;
+    LONG_PTR Distance = (LONG_PTR)(Address - (ULONG_PTR)Special->Block);
+    LONG_PTR Behind = Distance - (LONG_PTR)Special->Bytes;
+    ULONG Bytes = (ULONG)(Distance < 0 ? -Distance : Behind >= 0 ? Behind : Distance);
+    if (Behind == 0 || Distance == -1)
+        RtlFormat(Place.Text, sizeof(Place.Text), "right %s",
+                  Behind == 0 ? "behind the end of" : "before");
+    else
+        RtlFormat(Place.Text, sizeof(Place.Text), "%u byte%s %s", Bytes, Bytes == 1 ? "" : "s",
+                  Distance < 0 ? "before" : Behind > 0 ? "behind the end of" : "into");
+    return Place;
+}
+
 VOID ExpReportSpecialFree(PVOID P, const POOL_SPECIAL *Special, ULONG_PTR Caller)
 {
     const char *Sentence =
         Special == NULL
             ? SAY("%s freed %p, which lies in special pool where nothing was ever allocated.",
                   ExpNameCode(Caller).Text, P)
-            : SAY("%s freed %p, in block %p of %u bytes, tag \"%s\", a second time; %s had "
-                  "allocated it and %s had freed it.",
-                  ExpNameCode(Caller).Text, P, Special->Block, Special->Bytes,
-                  ExpTagText(Special->Tag).Text, ExpNameCode(Special->Caller).Text,
-                  ExpNameCode(Special->FreedBy).Text);
+            : SAY("%s freed a second time %s, which %s had freed.", ExpNameCode(Caller).Text,
+                  ExpNameSpecial(Special).Text, ExpNameCode(Special->FreedBy).Text);
     KiBugCheck(SPECIAL_POOL_DETECTED_MEMORY_CORRUPTION, (ULONG_PTR)P, 0, 0, 0x20, NULL, Sentence);
 }
 
@@ -238,18 +337,18 @@ VOID ExpReportSpecialPointer(PVOID P, const POOL_SPECIAL *Special, ULONG Kind, U
 {
     KiBugCheck(SPECIAL_POOL_DETECTED_MEMORY_CORRUPTION, (ULONG_PTR)P, Special->Bytes,
                PAGE_SIZE - BYTE_OFFSET(P), Kind, NULL,
-               SAY("%s freed %p, which is not the start of block %p of %u bytes, tag \"%s\", "
-                   "allocated by %s.",
-                   ExpNameCode(Caller).Text, P, Special->Block, Special->Bytes,
-                   ExpTagText(Special->Tag).Text, ExpNameCode(Special->Caller).Text));
+               SAY("%s freed %p, which is not the start of %s.", ExpNameCode(Caller).Text, P,
+                   ExpNameSpecial(Special).Text));
 }
 
-VOID ExpReportSpecialIrql(PVOID P, POOL_TYPE Type, KIRQL Irql, ULONG_PTR Caller)
+VOID ExpReportSpecialIrql(const POOL_SPECIAL *Special, POOL_TYPE Type, KIRQL Irql,
+                          ULONG_PTR Caller)
 {
-    KiBugCheck(SPECIAL_POOL_DETECTED_MEMORY_CORRUPTION, Irql, Type, (ULONG_PTR)P, 0x31, NULL,
-               SAY("%s freed %s special pool at IRQL %u; the highest for it is %u.",
-                   ExpNameCode(Caller).Text, ExpNamePool(Type), Irql,
-                   Type & PagedPool ? APC_LEVEL : DISPATCH_LEVEL));
+    KiBugCheck(SPECIAL_POOL_DETECTED_MEMORY_CORRUPTION, Irql, Type, (ULONG_PTR)Special->Block, 0x31,
+               NULL,
+               SAY("%s freed %s special pool at IRQL %u; the highest for it is %u. It is %s.",
+                   ExpNameCode(Caller).Text, ExpNamePool(Type), Irql, ExpHighestIrql(Type),
+                   ExpNameSpecial(Special).Text));
 }
 
 static BOOLEAN ExpIsOneBit(UCHAR Difference)
@@ -261,30 +360,22 @@ VOID ExpReportSpecialPattern(const POOL_SPECIAL *Special, PVOID Where, UCHAR Pat
                              ULONG_PTR Caller)
 {
     UCHAR Found = *(UCHAR *)Where;
-    LONG_PTR Distance = (LONG_PTR)Where - (LONG_PTR)Special->Block;
-    BOOLEAN Behind = Distance > 0;
+    BOOLEAN AtStart = BYTE_OFFSET(Special->Block) == 0;
     KiBugCheck(SPECIAL_POOL_DETECTED_MEMORY_CORRUPTION, (ULONG_PTR)Special->Block, (ULONG_PTR)Where,
                0, ExpIsOneBit(Found ^ Pattern) ? 0x32 : Kind, NULL,
-               SAY("Somebody wrote %llu bytes %s block %p of %u bytes, tag \"%s\", allocated by "
-                   "%s; found when %s freed it.",
-                   (ULONG64)(Behind ? Distance - (LONG_PTR)Special->Bytes : -Distance),
-                   Behind ? "behind the end of" : "before", Special->Block, Special->Bytes,
-                   ExpTagText(Special->Tag).Text, ExpNameCode(Special->Caller).Text,
-                   ExpNameCode(Caller).Text));
+               SAY("Somebody wrote %s %s; found when %s freed it.%s",
+                   ExpNamePlace((ULONG_PTR)Where, Special).Text, ExpNameSpecial(Special).Text,
+                   ExpNameCode(Caller).Text,
+                   AtStart == (Where < Special->Block) ? ""
+                   : AtStart ? " /SPECIALPOOL with overrun would stop at the write."
+                             : " /SPECIALPOOL with underrun would stop at the write."));
 }
 
-// For the fault handler: "5 bytes behind block ... of 24 bytes, tag ..., allocated by ...".
+// For the fault handler: "5 bytes behind the end of block ... of 24 bytes, tag ..., allocated by
+// ...".
 int ExpSayWhereInSpecial(char *Buffer, SIZE_T Size, ULONG_PTR Address, const POOL_SPECIAL *Special)
 {
-    LONG_PTR Distance = (LONG_PTR)Address - (LONG_PTR)Special->Block;
-    BOOLEAN Behind = Distance >= (LONG_PTR)Special->Bytes;
-    ULONG64 Bytes = (ULONG64)(Distance < 0 ? -Distance
-                              : Behind     ? Distance - (LONG_PTR)Special->Bytes
-                                           : Distance);
-    return RtlFormat(Buffer, Size,
-                     "%llu bytes %s block %p of %u bytes, tag \"%s\", allocated by %s%s%s", Bytes,
-                     Distance < 0 ? "before" : Behind ? "behind the end of" : "into",
-                     Special->Block, Special->Bytes, ExpTagText(Special->Tag).Text,
-                     ExpNameCode(Special->Caller).Text, Special->Freed ? ", freed by " : "",
+    return RtlFormat(Buffer, Size, "%s %s%s%s", ExpNamePlace(Address, Special).Text,
+                     ExpNameSpecial(Special).Text, Special->Freed ? ", freed by " : "",
                      Special->Freed ? ExpNameCode(Special->FreedBy).Text : "");
 }

@@ -147,10 +147,9 @@ VOID ExpFillFreed(PVOID P, SIZE_T Bytes)
 
 VOID ExpCheckFreed(PVOID P, SIZE_T Bytes)
 {
-    const UCHAR *Byte = P;
+    UCHAR *Byte = P;
     for (SIZE_T Index = 0; Index < Bytes; Index++)
         if (Byte[Index] != POOL_FREED)
-            KiBugCheck(DRIVER_CAUGHT_MODIFYING_FREED_POOL, (ULONG_PTR)&Byte[Index], 1, 0, 4, NULL,
-                       "Somebody wrote to a pool block after it had been freed (checked build).");
+            ExpReportFreedWrite(P, &Byte[Index]);
 }
 #endif

@@ -439,9 +439,12 @@ BOOLEAN ExpIsSampling(VOID);
 // ---- pooltrack.c: call stacks of live blocks ---------------------------------------------------
 extern BOOLEAN ExpTracking;
 VOID ExpTrack(PVOID Block, ULONG_PTR Caller);
-VOID ExpUntrack(PVOID Block);
+VOID ExpUntrack(PVOID Block, ULONG_PTR Caller);
 typedef VOID POOL_SAY(const char *Line);
 VOID ExpSayTrace(PVOID Block, POOL_SAY *Say);  // the callers of the allocation's call site
+// Who allocated a block that may have been freed since; 0: nobody knows.
+ULONG_PTR ExpAllocatorOf(PVOID Block);
+VOID ExpLogHistory(PVOID Block);  // for a bugcheck: both stacks, if they are known
 
 // ---- poolname.c: what tags stand for -----------------------------------------------------------
 BOOLEAN ExpHasTagNames(VOID);
@@ -510,10 +513,12 @@ DECLSPEC_NORETURN VOID ExpReportTag(PVOID P, const POOL_OWNER *Owner, ULONG Tag,
 DECLSPEC_NORETURN VOID ExpReportOverrun(PVOID P, SIZE_T Bytes, const POOL_OWNER *Owner,
                                         ULONG_PTR AllocatedBy, ULONG_PTR Caller);
 DECLSPEC_NORETURN VOID ExpReportBadPointer(PVOID P, ULONG_PTR Caller);
+DECLSPEC_NORETURN VOID ExpReportFreedWrite(PVOID P, PVOID Where);
 DECLSPEC_NORETURN VOID ExpReportSpecialFree(PVOID P, const POOL_SPECIAL *Special, ULONG_PTR Caller);
 DECLSPEC_NORETURN VOID ExpReportSpecialPointer(PVOID P, const POOL_SPECIAL *Special, ULONG Kind,
                                                ULONG_PTR Caller);
-DECLSPEC_NORETURN VOID ExpReportSpecialIrql(PVOID P, POOL_TYPE Type, KIRQL Irql, ULONG_PTR Caller);
+DECLSPEC_NORETURN VOID ExpReportSpecialIrql(const POOL_SPECIAL *Special, POOL_TYPE Type, KIRQL Irql,
+                                            ULONG_PTR Caller);
 DECLSPEC_NORETURN VOID ExpReportSpecialPattern(const POOL_SPECIAL *Special, PVOID Where,
                                                UCHAR Pattern, ULONG Kind, ULONG_PTR Caller);
 // Where an address that was touched lies. Returns the length, as RtlFormat.

@@ -231,7 +231,7 @@ static VOID ExpCheckSpecialFree(const SPECIAL_SLOT *Slot, PVOID P, ULONG Tag, UL
     POOL_TYPE Type = ExpPool[ExpSlotOwner(Slot)->Pool].Type;
     KIRQL Irql = KiGetIrql();
     if (Irql > DISPATCH_LEVEL || (Irql == DISPATCH_LEVEL && (Type & PagedPool)))
-        ExpReportSpecialIrql(P, Type, Irql, Caller);
+        ExpReportSpecialIrql(&Special, Type, Irql, Caller);
     if (!ExpTagMatches(ExpSlotOwner(Slot), Tag))
         ExpReportTag(P, ExpSlotOwner(Slot), Tag, Slot->Caller, Caller);
 }
@@ -271,7 +271,7 @@ VOID ExpFreeSpecial(PVOID P, ULONG Tag, ULONG_PTR Caller)
         ExpCheckSpecialFree(Slot, P, Tag, Caller);
     Slot->FreedBy = Caller;
     if (ExpTracking)
-        ExpUntrack(P);
+        ExpUntrack(P, Caller);
     const POOL_OWNER *Owner = ExpSlotOwner(Slot);
     POOL_CELL_REST *Rest = ExpRestOf(ExpCurrentProcessor(), Slot->Cell);
     ExpCountUp(&ExpCellAt(KiReadPoolProcessor(), Slot->Cell)->Frees);

@@ -6,6 +6,7 @@
 #   bench/guest/NAME.c  ->  build/bench/ARCH/NAME.sys       what measures
 #   tests/guest/broken/NAME.c -> build/broken/ARCH/NAME.sys drivers that break one rule each
 #   tests/guest/debug/NAME.c  -> build/debug/ARCH/NAME.sys  drivers for gdb to look at
+#   tests/guest/pool/NAME.c   -> build/pool/ARCH/NAME.sys   drivers that their file's name tells what to do
 #
 # drivers/include holds what mingw-w64's headers lack (the newer pool interface). The image base is
 # given because ld otherwise derives one from the file's name, and the time stamp is left out: the
@@ -27,6 +28,7 @@ driver_names := $(patsubst drivers/%/,%,$(sort $(dir $(wildcard drivers/*/*.c)))
 guest_names  := $(patsubst tests/guest/%.c,%,$(wildcard tests/guest/*.c))
 broken_names := $(patsubst tests/guest/broken/%.c,%,$(wildcard tests/guest/broken/*.c))
 debug_names  := $(patsubst tests/guest/debug/%.c,%,$(wildcard tests/guest/debug/*.c))
+pool_names   := $(patsubst tests/guest/pool/%.c,%,$(wildcard tests/guest/pool/*.c))
 bench_names  := $(patsubst bench/guest/%.c,%,$(wildcard bench/guest/*.c))
 
 # ddk_compile ARCH, more options: compiles $< to $@
@@ -69,7 +71,7 @@ $(broken_names:%=build/broken/$(1)/%.sys): build/broken/$(1)/libmissing.a
 build/tests/$(1)/lowalign.sys: DDK_LDFLAGS += -Wl,--section-alignment,0x80,--file-alignment,0x80
 drivers-$(1): $(driver_names:%=build/drivers/$(1)/%.sys)
 guest-$(1): $(guest_names:%=build/tests/$(1)/%.sys) $(broken_names:%=build/broken/$(1)/%.sys) \
-    $(debug_names:%=build/debug/$(1)/%.sys)
+    $(debug_names:%=build/debug/$(1)/%.sys) $(pool_names:%=build/pool/$(1)/%.sys)
 bench-$(1): $(bench_names:%=build/bench/$(1)/%.sys)
 endef
 
@@ -84,6 +86,7 @@ $(foreach a,amd64 i386,\
     $(eval $(call kind_rules,$(a),tests,tests/guest))\
     $(eval $(call kind_rules,$(a),broken,tests/guest/broken))\
     $(eval $(call kind_rules,$(a),debug,tests/guest/debug))\
+    $(eval $(call kind_rules,$(a),pool,tests/guest/pool))\
     $(eval $(call kind_rules,$(a),bench,bench/guest))\
     $(foreach d,$(driver_names),$(eval $(call driver_rules,$(d),$(a)))))
 
@@ -122,4 +125,4 @@ drivers: drivers-amd64 drivers-i386
 guest: guest-amd64 guest-i386
 bench-drivers: bench-amd64 bench-i386
 
--include $(wildcard build/ddk/*/*.d build/drivers/*/obj/*/*.d build/tests/*/obj/*.d build/broken/*/obj/*.d)
+-include $(wildcard build/ddk/*/*.d build/drivers/*/obj/*/*.d build/tests/*/obj/*.d build/broken/*/obj/*.d build/pool/*/obj/*.d)

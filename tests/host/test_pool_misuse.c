@@ -152,7 +152,7 @@ static void a_second_free_is_07_and_names_the_first(void **state)
             ExFreePoolWithTag(block, TEST_TAG);
             ENDS_IN(BAD_POOL_CALLER, 0x07, ExFreePoolWithTag(block, TEST_TAG));
             assert_int_equal(HostBugCheck.Parameter[3], (ULONG_PTR)block);
-            says("had freed it");
+            says("had freed");
             ENDS_IN(BAD_POOL_CALLER, 0x07, ExFreePool(block));
         }
 }
@@ -248,7 +248,7 @@ static void one_byte_behind_the_end_is_found_at_free(void **state)
             ENDS_IN(BAD_POOL_HEADER, 0x21, ExFreePoolWithTag(p, TEST_TAG));
             assert_int_equal(HostBugCheck.Parameter[1], (ULONG_PTR)p);
             assert_int_equal(HostBugCheck.Parameter[2], size);
-            says("wrote behind block");
+            says("wrote behind the end of block");
             p[size] = kept;
             ExFreePoolWithTag(p, TEST_TAG);
         }

@@ -13,6 +13,10 @@ class NoSymbols:
         """No source line is known."""
         return ""
 
+    def explain(self, line):
+        """Nor of a place in a sentence."""
+        return line
+
 
 def log_stream():
     """A stream and what it wrote."""
@@ -22,7 +26,7 @@ def log_stream():
 
 @pytest.mark.parametrize("size", range(1, 8))
 def test_drivers_text_passes_byte_for_byte_however_it_is_cut(size):
-    text = b"[a\r\n  b\rc\nno end\r\r\n[    0.1] verdict: 9 not one\n\xff\x00 #0 x\nlast"
+    text = b"[a\r\n  b\rc\nno end\r\r\n[    0.1] verdict: 9 not one\n\xff\x00 #0 x\n*\n*** a\nlast"
     log, output = log_stream()
     sent = text.replace(b"\n", b"\r\n")
     for at in range(0, len(sent), size):

@@ -2,8 +2,9 @@
 """The debug log on its way from QEMU to the user.
 
 Bytes go through as they come. Two kinds of lines are touched, and only those are held until their
-end has come: a frame of a backtrace gets its source line, and the kernel's verdict is kept back to
-be the last line of all. Everything is remembered, up to a limit, for the reports.
+end has come: where the kernel names a driver's code, in a backtrace, in a sentence or in its log,
+it gets its source line, and the kernel's verdict is kept back to be the last line of all.
+Everything is remembered, up to a limit, for the reports.
 """
 import collections
 import re
@@ -14,7 +15,7 @@ from .symbols import Symbols
 
 # The part of the kernel that runs before there is a clock has no time stamp to give.
 VERDICT = re.compile(rb"^(?:\[ *\d+\.\d+\] )?verdict: (\d+) (.*)$")
-HELD = (b"[", b" ", b"v")  # how lines that may have to be touched begin
+HELD = (b"[", b" ", b"v", b"*")  # how lines that may have to be touched begin
 REMEMBERED_LINES = 200_000
 
 
@@ -74,7 +75,7 @@ class LogStream:
         elif self._written:
             self._write(self._line[self._written:])
         else:
-            line += self._symbols.annotate(line).encode()
+            line = self._symbols.explain(line) + self._symbols.annotate(line).encode()
             self._write(line + b"\n")
         self.lines.append(line.decode("utf-8", "replace"))
         self._line = b""

@@ -5,6 +5,10 @@ The kernel's lines, and what is appended to them:
 
     #2 edu.sys+0x1234 EduInterrupt+0x12                      at drivers/edu/edu.c:120
     #0 ntoskrnl MmAccessFault+0x33 0xFFFFFFFF80212345        at mm/fault.c:88
+
+Places in a driver that its sentences name get theirs in brackets:
+
+    *** edu.sys+0x1234 EduStop+0x12 (edu.c:80) freed a second time block ...
 """
 import bisect
 import os
@@ -20,6 +24,11 @@ from .elf import Elf
 
 FRAME = re.compile(rb"^\s+#(\d+) +"
                    rb"(?:(\S+)\+0x([0-9A-Fa-f]+)|ntoskrnl\b.*?0x([0-9A-Fa-f]{8,16}))(?:\s.*)?$")
+# The kernel's own lines in which a driver's code is named: the sentence of a bugcheck, what a
+# driver left, who allocated and freed a block.
+TELLS = re.compile(rb"^(\*\*\* (?!STOP: |driver: |processor )|\[ *\d+\.\d+\] (leak|pool): )")
+PLACE = re.compile(rb"(\S+)\+0x([0-9A-Fa-f]+) ([\w@?$.]+\+0x[0-9A-Fa-f]+)"
+                   rb"(?= (read|wrote)\b)?")
 ADDR2LINE = {"amd64": "x86_64-w64-mingw32-addr2line", "i386": "i686-w64-mingw32-addr2line"}
 
 
@@ -82,6 +91,18 @@ class Symbols:
         else:
             place = self.kernel.exists() and self.line_of(self.kernel, int(address, 16) - back)
         return " at " + place if place else ""
+
+    def explain(self, line: bytes) -> bytes:
+        """The line with file and line behind each place in a driver, if it is one that tells."""
+        return PLACE.sub(self._explain, line) if TELLS.match(line) else line
+
+    def _explain(self, match: re.Match) -> bytes:
+        module, offset, _, touched = match.groups()
+        driver = self.drivers.get(module.decode("utf-8", "replace").lower())
+        # The address of an access is its instruction's; of a call, what comes behind it.
+        back = 0 if touched else 1
+        place = driver and self.line_of(driver, pe.image_base(driver) + int(offset, 16) - back)
+        return match.group(0) + (" (%s)" % place).encode() if place else match.group(0)
 
     def function_of(self, address: int) -> str:
         """"MmAccessFault+0x33" for an address in the kernel, "" for any other."""
