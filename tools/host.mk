@@ -73,6 +73,17 @@ build/host/test_scheduler: $(patsubst %.c,build/host/sim/%.o,$(SIM_SOURCES) \
 .PHONY: host
 host: $(host_tests) $(host_fuzz)
 
+# The pools for minutes (tests/host/soak_pool.c): the fuzz target's sources under the address and
+# behaviour sanitizers, and under the thread sanitizer, which cannot see into assembly.
+soak_pool_c := tests/host/soak_pool.c $(filter-out tests/host/fuzz_pool.c,$(filter %.c,\
+                 $(shell sed -n 's|^// Links:||p' tests/host/fuzz_pool.c)))
+build/host/soak_pool: $(soak_pool_c) kernel/ex/amd64/slist.S $(host_headers)
+	@mkdir -p $(@D)
+	$(HOSTCC) $(HOST_CFLAGS) -O2 $(HOST_SAN) $(filter %.c %.S,$^) -o $@ -lpthread
+build/host/soak_pool_race: $(filter-out %/slistexport.c,$(soak_pool_c)) tests/host/fake_slist.c $(host_headers)
+	@mkdir -p $(@D)
+	$(HOSTCC) $(HOST_CFLAGS) -O2 $(RACE_SAN) $(filter %.c,$^) -o $@ -lpthread
+
 # The pool as malloc (bench/host/poolmalloc.c), without sanitizers and as fast as it gets: one unit
 # for the compiler, thread-local storage without calls.
 pm_sources := bench/host/poolmalloc.c bench/host/hostkernel.c mm/pool.c mm/amd64/poolfast.c mm/poolcall.c \

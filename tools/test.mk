@@ -9,8 +9,12 @@
 #   make soak                     everything at once on four processors, for ten minutes
 #   make soak ARCH=i386 SOAK_MINUTES=60
 
+#   make soak-pool                the pools on this host for as long: random operations, each round with
+#                                 its seed, under the sanitizers (SOAK_SEED=0x... runs one round again)
+
 SUITES ?=
 SOAK_MINUTES ?= 10
+SOAK_SEED ?=
 MACHINES ?=
 
 .PHONY: test test-hw
@@ -29,3 +33,8 @@ soak: kernel
 	@rm -rf build/soak
 	@$(MAKE) --no-print-directory build/soak/$(ARCH)/soak.sys
 	@./lookaside run --no-build $(if $(filter 1,$(CHECKED)),--checked) --smp 4 --timeout 0 build/soak/$(ARCH)/soak.sys
+
+.PHONY: soak-pool
+soak-pool: build/host/soak_pool build/host/soak_pool_race
+	@build/host/soak_pool $$(($(SOAK_MINUTES) * 40)) $(SOAK_SEED)
+	@build/host/soak_pool_race $$(($(SOAK_MINUTES) * 20)) $(SOAK_SEED)

@@ -160,8 +160,11 @@ VOID MmQueryStatistics(MM_STATISTICS *Statistics)
 
 ULONG64 MmQueryAvailablePages(ULONG64 *Total)
 {
+    pthread_mutex_lock(&lock);
+    SIZE_T in_use = fake_mm_pages_in_use;
+    pthread_mutex_unlock(&lock);
     *Total = fake_mm_page_limit < FAKE_RAM_PAGES ? fake_mm_page_limit : FAKE_RAM_PAGES;
-    return *Total > fake_mm_pages_in_use ? *Total - fake_mm_pages_in_use : 0;
+    return *Total > in_use ? *Total - in_use : 0;
 }
 
 BOOLEAN MmIsDriverAddress(ULONG_PTR Address)
