@@ -3,8 +3,8 @@
 // Links: mm/amd64/poolfast.c
 // Links: mm/pool.c mm/poolcall.c mm/poolpage.c mm/pooltag.c mm/poolbug.c mm/poolquery.c
 // Links: mm/poolcheck.c kernel/rtl/format.c kernel/rtl/utf.c tests/host/fake_mm.c
-// Links: kernel/ex/lookaside.c kernel/ex/amd64/slist.S kernel/ex/amd64/slistexport.c tests/host/pool_model.c
-// Links: tests/host/fake_ke.c
+// Links: kernel/ex/lookaside.c kernel/ex/amd64/slist.S kernel/ex/amd64/slistexport.c
+// Links: tests/host/pool_model.c tests/host/fake_ke.c
 //
 // Any sequence of operations on pools and lookaside lists (pool_model.c): no block overlaps
 // another, each keeps its contents, none is lost, and the books balance at the end.

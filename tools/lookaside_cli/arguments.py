@@ -50,7 +50,7 @@ class RunPlan:
     pool_guard: int = 0
     faults: str = ""
     fail_allocation: int = 0
-    fail_each_allocation: int = 0
+    fail_each_allocation: range = range(0)  # which of them, one in each run
     devices: List[str] = field(default_factory=list)
     timeout: Optional[float] = None
     checked: bool = False
@@ -118,7 +118,7 @@ def run_parser() -> Parser:
     add("--faults", default="", metavar="CHANCE,TAGS,SECONDS,SEED",
         help="fail pool allocations: CHANCE in 10000, tags like TAGS, SECONDS after start")
     add("--pooltag", type=Path, metavar="FILE", help="a pooltag.txt: what pool tags stand for")
-    add("--fail-each-allocation", type=int, metavar="MOST",
+    add("--fail-each-allocation", metavar="MOST|FIRST-LAST",
         help="run again and again, failing the drivers' first, second, ... pool allocation, until "
              "a run has none left to fail or MOST (default %d) were failed" % MOST_FAILURES)
     add("--device", action="append", default=[], metavar="QEMU-DEVICE", dest="devices",
@@ -243,6 +243,17 @@ SPECIAL_POOL = re.compile(r"all|overrun|underrun|tag:\S{1,4}|size:\d+(-\d+)?|dri
 FAULTS = re.compile(r"\d*(,[^,\s]*(,\d*(,\d*)?)?)?")
 
 
+def allocations_to_fail(text: Optional[str]) -> range:
+    """The numbers that MOST or FIRST-LAST stands for; none without the option."""
+    if text is None:
+        return range(0)
+    match = re.fullmatch(r"(?:(\d+)-)?(\d+)", text)
+    first, last = (int(match.group(1) or 1), int(match.group(2))) if match else (0, 0)
+    if not 1 <= first <= last:
+        raise UsageError("--fail-each-allocation=%s: give how many, or FIRST-LAST" % text)
+    return range(first, last + 1)
+
+
 def check_watching(given: argparse.Namespace) -> None:
     """Turns --verifier into a number and refuses what the kernel would ignore."""
     try:
@@ -262,9 +273,9 @@ def check_watching(given: argparse.Namespace) -> None:
                          % given.pool_guard)
     if not FAULTS.fullmatch(given.faults):
         raise UsageError("--faults %s: give CHANCE,TAGS,SECONDS,SEED" % given.faults)
-    given.fail_each_allocation = given.fail_each_allocation or 0
-    if given.fail_each_allocation < 0 or given.fail_each_allocation and not given.drivers:
-        raise UsageError("--fail-each-allocation: give a driver to run, and how many failures")
+    given.fail_each_allocation = allocations_to_fail(given.fail_each_allocation)
+    if given.fail_each_allocation and not given.drivers:
+        raise UsageError("--fail-each-allocation: give a driver to run")
 
 
 def check_values(given: argparse.Namespace) -> None:
