@@ -151,6 +151,8 @@ static VOID ExpReadFaults(VOID)
     ExpFaults.Random = ExpTakeNumber(&Text, &Number) ? Number : 1;
     if (ExpFaults.Tags[0] == '\0')
         ExpFaults.Tags[0] = '*';
+    KLOG("pool", "%u of %u allocations fail on purpose: tags %s, from second %u on, seed %llu",
+         ExpFaults.Chance, CHANCE_WHOLE, ExpFaults.Tags, ExpFaults.Seconds, ExpFaults.Random);
 }
 
 VOID ExpInitializeVerifier(VOID)

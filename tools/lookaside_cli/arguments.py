@@ -273,6 +273,8 @@ def check_watching(given: argparse.Namespace) -> None:
                          % given.pool_guard)
     if not FAULTS.fullmatch(given.faults):
         raise UsageError("--faults %s: give CHANCE,TAGS,SECONDS,SEED" % given.faults)
+    if int(given.faults.split(",")[0] or 0) > 10000:
+        raise UsageError("--faults %s: CHANCE is in 10000" % given.faults)
     given.fail_each_allocation = allocations_to_fail(given.fail_each_allocation)
     if given.fail_each_allocation and not given.drivers:
         raise UsageError("--fail-each-allocation: give a driver to run")
