@@ -200,7 +200,7 @@ static BOOLEAN ExpRenewPeriod(USHORT Place)
     if ((LONG_PTR)Cell->Left > 1)
         return FALSE;
     ULONG_PTR Period = ExpSamplePeriod();
-    Rest->Granted += Period;
+    ExpWriteShared(Rest->Granted, Rest->Granted + Period);
     ExpStore(Cell->Left, Cell->Left + Period);
     return ExpIsSampling();
 }

@@ -43,9 +43,11 @@ typedef enum _POOL_INDEX { PoolNonPagedExecute, PoolNonPagedNx, PoolPaged, PoolC
 // takes; said to the compiler, it costs the fast paths an instruction, so only the sanitizer is
 // told.
 #ifdef __SANITIZE_THREAD__
-#define ExpReadShared(Field) __atomic_load_n(&(Field), __ATOMIC_ACQUIRE)
+#define ExpReadShared(Field)         __atomic_load_n(&(Field), __ATOMIC_ACQUIRE)
+#define ExpWriteShared(Field, Value) __atomic_store_n(&(Field), (Value), __ATOMIC_RELEASE)
 #else
-#define ExpReadShared(Field) (Field)
+#define ExpReadShared(Field)         (Field)
+#define ExpWriteShared(Field, Value) ((Field) = (Value))
 #endif
 
 // The same where it costs nothing; and for what is changed under a lock and read without it.
@@ -295,7 +297,7 @@ FORCEINLINE POOL_CELL_REST *ExpRestOf(const POOL_PROCESSOR *Processor, ULONG Pla
 
 FORCEINLINE ULONG64 ExpAllocsOf(const POOL_PROCESSOR *Processor, ULONG Place)
 {
-    return ExpRestOf(Processor, Place)->Granted
+    return ExpReadShared(ExpRestOf(Processor, Place)->Granted)
          - (ULONG64)(LONG_PTR)ExpLoad(ExpCellAt(Processor->Cells, Place)->Left);
 }
 

@@ -28,9 +28,11 @@
 //
 // Accounting. A block counts for the cell that it would have counted for.
 //
-// Locking: ExpSpecialLock guards slots' states and the queue, not the memory behind a slot that is
-// between two states. Observability: !verifier, !pool, whatis; tests/host/test_pool_special.c,
-// tests/guest/broken/special_*.c.
+// Locking: ExpSpecialLock guards the queue and how many slots there are, not the memory behind a
+// slot that is between two states. A block's owner reads its slot without a lock; who asks about
+// another's block may hear what was true a moment ago.
+// Observability: !verifier, !pool, whatis; tests/host/test_pool_special.c,
+// tests/guest/pool/misuse.c.
 #include "poolp.h"
 
 #define SLOT_SHIFT  (PAGE_SHIFT + 1)
@@ -100,7 +102,7 @@ BOOLEAN ExpIsSpecial(const VOID *Address)
 static SPECIAL_SLOT *ExpSlotOf(const VOID *Address)
 {
     ULONG Index = (ULONG)(((ULONG_PTR)Address - ExpSpecialBase) >> SLOT_SHIFT);
-    return Index < ExpSlotsUsed ? &ExpSlot0[Index] : NULL;
+    return Index < ExpLoad(ExpSlotsUsed) ? &ExpSlot0[Index] : NULL;
 }
 
 // Called with the lock held. A slot that was never used, with its descriptor.
@@ -113,7 +115,9 @@ static SPECIAL_SLOT *ExpNewSlot(VOID)
             return NULL;
         ExpSlotBytes += PAGE_SIZE;
     }
-    return &ExpSlot0[ExpSlotsUsed++];
+    SPECIAL_SLOT *Slot = &ExpSlot0[ExpSlotsUsed];
+    ExpStore(ExpSlotsUsed, ExpSlotsUsed + 1);
+    return Slot;
 }
 
 // Called with the lock held. The slot that was freed longest ago.
@@ -215,13 +219,14 @@ static VOID ExpDescribeSlot(const SPECIAL_SLOT *Slot, POOL_SPECIAL *Special)
 {
     *Special = (POOL_SPECIAL){.Block = ExpSlotBlock(Slot), .Bytes = Slot->Bytes,
                               .Tag = ExpSlotOwner(Slot)->Tag, .Caller = Slot->Caller,
-                              .FreedBy = Slot->FreedBy, .Freed = Slot->State == SpecialFreed};
+                              .FreedBy = Slot->FreedBy,
+                              .Freed = ExpLoad(Slot->State) == SpecialFreed};
 }
 
 static VOID ExpCheckSpecialFree(const SPECIAL_SLOT *Slot, PVOID P, ULONG Tag, ULONG_PTR Caller)
 {
     POOL_SPECIAL Special;
-    if (Slot == NULL || Slot->State == SpecialNever)
+    if (Slot == NULL || ExpLoad(Slot->State) == SpecialNever)
         ExpReportSpecialFree(P, NULL, Caller);
     ExpDescribeSlot(Slot, &Special);
     if (Special.Freed)
@@ -288,11 +293,12 @@ VOID ExpFreeSpecial(PVOID P, ULONG Tag, ULONG_PTR Caller)
 // a block, or lies against it.
 static const SPECIAL_SLOT *ExpGuardOwner(ULONG Index, ULONG_PTR Address)
 {
-    const SPECIAL_SLOT *Before = Index - 1 < ExpSlotsUsed ? &ExpSlot0[Index - 1] : NULL;
-    const SPECIAL_SLOT *Behind = Index < ExpSlotsUsed ? &ExpSlot0[Index] : NULL;
-    if (Before == NULL || Before->State == SpecialNever)
+    ULONG Used = ExpLoad(ExpSlotsUsed);
+    const SPECIAL_SLOT *Before = Index - 1 < Used ? &ExpSlot0[Index - 1] : NULL;
+    const SPECIAL_SLOT *Behind = Index < Used ? &ExpSlot0[Index] : NULL;
+    if (Before == NULL || ExpLoad(Before->State) == SpecialNever)
         return Behind;
-    if (Behind == NULL || Behind->State != SpecialAllocated)
+    if (Behind == NULL || ExpLoad(Behind->State) != SpecialAllocated)
         return Before;
     BOOLEAN Nearer = BYTE_OFFSET(Address) >= PAGE_SIZE / 2;
     return Behind->Offset == 0 && (Nearer || Before->Offset == 0) ? Behind : Before;
@@ -306,7 +312,7 @@ BOOLEAN ExpQuerySpecial(const VOID *Address, POOL_SPECIAL *Special)
     BOOLEAN Guard = (Offset & PAGE_SIZE) == 0;
     const SPECIAL_SLOT *Slot = Guard ? ExpGuardOwner((ULONG)(Offset >> SLOT_SHIFT), Offset)
                                      : ExpSlotOf(Address);
-    if (Slot == NULL || Slot->State == SpecialNever)
+    if (Slot == NULL || ExpLoad(Slot->State) == SpecialNever)
         return FALSE;
     ExpDescribeSlot(Slot, Special);
     Special->Guard = Guard;
@@ -329,8 +335,8 @@ BOOLEAN ExpQuerySpecialBlock(const VOID *Address, EX_POOL_BLOCK *Block)
 VOID ExpVisitSpecial(POOL_VISITOR *Visit, PVOID Context)
 {
     EX_POOL_BLOCK Block;
-    for (ULONG Index = 0; Index < ExpSlotsUsed; Index++)
-        if (ExpSlot0[Index].State == SpecialAllocated &&
+    for (ULONG Index = 0; Index < ExpLoad(ExpSlotsUsed); Index++)
+        if (ExpLoad(ExpSlot0[Index].State) == SpecialAllocated &&
             ExpQuerySpecialBlock(ExpSlotBlock(&ExpSlot0[Index]), &Block))
             Visit(&Block, Context);
 }
