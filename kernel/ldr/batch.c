@@ -2,9 +2,9 @@
 // /RUN: a whole run without anybody watching, ended by a verdict.
 //
 // All modules that are drivers are loaded in order; the first that fails ends the run. The rest is
-// given time: /RUNFOR=SECONDS, and until nothing is left to do, which is when at two clock ticks in
-// a row no DPC was queued or running and no other thread was ready. Then they are unloaded in
-// reverse and asked what they left. The exit statuses are the command line's contract (docs): 0
+// given time: /RUNFOR=SECONDS, or else until nothing is left to do, which is when at two clock
+// ticks in a row no DPC was queued or running and no other thread was ready. Then they are unloaded
+// in reverse and asked what they left. The exit statuses are the command line's contract (docs): 0
 // clean, 1 did not load or start, 4 left something behind.
 #include "ldrp.h"
 
@@ -13,8 +13,11 @@ static VOID LdrpWait(VOID)
     LARGE_INTEGER Tick = {.QuadPart = -(LONGLONG)HAL_CLOCK_INCREMENT};
     LARGE_INTEGER Time = {.QuadPart = -(LONGLONG)KdQueryOptionNumber("RUNFOR", 0) * 10000000};
 
-    if (Time.QuadPart != 0)
+    if (Time.QuadPart != 0) {
         KeDelayExecutionThread(KernelMode, FALSE, &Time);
+        KdRunDeferred();
+        return;
+    }
     for (ULONG Quiet = 0; Quiet < 2; Quiet = KeOthersIdle() ? Quiet + 1 : 0) {
         KeDelayExecutionThread(KernelMode, FALSE, &Tick);
         KdRunDeferred();
