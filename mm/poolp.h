@@ -35,6 +35,7 @@
 #define POOL_BUCKETS       4096u
 
 #define POOL_TAG_NONE      0x656E6F4Eu  // "None": calls without a tag
+#define POOL_TAG_PROTECTED 0x80000000u  // a bit of a tag: PL-47
 #define POOL_TAG_OVERFLOW  0x6C66764Fu  // "Ovfl": stands for all tags when there are too many
 
 typedef enum _POOL_INDEX { PoolNonPagedExecute, PoolNonPagedNx, PoolPaged, PoolCount } POOL_INDEX;
@@ -242,7 +243,6 @@ typedef struct _POOL_OWNER {
     UCHAR Class;
     USHORT Next;         // in the bucket's chain
     USHORT NextOfTag;    // further cell of the same tag
-    USHORT NextTag;      // first cell of the next tag; kept in the first cell of a tag
     USHORT FirstOfTag;
     ULONG LargeHigh;     // the most LargePages that a processor had at a time
     ULONG_PTR NonPagedPeak, PagedPeak;  // bytes; in a tag's first cell; atomic
@@ -269,7 +269,6 @@ extern USHORT ExpBucket[POOL_BUCKETS];
 extern POOL_OWNER *ExpOwners;
 extern ULONG ExpCellEnd;                     // places below it are in use, that of cell 0 included
 extern POOL_CACHE ExpTrap[PoolCount];        // no blocks, and room for none: of trapped cells
-extern USHORT ExpFirstTag;                   // first cell of the first tag; 0: none yet
 extern ULONG64 ExpGuard;                    // what the guards hold
 extern const EX_POOL_QUOTA *ExpQuota;        // NULL: there are no processes yet
 extern ULONG_PTR ExpZeroByteRequests, ExpPoolFailures;

@@ -8,6 +8,7 @@
 // A new cell is written into every processor's array before its place is put into the bucket where
 // the fast path looks, under ExpCellLock; readers take no lock.
 //
+// Tags are numbered in the order of their first use, in an array of their own, and are hashed.
 // A tag's figures are the sums over its cells and all processors. They are exact when the pools are
 // at rest, and at most a few operations behind when not.
 //
@@ -21,12 +22,10 @@ ULONG ExpClassKey[POOL_CLASSES + 1];
 USHORT ExpBucket[POOL_BUCKETS];
 POOL_OWNER *ExpOwners;
 ULONG ExpCellEnd;
-USHORT ExpFirstTag;
 ULONG64 ExpGuard;
 ULONG_PTR ExpZeroByteRequests, ExpPoolFailures, ExpBookkeepingPages;
 
 static KSPIN_LOCK ExpCellLock;
-static USHORT ExpLastTag;
 static ULONG ExpProcessors;  // one more than the highest number that has started
 static ULONG ExpOwnersCommitted;  // bytes
 static POOL_PROCESSOR ExpBootProcessor;
@@ -113,31 +112,74 @@ static VOID ExpWriteCell(POOL_PROCESSOR *Processor, const POOL_OWNER *Owner)
     Cell->Identity = ExpIdentity(Owner->Tag, Owner->Key);
 }
 
+// ---- tags --------------------------------------------------------------------------------------
+typedef struct _POOL_TAG_ENTRY {
+    USHORT First;  // cell of the tag
+    USHORT Next;   // in the bucket: number of a tag, plus 1; 0 ends
+} POOL_TAG_ENTRY;
+
+#define TAGS_PER_PAGE (PAGE_SIZE / sizeof(POOL_TAG_ENTRY))
+#define TAG_BUCKETS   1024u
+
+static POOL_TAG_ENTRY *ExpTags;  // POOL_CELL_LIMIT reserved
+static ULONG ExpTagCount, ExpTagsCommitted;
+static USHORT ExpTagBucket[TAG_BUCKETS];
+
+static USHORT *ExpTagBucketOf(ULONG Tag)
+{
+    return &ExpTagBucket[Tag * 0x9E3779B1u >> 22];
+}
+
+C_ASSERT(TAG_BUCKETS == 1u << (32 - 22));
+
+// Room for one more.
+static BOOLEAN ExpPrepareTag(VOID)
+{
+    if (ExpTagCount < ExpTagsCommitted)
+        return TRUE;
+    if (!ExpCommitBookkeeping(&ExpTags[ExpTagsCommitted], PAGE_SIZE))
+        return FALSE;
+    ExpTagsCommitted += TAGS_PER_PAGE;
+    return TRUE;
+}
+
+// The first cell of a tag; 0: it is new.
+static USHORT ExpFirstCell(ULONG Tag)
+{
+    USHORT Number = *ExpTagBucketOf(Tag);
+    while (Number != 0 && ExpOwnerOf(ExpTags[Number - 1].First)->Tag != Tag)
+        Number = ExpTags[Number - 1].Next;
+    return Number != 0 ? ExpTags[Number - 1].First : 0;
+}
+
+static VOID ExpAddTag(ULONG Tag, USHORT First)
+{
+    USHORT *Bucket = ExpTagBucketOf(Tag);
+    ExpTags[ExpTagCount] = (POOL_TAG_ENTRY){.First = First, .Next = *Bucket};
+    *Bucket = (USHORT)(ExpTagCount + 1);
+    ExpStore(ExpTagCount, ExpTagCount + 1);
+}
+
 // Puts the cell into its tag's chain, as the first of a new tag if need be.
 static VOID ExpLinkTag(USHORT Place)
 {
     POOL_OWNER *Owner = ExpOwnerOf(Place);
-    USHORT First = ExpFirstTag;
-    while (First != 0 && ExpOwnerOf(First)->Tag != Owner->Tag)
-        First = ExpOwnerOf(First)->NextTag;
+    USHORT First = ExpFirstCell(Owner->Tag);
     Owner->FirstOfTag = First != 0 ? First : Place;
-    if (First != 0) {
-        Owner->NextOfTag = ExpOwnerOf(First)->NextOfTag;
-        ExpStore(ExpOwnerOf(First)->NextOfTag, Place);
+    if (First == 0) {
+        ExpAddTag(Owner->Tag, Place);
         return;
     }
-    if (ExpLastTag != 0)
-        ExpStore(ExpOwnerOf(ExpLastTag)->NextTag, Place);
-    else
-        ExpStore(ExpFirstTag, Place);
-    ExpLastTag = Place;
+    Owner->NextOfTag = ExpOwnerOf(First)->NextOfTag;
+    ExpStore(ExpOwnerOf(First)->NextOfTag, Place);
 }
 
+// ---- making cells ------------------------------------------------------------------------------
 // Called with ExpCellLock held.
 static USHORT ExpCreateCell(const POOL_OWNER *Wanted)
 {
     USHORT Place = (USHORT)ExpCellEnd, *Bucket = ExpBucketOfOwner(Wanted);
-    if (!ExpPrepareOwner(Place))
+    if (!ExpPrepareOwner(Place) || !ExpPrepareTag())
         return 0;
     for (ULONG Number = 0; Number < POOL_PROCESSORS; Number++)
         if (ExpPoolProcessor[Number] != NULL
@@ -263,19 +305,15 @@ VOID ExpNoteLargePeak(USHORT Cell, ULONG Pages)
 VOID ExpNotePeaks(VOID)
 {
     EX_POOL_TAG Use;
-    for (USHORT First = ExpLoad(ExpFirstTag); First != 0;
-         First = ExpLoad(ExpOwnerOf(First)->NextTag))
-        ExpNotePeakOf(First, &Use);
+    for (ULONG Number = 0; ExQueryPoolTag(Number, &Use);)
+        Number++;
 }
 
 BOOLEAN ExQueryPoolTag(ULONG Number, EX_POOL_TAG *Use)
 {
-    USHORT First = ExpLoad(ExpFirstTag);
-    while (First != 0 && Number-- != 0)
-        First = ExpLoad(ExpOwnerOf(First)->NextTag);
-    if (First == 0)
+    if (Number >= ExpLoad(ExpTagCount))
         return FALSE;
-    ExpNotePeakOf(First, Use);
+    ExpNotePeakOf(ExpTags[Number].First, Use);
     return TRUE;
 }
 
@@ -295,12 +333,15 @@ static BOOLEAN ExpTagLike(const char *Text, SIZE_T Length, const char *Pattern)
 
 BOOLEAN ExpIsTagLike(ULONG Tag, const char *Pattern)
 {
+    Tag &= ~POOL_TAG_PROTECTED;
     return ExpTagLike((const char *)&Tag, sizeof(Tag), Pattern);
 }
 
+// The highest bit, which drivers set to have their tag protected, is no part of its text.
 POOL_TAG_TEXT ExpTagText(ULONG Tag)
 {
     POOL_TAG_TEXT Result = {{0}};
+    Tag &= ~POOL_TAG_PROTECTED;
     for (ULONG Index = 0; Index < 4; Index++, Tag >>= 8)
         Result.Text[Index] = (Tag & 0xFF) >= 0x20 && (Tag & 0xFF) < 0x7F ? (char)Tag : '.';
     return Result;
@@ -360,7 +401,9 @@ static BOOLEAN ExpInitializeBootProcessor(PKPRCB Prcb)
                                       .Class = POOL_CLASS_LARGE};
     POOL_PROCESSOR *Processor = &ExpBootProcessor;
     ExpOwners = ExpReserveArray(sizeof(POOL_OWNER));
-    if (ExpOwners == NULL || !ExpPrepareProcessor(Processor, Prcb->ProcessorNumber) ||
+    ExpTags = ExpReserveArray(sizeof(POOL_TAG_ENTRY));
+    if (ExpOwners == NULL || ExpTags == NULL ||
+        !ExpPrepareProcessor(Processor, Prcb->ProcessorNumber) ||
         !ExpPrepareOwner(POOL_CELL_FIRST) ||
         !ExpPrepareCell(Processor, POOL_CELL_FIRST, PoolPaged, POOL_CLASS_LARGE))
         return FALSE;
@@ -445,30 +488,44 @@ static ULONG64 ExpSortKey(const EX_POOL_TAG *Use, ULONG Flags)
     return Flags & POOLUSED_SORT_PAGED ? Use->PagedBytes : 0;
 }
 
+typedef struct _POOLUSED_ROW {
+    ULONG Number;  // of the tag
+    EX_POOL_TAG Use;
+} POOLUSED_ROW;
+
 // Does A come before B? By the sorted column downwards, then in order of first use.
-static BOOLEAN ExpBefore(const EX_POOL_TAG *A, ULONG NumberA, const EX_POOL_TAG *B, ULONG NumberB,
-                         ULONG Flags)
+static BOOLEAN ExpBefore(const POOLUSED_ROW *A, const POOLUSED_ROW *B, ULONG Flags)
 {
-    ULONG64 KeyA = ExpSortKey(A, Flags), KeyB = ExpSortKey(B, Flags);
-    return KeyA != KeyB ? KeyA > KeyB : NumberA < NumberB;
+    ULONG64 KeyA = ExpSortKey(&A->Use, Flags), KeyB = ExpSortKey(&B->Use, Flags);
+    return KeyA != KeyB ? KeyA > KeyB : A->Number < B->Number;
 }
 
-// The tag that comes next behind Last (number NoTag: the first). Allocates nothing: it looks at all
-// of them.
-#define NO_TAG MAXULONG
-static ULONG ExpNextTag(const EX_POOL_TAG *Last, ULONG LastNumber, ULONG Flags, EX_POOL_TAG *Next)
+// So many rows at a time are looked for among all tags: nothing is allocated, and with thousands of
+// tags it still ends.
+#define ROWS_AT_A_TIME 64u
+static POOLUSED_ROW ExpRows[ROWS_AT_A_TIME];
+
+// Puts a row in its place among the Count that are there, and drops the last when there is no room.
+static ULONG ExpInsertRow(const POOLUSED_ROW *Row, ULONG Count, ULONG Flags)
 {
-    ULONG Best = NO_TAG;
-    EX_POOL_TAG Use;
-    for (ULONG Number = 0; ExQueryPoolTag(Number, &Use); Number++) {
-        if (LastNumber != NO_TAG && !ExpBefore(Last, LastNumber, &Use, Number, Flags))
-            continue;
-        if (Best == NO_TAG || ExpBefore(&Use, Number, Next, Best, Flags)) {
-            Best = Number;
-            *Next = Use;
-        }
-    }
-    return Best;
+    ULONG At = Count;
+    if (Count == ROWS_AT_A_TIME && !ExpBefore(Row, &ExpRows[--At], Flags))
+        return Count;
+    for (; At != 0 && ExpBefore(Row, &ExpRows[At - 1], Flags); At--)
+        ExpRows[At] = ExpRows[At - 1];
+    ExpRows[At] = *Row;
+    return Count < ROWS_AT_A_TIME ? Count + 1 : Count;
+}
+
+// The rows that come next behind Last (NULL: the first ones); returns how many.
+static ULONG ExpNextRows(const POOLUSED_ROW *Last, const char *Pattern, ULONG Flags)
+{
+    ULONG Count = 0;
+    POOLUSED_ROW Row = {0};
+    for (; ExQueryPoolTag(Row.Number, &Row.Use); Row.Number++)
+        if (ExpIsTagLike(Row.Use.Tag, Pattern) && (Last == NULL || ExpBefore(Last, &Row, Flags)))
+            Count = ExpInsertRow(&Row, Count, Flags);
+    return Count;
 }
 
 static VOID ExpPrintTag(const char *Name, const EX_POOL_TAG *Use, ULONG Flags)
@@ -508,15 +565,17 @@ static BOOLEAN ExpPoolUsedCommand(const char *Arguments)
         return TRUE;
     }
     const char *Pattern = *Arguments != '\0' ? Arguments : "*";
-    EX_POOL_TAG Use, Last = {0}, Total = {0};
+    EX_POOL_TAG Total = {0};
+    POOLUSED_ROW Last;
     KdPrintf(" Tag     NonPaged         Used      Paged         Used%s\n",
              Flags & 1 ? "   allocated/freed nonpaged paged, peaks" : "");
-    for (ULONG Number = NO_TAG; (Number = ExpNextTag(&Last, Number, (ULONG)Flags, &Use)) != NO_TAG;
-         Last = Use) {
-        if (!ExpIsTagLike(Use.Tag, Pattern))
-            continue;
-        ExpPrintTag(ExpTagText(Use.Tag).Text, &Use, (ULONG)Flags);
-        ExpAddTotal(&Total, &Use);
+    for (ULONG Count = ExpNextRows(NULL, Pattern, (ULONG)Flags); Count != 0;
+         Count = ExpNextRows(&Last, Pattern, (ULONG)Flags)) {
+        for (ULONG Index = 0; Index < Count; Index++) {
+            Last = ExpRows[Index];
+            ExpPrintTag(ExpTagText(Last.Use.Tag).Text, &Last.Use, (ULONG)Flags);
+            ExpAddTotal(&Total, &Last.Use);
+        }
     }
     ExpPrintTag("TOTAL", &Total, (ULONG)Flags);
     KdPrintf(" Used is in bytes; NonPaged and Paged are blocks in use.\n");
