@@ -215,7 +215,7 @@ static VOID ExpCountEmpty(POOL *Pool, POOL_CLASS *Class, LONG Change)
 static ULONG ExpNextRandom(POOL_CLASS *Class)
 {
     Class->Random = Class->Random * 1664525u + 1013904223u;
-    return (Class->Random ^ (ULONG)ExpGuard) >> 20;
+    return Class->Random ^ (ULONG)ExpGuard;
 }
 
 // Cuts a new page into blocks, all of them free, and puts it into its class's list.
@@ -263,13 +263,15 @@ FORCEINLINE POOL_SLOT *ExpTakeBits(ULONG64 *Free, ULONG_PTR Base, SIZE_T BlockSi
     return Slot;
 }
 
-// Takes at most Wanted free blocks of one word of a page's map, from a random one on; returns how
-// many. Which block follows which in a page is not for a driver, or an attacker, to know.
+// Takes at most Wanted free blocks of one word of a page's map: first half of them, chosen at
+// random, then the others; returns how many. Which block follows which in a page is not for a
+// driver, or an attacker, to know.
 static ULONG ExpTakeWord(ULONG64 *Map, ULONG_PTR Base, SIZE_T BlockSize, POOL_RECORD *Records,
                          POOL_SLOT *Slot, ULONG Wanted, ULONG Random)
 {
-    ULONG64 Below = (1ull << Random % 64) - 1;
-    ULONG64 First = *Map & ~Below, Second = *Map & Below;
+    ULONG64 Chosen = (Random + 1ull) * 0x9E3779B97F4A7C15ull;
+    Chosen ^= Chosen >> 29;
+    ULONG64 First = *Map & Chosen, Second = *Map & ~Chosen;
     POOL_SLOT *End = Slot + Wanted;
     POOL_SLOT *Next = ExpTakeBits(&First, Base, BlockSize, Records, Slot, End);
     Next = ExpTakeBits(&Second, Base, BlockSize, Records, Next, End);
