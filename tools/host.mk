@@ -58,7 +58,7 @@ build/host/$(1): $(patsubst %,build/host/$(2)/%.o,$(basename tests/host/$(1).c \
 	$$(host_cc_$(2)) $$^ -o $$@ $(3)
 endef
 $(foreach t,$(filter-out test_scheduler,$(host_tests:build/host/%=%)),\
-  $(eval $(call host_rule,$(t),$(if $(filter test_race_%,$(t)),race,asan),-lcmocka)))
+  $(eval $(call host_rule,$(t),$(if $(filter test_race_%,$(t)),race,asan),-lcmocka -lm)))
 $(foreach t,$(host_fuzz:build/host/%=%),$(eval $(call host_rule,$(t),fuzz)))
 -include $(shell find build/host/asan build/host/race build/host/fuzz -name '*.d' 2>/dev/null)
 
@@ -75,14 +75,13 @@ host: $(host_tests) $(host_fuzz)
 
 # The pools for minutes (tests/host/soak_pool.c): the fuzz target's sources under the address and
 # behaviour sanitizers, and under the thread sanitizer, which cannot see into assembly.
-soak_pool_c := tests/host/soak_pool.c $(filter-out tests/host/fuzz_pool.c,$(filter %.c,\
-                 $(shell sed -n 's|^// Links:||p' tests/host/fuzz_pool.c)))
-build/host/soak_pool: $(soak_pool_c) kernel/ex/amd64/slist.S $(host_headers)
-	@mkdir -p $(@D)
-	$(HOSTCC) $(HOST_CFLAGS) -O2 $(HOST_SAN) $(filter %.c %.S,$^) -o $@ -lpthread
-build/host/soak_pool_race: $(filter-out %/slistexport.c,$(soak_pool_c)) tests/host/fake_slist.c $(host_headers)
-	@mkdir -p $(@D)
-	$(HOSTCC) $(HOST_CFLAGS) -O2 $(RACE_SAN) $(filter %.c,$^) -o $@ -lpthread
+soak_pool_from := tests/host/soak_pool $(filter-out tests/host/fuzz_pool,$(basename \
+                    $(shell sed -n 's|^// Links:||p' tests/host/fuzz_pool.c)))
+build/host/soak_pool: $(soak_pool_from:%=build/host/asan/%.o)
+	$(host_cc_asan) $^ -o $@ -lpthread
+build/host/soak_pool_race: $(patsubst %,build/host/race/%.o,$(filter-out kernel/ex/amd64/%,$(soak_pool_from)) \
+                                                            tests/host/fake_slist)
+	$(host_cc_race) $^ -o $@ -lpthread
 
 # The pool as malloc (bench/host/poolmalloc.c), without sanitizers and as fast as it gets: one unit
 # for the compiler, thread-local storage without calls.
@@ -100,5 +99,9 @@ build/host/libpoolmalloc.so: $(pm_sources) $(host_headers) $(wildcard bench/host
 build/host/alloc: bench/host/alloc.c
 	@mkdir -p $(@D)
 	$(HOSTCC) -std=gnu11 -O2 -g $(WARN) -fno-builtin -fno-lto $< -o $@ -lpthread
+# What programs allocate (bench/traces.py), for LD_PRELOAD.
+build/host/libtrace.so: bench/host/trace.c
+	@mkdir -p $(@D)
+	$(HOSTCC) -std=gnu11 -O2 -g $(WARN) -fPIC -shared -fno-builtin $< -o $@ -lpthread
 .PHONY: poolmalloc
 poolmalloc: build/host/libpoolmalloc.so build/host/alloc

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Links: mm/poolspecial.c mm/poolverify.c mm/pooltrack.c mm/poolname.c
+// Links: mm/amd64/poolfast.c
 // Links: mm/pool.c mm/poolcall.c mm/poolpage.c mm/poolbook.c mm/pooltag.c mm/poolbug.c
 // Links: mm/poolquery.c mm/poolcheck.c
 // Links: kernel/rtl/format.c kernel/rtl/utf.c tests/host/fake_mm.c
