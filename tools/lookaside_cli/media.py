@@ -20,9 +20,11 @@ from typing import Dict, List, Optional, Tuple
 
 from .status import ToolError
 
-# What grub.cfg uses, what finding the medium needs, and every way to get a framebuffer.
-GRUB_MODULES = ("multiboot2 normal configfile echo test cpuid serial terminal all_video gfxterm "
-                "font gfxmenu tga iso9660 fat part_msdos part_gpt search regexp reboot halt")
+# What grub.cfg uses, what finding the medium needs, and every way to get a framebuffer; multiboot
+# for displays of 256 colours (docs/HARDWARE.md).
+GRUB_MODULES = ("multiboot2 multiboot normal configfile echo test cpuid serial terminal "
+                "all_video gfxterm font gfxmenu tga iso9660 fat part_msdos part_gpt search "
+                "regexp reboot halt")
 SECTOR = 512
 DATA_LABEL = "LOOKASIDE"         # iso/grub.cfg finds the partition by it
 DATA_SIZE = 16 << 20
