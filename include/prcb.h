@@ -50,7 +50,7 @@ typedef struct _KI_CALL {
     ULONG ReadySummary;          /* bit n: ReadyListHead[n] is not empty */                        \
     struct _KTHREAD *RunningThread; /* who runs once a switch under way is done */                 \
     LIST_ENTRY ReadyListHead[MAXIMUM_PRIORITY];                                                    \
-    LIST_ENTRY ReleasedListHead; /* waits that this processor has ended; under dispatcher lock */  \
+    struct _KTHREAD *Released;   /* whose wait this one has ended, last first; dispatcher lock */  \
     ULONG ContextSwitches;                                                                         \
     KAFFINITY QueuedFor;         /* where threads may run that were queued under this hold */      \
     volatile BOOLEAN LookAgain;  /* others' queues got something since the idle loop looked */     \

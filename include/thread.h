@@ -52,6 +52,7 @@ typedef struct _KTHREAD {
     KAFFINITY UserAffinity; // what KeRevertToUserAffinityThread returns to
     BOOLEAN SystemAffinityActive;
     LIST_ENTRY ReadyEntry;
+    struct _KTHREAD *NextReleased; // after the end of its wait, until it is made ready
     ULONG ReadyTime; // tick count when it became ready
     ULONG ContextSwitches;
     ULONG64 KernelTime; // clock ticks it was found running at

@@ -46,7 +46,7 @@ LONG NTAPI KeSetEvent(PRKEVENT Event, KPRIORITY Increment, BOOLEAN Wait)
 
     Event->Header.SignalState = 1;
     if (OldState == 0)
-        KiSignalWaiters(&Event->Header, Increment);
+        KiSignalWaitersAtEnd(&Event->Header, Increment);
     KiEndSignal(OldIrql, Wait);
     return OldState;
 }
@@ -132,7 +132,7 @@ LONG NTAPI KeReleaseSemaphore(PRKSEMAPHORE Semaphore, KPRIORITY Increment, LONG 
         KiRaiseSemaphoreLimit(OldIrql);
     Semaphore->Header.SignalState = OldState + Adjustment;
     if (OldState == 0)
-        KiSignalWaiters(&Semaphore->Header, Increment);
+        KiSignalWaitersAtEnd(&Semaphore->Header, Increment);
     KiEndSignal(OldIrql, Wait);
     return OldState;
 }

@@ -137,6 +137,7 @@ VOID KiAdjustDpcRate(PKPRCB Prcb); // once a clock tick, at CLOCK_LEVEL
 
 // ---- scheduling (sched.c) -----------------------------------------------------------------------
 extern KSPIN_LOCK KiDispatcherLock;
+extern BOOLEAN KiAlone;  // no other processor has been prepared
 
 VOID KiInitializeScheduler(PKPRCB Prcb, PKTHREAD IdleThread);
 // Locked: dispatcher, for these; the caller ends with KiExitDispatcher.
@@ -144,8 +145,6 @@ VOID KiReadyThread(PKTHREAD Thread);
 VOID KiSetPriority(PKTHREAD Thread, SCHAR Priority);
 VOID KiSetAffinity(PKTHREAD Thread, KAFFINITY Affinity);
 VOID KiChargeWait(PKTHREAD Thread, KPRIORITY Increment); // at its end; Increment: the boost
-// Thread, which runs here, no longer does. Locked: dispatcher, and released inside.
-VOID KiSwapThread(PKTHREAD Thread);
 // At DISPATCH_LEVEL, interrupts off, on the thread's stack: makes the switch that is due. Drain
 // runs the DPCs before that.
 VOID KiDispatchSwitch(VOID);
@@ -166,13 +165,16 @@ DECLSPEC_NORETURN VOID KiStartThread(VOID);
 VOID KiHonourReschedule(PKPRCB Prcb, KIRQL OldIrql);
 
 // Leaves DISPATCH_LEVEL: switches first if a better thread has been chosen.
-FORCEINLINE VOID KiExitDispatcher(KIRQL OldIrql)
+FORCEINLINE VOID KiExitDispatcherOf(PKPRCB Prcb, KIRQL OldIrql)
 {
-    PKPRCB Prcb = KeGetCurrentPrcb();
-
     if (__builtin_expect(Prcb->Reschedule, 0))
         KiHonourReschedule(Prcb, OldIrql);
     KiLowerIrql(OldIrql);
+}
+
+FORCEINLINE VOID KiExitDispatcher(KIRQL OldIrql)
+{
+    KiExitDispatcherOf(KeGetCurrentPrcb(), OldIrql);
 }
 
 FORCEINLINE KIRQL KiLockDispatcher(VOID)
@@ -188,15 +190,17 @@ VOID KiReadyReleased(PKPRCB Prcb);
 // on their stacks, and whoever ended the wait is still looking at it until it releases the lock.
 FORCEINLINE VOID KiDropDispatcherLock(PKPRCB Prcb)
 {
-    if (!IsListEmpty(&Prcb->ReleasedListHead))
+    if (Prcb->Released != NULL)
         KiReadyReleased(Prcb);
     KiGiveLock(&KiDispatcherLock);
 }
 
 FORCEINLINE VOID KiUnlockDispatcher(KIRQL OldIrql)
 {
-    KiDropDispatcherLock(KeGetCurrentPrcb());
-    KiExitDispatcher(OldIrql);
+    PKPRCB Prcb = KeGetCurrentPrcb();
+
+    KiDropDispatcherLock(Prcb);
+    KiExitDispatcherOf(Prcb, OldIrql);
 }
 
 extern volatile KSYSTEM_TIME KeTickCount;
@@ -205,12 +209,20 @@ FORCEINLINE ULONG KiTickCount(VOID) { return KeTickCount.LowPart; }
 // ---- waiting (wait.c) ---------------------------------------------------------------------------
 // All with the dispatcher lock held.
 VOID KiReleaseWaiters(PDISPATCHER_HEADER Object, KPRIORITY Increment); // there are some
+VOID KiReleaseWaitersAtEnd(PDISPATCHER_HEADER Object, KPRIORITY Increment);
 
 // The object has become signalled: ends waits for it as far as SignalState goes.
 FORCEINLINE VOID KiSignalWaiters(PDISPATCHER_HEADER Object, KPRIORITY Increment)
 {
     if (!IsListEmpty(&Object->WaitListHead))
         KiReleaseWaiters(Object, Increment);
+}
+
+// The same for the last step before the lock is released: the caller looks at the object no more.
+FORCEINLINE VOID KiSignalWaitersAtEnd(PDISPATCHER_HEADER Object, KPRIORITY Increment)
+{
+    if (!IsListEmpty(&Object->WaitListHead))
+        KiReleaseWaitersAtEnd(Object, Increment);
 }
 
 VOID KiEndWait(PKTHREAD Thread, LONG_PTR WaitStatus, KPRIORITY Increment);

@@ -64,11 +64,8 @@ static DECLSPEC_NORETURN VOID KiRaiseNotOwned(PKMUTANT Mutant, KIRQL OldIrql)
         RtlRaiseStatus(Status);
 }
 
-// KeReleaseMutant: gives one acquisition back, or with Abandoned all of them, whoever the owner is.
-// Returns the state before: 1 free, 0 and less owned. IRQL: <= DISPATCH_LEVEL; with Wait <=
-// APC_LEVEL. Fails: raises STATUS_MUTANT_NOT_OWNED (STATUS_ABANDONED) when the caller is not its
-// owner. Source: WDK ntifs.h, KeReleaseMutant.
-LONG NTAPI KeReleaseMutant(PRKMUTANT Mutant, KPRIORITY Increment, BOOLEAN Abandoned, BOOLEAN Wait)
+FORCEINLINE LONG KiReleaseMutant(PRKMUTANT Mutant, KPRIORITY Increment, BOOLEAN Abandoned,
+                                 BOOLEAN Wait)
 {
     PKTHREAD Thread = KiCurrentThread();
     KIRQL OldIrql = KiLockDispatcher();
@@ -92,13 +89,22 @@ LONG NTAPI KeReleaseMutant(PRKMUTANT Mutant, KPRIORITY Increment, BOOLEAN Abando
     KiEndSignal(OldIrql, Wait);
     return OldState;
 }
+
+// KeReleaseMutant: gives one acquisition back, or with Abandoned all of them, whoever the owner is.
+// Returns the state before: 1 free, 0 and less owned. IRQL: <= DISPATCH_LEVEL; with Wait <=
+// APC_LEVEL. Fails: raises STATUS_MUTANT_NOT_OWNED (STATUS_ABANDONED) when the caller is not its
+// owner. Source: WDK ntifs.h, KeReleaseMutant.
+LONG NTAPI KeReleaseMutant(PRKMUTANT Mutant, KPRIORITY Increment, BOOLEAN Abandoned, BOOLEAN Wait)
+{
+    return KiReleaseMutant(Mutant, Increment, Abandoned, Wait);
+}
 EXPORT(KeReleaseMutant, DISPATCH_LEVEL, "WDK ntifs.h KeReleaseMutant");
 
 // KeReleaseMutex: as KeReleaseMutant for a mutex.
 // IRQL: as that. Source: WDK wdm.h, KeReleaseMutex.
 LONG NTAPI KeReleaseMutex(PRKMUTEX Mutex, BOOLEAN Wait)
 {
-    return KeReleaseMutant(Mutex, 1, FALSE, Wait);
+    return KiReleaseMutant(Mutex, 1, FALSE, Wait);
 }
 EXPORT(KeReleaseMutex, DISPATCH_LEVEL, "WDK wdm.h KeReleaseMutex");
 

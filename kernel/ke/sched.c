@@ -35,8 +35,10 @@
 // the sections are some tens of instructions long.
 //
 // ReadyLock is taken with interrupts off, since a switch waits for it so: see ipi.c for why these
-// go together. Reschedule goes from FALSE to TRUE under ReadyLock; whoever makes that change sees
-// to it that the processor looks (for another one: a dispatch interrupt), and later ones need not.
+// go together. While there is one processor, DISPATCH_LEVEL is enough, since interrupts touch no
+// queue: whoever only makes a thread ready does not take it then (KiAlone). Reschedule goes from
+// FALSE to TRUE under ReadyLock; whoever makes that change sees to it that the processor looks (for
+// another one: a dispatch interrupt), and later ones need not.
 //
 // A thread that gives its processor up is Waiting or Ready, and may be chosen elsewhere, before its
 // registers are saved. InContext says so, and whoever switches to it waits (swap.S). From the
@@ -54,20 +56,22 @@
 // (KiMoveAway).
 //
 // `!threads` prints all threads, `!ready` who runs and who is to run. Tests: tests/guest/threads.c.
-#include "ki.h"
+#include "ready.h"
 
 #define TICK_QUANTUM  3    // what a clock tick costs
 #define STARVED_TICKS 256u // four seconds
 #define STARVED_SCAN  16u  // at most so many are raised at a time
 
 KSPIN_LOCK KiDispatcherLock;
+BOOLEAN KiAlone;
 volatile KAFFINITY KiIdleProcessors; // that run their idle thread and have nothing chosen
 
 VOID KiInitializeScheduler(PKPRCB Prcb, PKTHREAD IdleThread)
 {
     for (ULONG i = 0; i < MAXIMUM_PRIORITY; i++)
         InitializeListHead(&Prcb->ReadyListHead[i]);
-    InitializeListHead(&Prcb->ReleasedListHead);
+    Prcb->Released = NULL;
+    KiAlone = Prcb->ProcessorNumber == 0;
     IdleThread->State = ThreadRunning;
     IdleThread->Priority = IdleThread->BasePriority = -1; // below all others
     IdleThread->Processor = Prcb->ProcessorNumber;
@@ -77,25 +81,10 @@ VOID KiInitializeScheduler(PKPRCB Prcb, PKTHREAD IdleThread)
 }
 
 // ---- the lock -----------------------------------------------------------------------------------
-FORCEINLINE BOOLEAN KiLockReady(PKPRCB Prcb)
-{
-    BOOLEAN Enabled = KiDisableInterrupts();
-    KiTakeLock(&Prcb->ReadyLock);
-    return Enabled;
-}
-
-// Where the threads may run that were put into a queue since the lock was taken. Under ReadyLock.
-FORCEINLINE KAFFINITY KiTakeQueuedFor(PKPRCB Prcb)
-{
-    KAFFINITY Queued = Prcb->QueuedFor & KeActiveProcessors;
-    Prcb->QueuedFor = 0;
-    return Queued;
-}
-
 #define EVERYWHERE (~(KAFFINITY)0) // who knows where: all processors that are idle look
 
 // Threads were put into a queue. A processor that has become idle meanwhile may not have seen it.
-static DECLSPEC_NOINLINE VOID KiWakeIdleFor(KAFFINITY Affinity)
+DECLSPEC_NOINLINE VOID KiWakeIdleFor(KAFFINITY Affinity)
 {
     PKPRCB Self = KeGetCurrentPrcb();
     KAFFINITY Idle;
@@ -118,61 +107,9 @@ static DECLSPEC_NOINLINE VOID KiWakeIdleFor(KAFFINITY Affinity)
     }
 }
 
-// Was: whether Reschedule was set when the lock was taken. If it is now and was not, the processor
-// is to look.
-FORCEINLINE VOID KiUnlockReady(PKPRCB Prcb, BOOLEAN Was, BOOLEAN Enabled)
-{
-    BOOLEAN Notify;
-    KAFFINITY Queued;
-
-    if (KeNumberProcessors == 1) { // nobody to tell
-        KiGiveLock(&Prcb->ReadyLock);
-        KiRestoreInterrupts(Enabled);
-        return;
-    }
-    Notify = Prcb != KeGetCurrentPrcb() && Prcb->Reschedule && !Was;
-    Queued = KiTakeQueuedFor(Prcb);
-    KiGiveLock(&Prcb->ReadyLock);
-    KiRestoreInterrupts(Enabled);
-    if (__builtin_expect(Notify, 0))
-        KiRequestRemoteDispatch(Prcb);
-    KiWakeIdleFor(Queued);
-}
-
 // ---- ready queues: under ReadyLock --------------------------------------------------------------
-FORCEINLINE VOID KiEnqueue(PKPRCB Prcb, PKTHREAD Thread, BOOLEAN AtHead)
-{
-    PLIST_ENTRY Queue = &Prcb->ReadyListHead[Thread->Priority];
-
-    Thread->State = ThreadReady;
-    if (AtHead)
-        InsertHeadList(Queue, &Thread->ReadyEntry);
-    else
-        InsertTailList(Queue, &Thread->ReadyEntry);
-    Prcb->ReadySummary |= 1u << Thread->Priority;
-    Prcb->QueuedFor |= Thread->Affinity;
-}
-
-FORCEINLINE VOID KiDequeue(PKPRCB Prcb, PKTHREAD Thread)
-{
-    if (RemoveEntryList(&Thread->ReadyEntry))
-        Prcb->ReadySummary &= ~(1u << Thread->Priority);
-}
-
-// The first thread of the highest queue. There is one.
-FORCEINLINE PKTHREAD KiBestReady(PKPRCB Prcb)
-{
-    ULONG Priority = 31 - (ULONG)__builtin_clz(Prcb->ReadySummary);
-    return CONTAINING_RECORD(Prcb->ReadyListHead[Priority].Flink, KTHREAD, ReadyEntry);
-}
-
-FORCEINLINE PKTHREAD KiFrontRunner(const KPRCB *Prcb)
-{
-    return Prcb->NextThread != NULL ? Prcb->NextThread : Prcb->RunningThread;
-}
-
 // Thread is to run next; who was to goes back.
-static DECLSPEC_NOINLINE VOID KiChoose(PKPRCB Prcb, PKTHREAD Thread)
+DECLSPEC_NOINLINE VOID KiChoose(PKPRCB Prcb, PKTHREAD Thread)
 {
     PKTHREAD Displaced = Prcb->NextThread;
 
@@ -183,16 +120,6 @@ static DECLSPEC_NOINLINE VOID KiChoose(PKPRCB Prcb, PKTHREAD Thread)
         KiEnqueue(Prcb, Displaced, TRUE);
     else if (Prcb->RunningThread == Prcb->IdleThread)
         __atomic_fetch_and(&KiIdleProcessors, ~Prcb->ProcessorMask, __ATOMIC_SEQ_CST);
-}
-
-FORCEINLINE VOID KiPlace(PKPRCB Prcb, PKTHREAD Thread)
-{
-    Thread->Processor = Prcb->ProcessorNumber;
-    Thread->ReadyTime = KiTickCount();
-    if (Thread->Priority > KiFrontRunner(Prcb)->Priority)
-        KiChoose(Prcb, Thread);
-    else
-        KiEnqueue(Prcb, Thread, FALSE);
 }
 
 // Priorities have changed: sees to it again that the best is the front runner.
@@ -215,7 +142,7 @@ static VOID KiReconsider(PKPRCB Prcb)
 
 // The thread that ran was better than those in the queue, so they were put there; then, while it
 // was on its way out, it was given a lower priority, and Chosen was better than that.
-static DECLSPEC_NOINLINE PKTHREAD KiTakeBetter(PKPRCB Prcb, PKTHREAD Chosen)
+DECLSPEC_NOINLINE PKTHREAD KiTakeBetter(PKPRCB Prcb, PKTHREAD Chosen)
 {
     PKTHREAD Thread = KiBestReady(Prcb);
 
@@ -227,36 +154,14 @@ static DECLSPEC_NOINLINE PKTHREAD KiTakeBetter(PKPRCB Prcb, PKTHREAD Chosen)
 
 // From now on threads that are queued elsewhere are offered to this processor. It has not seen
 // those that are queued already, wherever in its loop the idle thread was interrupted.
-static DECLSPEC_NOINLINE VOID KiBecomeIdle(PKPRCB Prcb)
+DECLSPEC_NOINLINE VOID KiBecomeIdle(PKPRCB Prcb)
 {
     Prcb->LookAgain = TRUE;
     __atomic_fetch_or(&KiIdleProcessors, Prcb->ProcessorMask, __ATOMIC_SEQ_CST);
 }
 
-// Takes what is to run now.
-FORCEINLINE PKTHREAD KiTakeNext(PKPRCB Prcb)
-{
-    PKTHREAD Thread = Prcb->NextThread;
-
-    if (Thread != NULL) {
-        Prcb->NextThread = NULL;
-        if (__builtin_expect(Prcb->ReadySummary >> Thread->Priority > 1, 0))
-            Thread = KiTakeBetter(Prcb, Thread);
-    } else if (Prcb->ReadySummary != 0) {
-        Thread = KiBestReady(Prcb);
-        KiDequeue(Prcb, Thread);
-    } else {
-        Thread = Prcb->IdleThread;
-        KiBecomeIdle(Prcb);
-    }
-    Thread->State = ThreadRunning;
-    Prcb->RunningThread = Thread;
-    Prcb->Reschedule = Prcb->QuantumEnd = FALSE;
-    return Thread;
-}
-
 // ---- making ready -------------------------------------------------------------------------------
-static DECLSPEC_NOINLINE PKPRCB KiChooseProcessor(const KTHREAD *Thread)
+DECLSPEC_NOINLINE PKPRCB KiChooseProcessor(const KTHREAD *Thread)
 {
     KAFFINITY Allowed = Thread->Affinity & KeActiveProcessors, Idle = Allowed & KiIdleProcessors;
     KAFFINITY Candidates = Idle != 0 ? Idle : Allowed;
@@ -270,28 +175,30 @@ static DECLSPEC_NOINLINE PKPRCB KiChooseProcessor(const KTHREAD *Thread)
     return KiProcessorBlock[__builtin_ctzll(Candidates)];
 }
 
-FORCEINLINE VOID KiMakeReady(PKPRCB Self, PKTHREAD Thread)
-{
-    PKPRCB Prcb = KeNumberProcessors == 1 ? Self : KiChooseProcessor(Thread);
-    BOOLEAN Enabled = KiLockReady(Prcb), Was = Prcb->Reschedule;
-
-    KiPlace(Prcb, Thread);
-    KiUnlockReady(Prcb, Was, Enabled);
-}
-
 DECLSPEC_NOINLINE VOID KiReadyThread(PKTHREAD Thread)
 {
     KiMakeReady(KeGetCurrentPrcb(), Thread);
 }
 
-// Locked: dispatcher, about to be released. There are some.
 VOID KiReadyReleased(PKPRCB Prcb)
 {
-    PLIST_ENTRY Head = &Prcb->ReleasedListHead;
+    KiMakeReleasedReady(Prcb);
+}
 
-    KiMakeReady(Prcb, CONTAINING_RECORD(RemoveHeadList(Head), KTHREAD, ReadyEntry));
-    while (__builtin_expect(!IsListEmpty(Head), 0))
-        KiReadyThread(CONTAINING_RECORD(RemoveHeadList(Head), KTHREAD, ReadyEntry));
+// Several: in the order in which their waits ended.
+VOID KiMakeSeveralReady(PKPRCB Prcb, PKTHREAD Last)
+{
+    PKTHREAD First = NULL, Next;
+
+    for (PKTHREAD Thread = Last; Thread != NULL; Thread = Next) {
+        Next = Thread->NextReleased;
+        Thread->NextReleased = First;
+        First = Thread;
+    }
+    for (; First != NULL; First = Next) {
+        Next = First->NextReleased; // once it is ready it may run, and end
+        KiMakeReady(Prcb, First);
+    }
 }
 
 // Locks the processor that a thread is ready on or runs on.
@@ -470,35 +377,6 @@ VOID KeRelieveStarvation(VOID)
 }
 
 // ---- switching ----------------------------------------------------------------------------------
-// Interrupts are off.
-FORCEINLINE VOID KiSwap(PKPRCB Prcb, PKTHREAD Old, PKTHREAD New)
-{
-    Prcb->ContextSwitches++;
-    New->ContextSwitches++;
-    KiSaveFloat(Old);
-    KiSwapContext(Old, New);
-    KiRestoreFloat(Old);
-    if (Old->KernelApcPending)
-        KiRequestApc();
-}
-
-VOID KiSwapThread(PKTHREAD Thread)
-{
-    PKPRCB Prcb = KeGetCurrentPrcb();
-    PKTHREAD New;
-
-    KiCli(); // before others may end the wait
-    KiDropDispatcherLock(Prcb);
-    KiTakeLockAs(&Prcb->ReadyLock, Prcb);
-    New = KiTakeNext(Prcb);
-    KiGiveLock(&Prcb->ReadyLock);
-    if (New != Thread)
-        KiSwap(Prcb, Thread, New);
-    else if (Thread->KernelApcPending) // made ready again already
-        KiRequestApc();
-    KiSti();
-}
-
 // The running thread goes back to a queue of this processor.
 static VOID KiPutBack(PKPRCB Prcb, PKTHREAD Thread, BOOLEAN AtHead)
 {

@@ -8,7 +8,7 @@
 // those are abandoned.
 //
 // `!threads` prints them all. Test: tests/guest/threads.c.
-#include "ki.h"
+#include "ready.h"
 
 LIST_ENTRY KiThreadList = {&KiThreadList, &KiThreadList}; // under the dispatcher lock
 static ULONG KiNextIdeal;                                 // where the next thread likes to run

@@ -196,7 +196,7 @@ VOID NTAPI KeInitializeTimer(PKTIMER Timer)
 }
 EXPORT(KeInitializeTimer, EXPORT_ANY_IRQL, "WDK wdm.h KeInitializeTimer");
 
-static BOOLEAN KiSetTimer(PKTIMER Timer, LARGE_INTEGER DueTime, ULONG Period, PKDPC Dpc)
+FORCEINLINE BOOLEAN KiSetTimer(PKTIMER Timer, LARGE_INTEGER DueTime, ULONG Period, PKDPC Dpc)
 {
     KIRQL OldIrql = KiLockDispatcher();
     ULONG64 Due = KiDueTime(DueTime);
@@ -250,7 +250,7 @@ EXPORT(KeSetTimerEx, DISPATCH_LEVEL, "WDK wdm.h KeSetTimerEx");
 // IRQL: <= DISPATCH_LEVEL. Source: WDK wdm.h, KeSetTimer.
 BOOLEAN NTAPI KeSetTimer(PKTIMER Timer, LARGE_INTEGER DueTime, PKDPC Dpc)
 {
-    return KeSetTimerEx(Timer, DueTime, 0, Dpc);
+    return KiSetTimer(Timer, DueTime, 0, Dpc);
 }
 EXPORT(KeSetTimer, DISPATCH_LEVEL, "WDK wdm.h KeSetTimer");
 

@@ -26,13 +26,14 @@
 // the wait that follows; the thread's WaitIrql remembers the level before.
 //
 // Tests: tests/guest/threads.c.
-#include "ki.h"
+#include "ready.h"
 
-// One wait, on the waiter's stack.
+// One wait. It is passed by value, so that the usual one needs no memory.
 typedef struct _KI_WAIT {
-    PLARGE_INTEGER Timeout; // NULL: for ever
-    ULONG64 DueTime;        // of a Timeout that is not 0; 0: not known yet
     PKTHREAD Thread;
+    PLARGE_INTEGER Timeout; // NULL: for ever
+    PULONG64 DueTime;       // of a Timeout that is not 0; *DueTime is 0: not known yet
+    ULONG_PTR Caller;
     KPROCESSOR_MODE Mode;
     UCHAR Reason; // KWAIT_REASON
     BOOLEAN Alertable;
@@ -105,12 +106,11 @@ FORCEINLINE VOID KiFinishWait(PKTHREAD Thread, LONG_PTR WaitStatus, KPRIORITY In
     if (Thread->Queue != NULL)
         Thread->Queue->CurrentCount++;
     Thread->WaitStatus = WaitStatus;
-    if (Increment == 0 && Thread->BasePriority < TIME_CRITICAL &&
-        Thread->Priority < LOW_REALTIME_PRIORITY && Thread->Quantum > WAIT_QUANTUM)
+    if (Increment == 0 && Thread->BasePriority < TIME_CRITICAL && Thread->Quantum > WAIT_QUANTUM)
         Thread->Quantum -= WAIT_QUANTUM; // most often that is all
     else
         KiChargeWait(Thread, Increment);
-    InsertTailList(&KeGetCurrentPrcb()->ReleasedListHead, &Thread->ReadyEntry);
+    KiNoteReleased(KeGetCurrentPrcb(), Thread);
 }
 
 VOID KiEndWait(PKTHREAD Thread, LONG_PTR WaitStatus, KPRIORITY Increment)
@@ -143,11 +143,12 @@ static LONG_PTR KiConsumeAll(PKWAIT_BLOCK First)
     return Status;
 }
 
-VOID KiReleaseWaiters(PDISPATCHER_HEADER Object, KPRIORITY Increment)
+// The object is signalled and somebody waits.
+FORCEINLINE VOID KiReleaseAll(PDISPATCHER_HEADER Object, KPRIORITY Increment)
 {
     PLIST_ENTRY Entry = Object->WaitListHead.Flink;
 
-    while (Object->SignalState > 0 && Entry != &Object->WaitListHead) {
+    do {
         PKWAIT_BLOCK Block = CONTAINING_RECORD(Entry, KWAIT_BLOCK, WaitListEntry);
         LONG_PTR Status;
         if (Block->WaitType == WaitAny) {
@@ -160,7 +161,21 @@ VOID KiReleaseWaiters(PDISPATCHER_HEADER Object, KPRIORITY Increment)
         }
         KiFinishWait(Block->Thread, Status, Increment);
         Entry = Object->WaitListHead.Flink; // several blocks may have gone
-    }
+    } while (Object->SignalState > 0 && Entry != &Object->WaitListHead);
+}
+
+VOID KiReleaseWaiters(PDISPATCHER_HEADER Object, KPRIORITY Increment)
+{
+    KiReleaseAll(Object, Increment);
+}
+
+VOID KiReleaseWaitersAtEnd(PDISPATCHER_HEADER Object, KPRIORITY Increment)
+{
+    PKPRCB Prcb = KeGetCurrentPrcb();
+
+    KiReleaseAll(Object, Increment);
+    if (Prcb->Released != NULL)
+        KiMakeReleasedReady(Prcb);
 }
 
 // ---- beginning waits ----------------------------------------------------------------------------
@@ -174,42 +189,45 @@ static DECLSPEC_NORETURN DECLSPEC_NOINLINE VOID KiBadWait(PKTHREAD Thread, PVOID
                "A wait began at DISPATCH_LEVEL or above, where a spin lock may be held.");
 }
 
-// Takes the dispatcher lock for a wait.
-FORCEINLINE VOID KiBeginWait(const KI_WAIT *Wait, PVOID Object, const LARGE_INTEGER *Timeout,
-                             ULONG_PTR Caller)
+FORCEINLINE BOOLEAN KiMayTakeTime(KI_WAIT Wait)
 {
-    PKTHREAD Thread = Wait->Thread;
+    return Wait.Timeout == NULL || Wait.Timeout->QuadPart != 0;
+}
+
+// Takes the dispatcher lock for a wait.
+FORCEINLINE VOID KiBeginWait(KI_WAIT Wait, PVOID Object)
+{
+    PKTHREAD Thread = Wait.Thread;
     KIRQL Irql = KiGetIrql();
 
     if (__builtin_expect(Thread->WaitNext, 0)) {
         Thread->WaitNext = FALSE;
-        if (Thread->WaitIrql >= DISPATCH_LEVEL && (Timeout == NULL || Timeout->QuadPart != 0))
-            KiBadWait(Thread, Object, Thread->WaitIrql, Caller);
+        if (Thread->WaitIrql >= DISPATCH_LEVEL && KiMayTakeTime(Wait))
+            KiBadWait(Thread, Object, Thread->WaitIrql, Wait.Caller);
     } else {
         if (__builtin_expect(Irql >= DISPATCH_LEVEL, 0)) {
-            if (Irql > DISPATCH_LEVEL || Timeout == NULL || Timeout->QuadPart != 0)
-                KiBadWait(Thread, Object, Irql, Caller);
+            if (Irql > DISPATCH_LEVEL || KiMayTakeTime(Wait))
+                KiBadWait(Thread, Object, Irql, Wait.Caller);
         } else {
             KiCheckWait();
         }
         KiSetIrql(DISPATCH_LEVEL);
         Thread->WaitIrql = Irql; // not earlier: a DPC that looks at an object writes it too
     }
-    Thread->WaitMode = Wait->Mode;
-    Thread->Alertable = Wait->Alertable;
+    Thread->WaitMode = Wait.Mode;
+    Thread->Alertable = Wait.Alertable;
     KiTakeLock(&KiDispatcherLock);
 }
 
 // The checked build notes who waits, and that a mutant is wanted.
-FORCEINLINE VOID KiWatchWait(PKTHREAD Thread, PVOID Object, const LARGE_INTEGER *Timeout,
-                             ULONG_PTR Caller)
+FORCEINLINE VOID KiWatchWait(KI_WAIT Wait, PVOID Object)
 {
 #if KE_WATCHES
     const KMUTANT *Mutant = Object;
 
-    Thread->WaitCaller = Caller;
-    if (Mutant->Header.Type == MutantObject && Mutant->OwnerThread != Thread &&
-        (Timeout == NULL || Timeout->QuadPart != 0))
+    Wait.Thread->WaitCaller = Wait.Caller;
+    if (Mutant->Header.Type == MutantObject && Mutant->OwnerThread != Wait.Thread &&
+        KiMayTakeTime(Wait))
         KeNoteLockWanted(Mutant);
 #endif
 }
@@ -250,37 +268,36 @@ static NTSTATUS KiTestAlert(PKTHREAD Thread, KPROCESSOR_MODE Mode, BOOLEAN Alert
     return STATUS_SUCCESS;
 }
 
-static DECLSPEC_NOINLINE VOID KiAddTimerBlock(KI_WAIT *Wait)
+static DECLSPEC_NOINLINE VOID KiAddTimerBlock(PKTHREAD Thread, ULONG64 DueTime)
 {
-    PKTHREAD Thread = Wait->Thread;
     PKWAIT_BLOCK Block = &Thread->WaitBlock[TIMER_WAIT_BLOCK];
 
     Block->NextWaitBlock = Thread->WaitBlockList->NextWaitBlock;
     Thread->WaitBlockList->NextWaitBlock = Block;
     Thread->Timer.Header.SignalState = 0;
     InsertTailList(&Thread->Timer.Header.WaitListHead, &Block->WaitListEntry);
-    KiInsertTimer(&Thread->Timer, Wait->DueTime);
+    KiInsertTimer(&Thread->Timer, DueTime);
 }
 
 // Whether the wait ends here: STATUS_SUCCESS: no.
-static DECLSPEC_NOINLINE NTSTATUS KiTestLimits(KI_WAIT *Wait)
+static DECLSPEC_NOINLINE NTSTATUS KiTestLimits(KI_WAIT Wait)
 {
-    NTSTATUS Status = KiTestAlert(Wait->Thread, Wait->Mode, Wait->Alertable);
+    NTSTATUS Status = KiTestAlert(Wait.Thread, Wait.Mode, Wait.Alertable);
 
-    if (Status != STATUS_SUCCESS || Wait->Timeout == NULL)
+    if (Status != STATUS_SUCCESS || Wait.Timeout == NULL)
         return Status;
-    if (Wait->Timeout->QuadPart == 0)
+    if (Wait.Timeout->QuadPart == 0)
         return STATUS_TIMEOUT;
-    if (Wait->DueTime == 0)
-        Wait->DueTime = KiDueTime(*Wait->Timeout);
-    return Wait->DueTime <= KiInterruptTime() ? STATUS_TIMEOUT : STATUS_SUCCESS;
+    if (*Wait.DueTime == 0)
+        *Wait.DueTime = KiDueTime(*Wait.Timeout);
+    return *Wait.DueTime <= KiInterruptTime() ? STATUS_TIMEOUT : STATUS_SUCCESS;
 }
 
 // The objects are not to be had. FALSE: the wait ends here, with *Status. TRUE: the wait blocks may
 // be linked.
-FORCEINLINE BOOLEAN KiMayBlock(KI_WAIT *Wait, LONG_PTR *Status)
+FORCEINLINE BOOLEAN KiMayBlock(KI_WAIT Wait, LONG_PTR *Status)
 {
-    if (Wait->Timeout == NULL && !(Wait->Alertable | Wait->Mode))
+    if (Wait.Timeout == NULL && !(Wait.Alertable | Wait.Mode))
         return TRUE; // nothing but the objects can end it
     *Status = KiTestLimits(Wait);
     return *Status == STATUS_SUCCESS;
@@ -299,44 +316,32 @@ FORCEINLINE VOID KiLinkBlock(PDISPATCHER_HEADER Object, PKTHREAD Thread)
     InsertTailList(&Object->WaitListHead, &Block->WaitListEntry);
 }
 
-// Who ended the wait made the thread ready under the dispatcher lock and may still hold it, looking
-// at the object: which may lie on this thread's stack and be gone as soon as the wait returns.
-FORCEINLINE VOID KiLetSignalerFinish(VOID)
-{
-    volatile KSPIN_LOCK *Lock = &KiDispatcherLock;
-    KSPIN_LOCK Holder = *Lock;
-
-    while (__builtin_expect(Holder != 0, 0) && *Lock == Holder)
-        KiPause();
-}
-
 // The blocks are linked: gives the processor up. Returns what ended the wait.
-FORCEINLINE LONG_PTR KiBlock(KI_WAIT *Wait)
+FORCEINLINE LONG_PTR KiBlock(KI_WAIT Wait)
 {
-    PKTHREAD Thread = Wait->Thread;
+    PKTHREAD Thread = Wait.Thread;
     LONG_PTR Status;
 
-    if (Wait->Timeout != NULL)
-        KiAddTimerBlock(Wait);
-    if (Thread->Queue != NULL && Wait->Reason != WrQueue)
+    if (Wait.Timeout != NULL)
+        KiAddTimerBlock(Thread, *Wait.DueTime);
+    if (Thread->Queue != NULL && Wait.Reason != WrQueue)
         KiLeaveQueueForWait(Thread->Queue);
-    Thread->WaitReason = Wait->Reason;
+    Thread->WaitReason = Wait.Reason;
     Thread->WaitTime = KiTickCount();
     Thread->State = ThreadWaiting;
     KiSwapThread(Thread);
-    KiLetSignalerFinish();
     Status = Thread->WaitStatus; // APCs that run as the IRQL falls may wait too
     KiLowerIrql(Thread->WaitIrql);
     return Status;
 }
 
 // Waits once: it may end with STATUS_KERNEL_APC, after which the thread waits anew.
-FORCEINLINE LONG_PTR KiWaitForObject(PDISPATCHER_HEADER Object, KI_WAIT *Wait, ULONG_PTR Caller)
+FORCEINLINE LONG_PTR KiWaitForObject(PDISPATCHER_HEADER Object, KI_WAIT Wait)
 {
-    PKTHREAD Thread = Wait->Thread;
+    PKTHREAD Thread = Wait.Thread;
     LONG_PTR Status;
 
-    KiBeginWait(Wait, Object, Wait->Timeout, Caller);
+    KiBeginWait(Wait, Object);
     if (__builtin_expect(KiApcComesFirst(Thread), 0)) {
         KiRunApcsFirst(Thread);
         return STATUS_KERNEL_APC;
@@ -351,13 +356,12 @@ FORCEINLINE LONG_PTR KiWaitForObject(PDISPATCHER_HEADER Object, KI_WAIT *Wait, U
     return Status;
 }
 
-static DECLSPEC_NOINLINE LONG_PTR KiWaitAnew(PDISPATCHER_HEADER Object, KI_WAIT *Wait,
-                                             ULONG_PTR Caller)
+static DECLSPEC_NOINLINE LONG_PTR KiWaitAnew(PDISPATCHER_HEADER Object, KI_WAIT Wait)
 {
     LONG_PTR Status;
 
     do
-        Status = KiWaitForObject(Object, Wait, Caller);
+        Status = KiWaitForObject(Object, Wait);
     while (Status == STATUS_KERNEL_APC);
     return Status;
 }
@@ -379,17 +383,20 @@ NTSTATUS NTAPI KeWaitForSingleObject(PVOID Object, KWAIT_REASON WaitReason,
                                      PLARGE_INTEGER Timeout)
 {
     PKTHREAD Thread = KiCurrentThread();
+    ULONG64 DueTime = 0;
     KI_WAIT Wait = {.Thread = Thread,
-                    .Reason = (UCHAR)WaitReason,
+                    .Timeout = Timeout,
+                    .DueTime = &DueTime,
+                    .Caller = KiReturnAddress(),
                     .Mode = WaitMode,
-                    .Alertable = Alertable,
-                    .Timeout = Timeout};
+                    .Reason = (UCHAR)WaitReason,
+                    .Alertable = Alertable};
     LONG_PTR Status;
 
-    KiWatchWait(Thread, Object, Timeout, KiReturnAddress());
-    Status = KiWaitForObject(Object, &Wait, KiReturnAddress());
+    KiWatchWait(Wait, Object);
+    Status = KiWaitForObject(Object, Wait);
     if (__builtin_expect(Status == STATUS_KERNEL_APC, 0))
-        Status = KiWaitAnew(Object, &Wait, KiReturnAddress());
+        Status = KiWaitAnew(Object, Wait);
     return (NTSTATUS)Status;
 }
 EXPORT(KeWaitForSingleObject, DISPATCH_LEVEL, "WDK wdm.h KeWaitForSingleObject");
@@ -465,11 +472,14 @@ NTSTATUS NTAPI KeWaitForMultipleObjects(ULONG Count, PVOID Object[], WAIT_TYPE W
                                         PKWAIT_BLOCK WaitBlockArray)
 {
     PKTHREAD Thread = KiCurrentThread();
+    ULONG64 DueTime = 0;
     KI_WAIT Wait = {.Thread = Thread,
-                    .Reason = (UCHAR)WaitReason,
+                    .Timeout = Timeout,
+                    .DueTime = &DueTime,
+                    .Caller = KiReturnAddress(),
                     .Mode = WaitMode,
-                    .Alertable = Alertable,
-                    .Timeout = Timeout};
+                    .Reason = (UCHAR)WaitReason,
+                    .Alertable = Alertable};
     KI_WAIT_SET Set = {Count, Object, WaitType,
                        WaitBlockArray != NULL ? WaitBlockArray : Thread->WaitBlock};
     LONG_PTR Status;
@@ -477,9 +487,9 @@ NTSTATUS NTAPI KeWaitForMultipleObjects(ULONG Count, PVOID Object[], WAIT_TYPE W
 
     if (Count == 0 || Count > (WaitBlockArray != NULL ? MAXIMUM_WAIT_OBJECTS : THREAD_WAIT_OBJECTS))
         KiTooManyObjects(Count);
-    KiWatchWait(Thread, Object[0], Timeout, KiReturnAddress());
+    KiWatchWait(Wait, Object[0]);
     do {
-        KiBeginWait(&Wait, Object[0], Timeout, KiReturnAddress());
+        KiBeginWait(Wait, Object[0]);
         if (KiApcComesFirst(Thread)) {
             KiRunApcsFirst(Thread);
             Status = STATUS_KERNEL_APC;
@@ -487,9 +497,9 @@ NTSTATUS NTAPI KeWaitForMultipleObjects(ULONG Count, PVOID Object[], WAIT_TYPE W
         }
         Had = WaitType == WaitAny ? KiTryConsumeAny(&Set, Thread, &Status)
                                   : KiTryConsumeEvery(&Set, Thread, &Status);
-        if (!Had && KiMayBlock(&Wait, &Status)) {
+        if (!Had && KiMayBlock(Wait, &Status)) {
             KiLinkBlocks(&Set, Thread);
-            Status = KiBlock(&Wait);
+            Status = KiBlock(Wait);
             continue;
         }
         KiUnlockDispatcher(Thread->WaitIrql);
@@ -505,11 +515,14 @@ NTSTATUS NTAPI KeDelayExecutionThread(KPROCESSOR_MODE WaitMode, BOOLEAN Alertabl
                                       PLARGE_INTEGER Interval)
 {
     PKTHREAD Thread = KiCurrentThread();
+    ULONG64 DueTime = 0;
     KI_WAIT Wait = {.Thread = Thread,
-                    .Reason = DelayExecution,
+                    .Timeout = Interval,
+                    .DueTime = &DueTime,
+                    .Caller = KiReturnAddress(),
                     .Mode = WaitMode,
-                    .Alertable = Alertable,
-                    .Timeout = Interval};
+                    .Reason = DelayExecution,
+                    .Alertable = Alertable};
     LONG_PTR Status;
 
     if (Interval->QuadPart == 0 && !Alertable) {
@@ -518,14 +531,14 @@ NTSTATUS NTAPI KeDelayExecutionThread(KPROCESSOR_MODE WaitMode, BOOLEAN Alertabl
         return STATUS_SUCCESS;
     }
     do {
-        KiBeginWait(&Wait, NULL, NULL, KiReturnAddress());
+        KiBeginWait(Wait, NULL);
         if (KiApcComesFirst(Thread)) {
             KiRunApcsFirst(Thread);
             Status = STATUS_KERNEL_APC;
-        } else if (KiMayBlock(&Wait, &Status)) {
+        } else if (KiMayBlock(Wait, &Status)) {
             PKWAIT_BLOCK Block = &Thread->WaitBlock[TIMER_WAIT_BLOCK];
             Thread->WaitBlockList = Block;
-            Status = KiBlock(&Wait);
+            Status = KiBlock(Wait);
         } else {
             KiUnlockDispatcher(Thread->WaitIrql);
         }
@@ -539,11 +552,17 @@ LONG_PTR KiWaitForQueue(PKQUEUE Queue, KPROCESSOR_MODE Mode, PLARGE_INTEGER Time
                         ULONG_PTR Caller)
 {
     PKTHREAD Thread = KiCurrentThread();
-    KI_WAIT Wait = {.Thread = Thread, .Reason = WrQueue, .Mode = Mode, .Timeout = Timeout};
+    ULONG64 DueTime = 0;
+    KI_WAIT Wait = {.Thread = Thread,
+                    .Timeout = Timeout,
+                    .DueTime = &DueTime,
+                    .Caller = Caller,
+                    .Mode = Mode,
+                    .Reason = WrQueue};
     LONG_PTR Status;
 
     do {
-        KiBeginWait(&Wait, Queue, Timeout, Caller);
+        KiBeginWait(Wait, Queue);
         if (KiApcComesFirst(Thread)) {
             KiRunApcsFirst(Thread);
             Status = STATUS_KERNEL_APC;
@@ -551,9 +570,9 @@ LONG_PTR KiWaitForQueue(PKQUEUE Queue, KPROCESSOR_MODE Mode, PLARGE_INTEGER Time
         }
         KiServeQueue(Thread, Queue);
         Status = (LONG_PTR)KiTakeEntry(Queue);
-        if (Status == 0 && KiMayBlock(&Wait, &Status)) {
+        if (Status == 0 && KiMayBlock(Wait, &Status)) {
             KiLinkBlock(&Queue->Header, Thread);
-            Status = KiBlock(&Wait);
+            Status = KiBlock(Wait);
             continue;
         }
         Queue->CurrentCount++;
