@@ -53,11 +53,15 @@ KIRQL HalVectorToIrql(ULONG Vector);
 // A vector for a line (GSI or 8259 input, by bus interrupt level) or for a message-signalled
 // interrupt. Fails: 0 when there is none.
 ULONG HalAllocateLineVector(ULONG BusInterruptLevel, PKIRQL Irql);
-ULONG HalAllocateMessageVector(PKIRQL Irql, PULONG64 MessageAddress, PULONG MessageData);
+ULONG HalAllocateMessageVector(PKIRQL Irql);
 VOID HalFreeMessageVector(ULONG Vector);
+// What a device writes, and where, to interrupt Processor at Vector.
+VOID HalComposeMessage(ULONG Vector, ULONG Processor, PULONG64 Address, PULONG Data);
+KAFFINITY HalInterruptTargets(VOID);  // processors that lines and messages can be sent to
 
 // Opens or closes the line behind Vector at its controller. Message vectors have nothing to open.
-BOOLEAN HalEnableSystemInterrupt(ULONG Vector, KIRQL Irql, KINTERRUPT_MODE Mode);
+// Processor, of HalInterruptTargets, is where it goes; to enable it again sends it elsewhere.
+BOOLEAN HalEnableSystemInterrupt(ULONG Vector, KIRQL Irql, KINTERRUPT_MODE Mode, ULONG Processor);
 VOID HalDisableSystemInterrupt(ULONG Vector, KIRQL Irql);
 
 // Called by ke around the service routines of Vector, interrupts disabled. Begin returns FALSE when
@@ -114,7 +118,7 @@ VOID HalSendNmi(KAFFINITY Processors);
 VOID HalRequestRemoteInterrupt(ULONG Number, KIRQL Irql);
 
 const char *HalDescribeInterrupts(VOID);  // "local and I/O APIC", "8259", for the log
-VOID HalDescribeVector(ULONG Vector, char *Buffer, SIZE_T Size);  // "GSI 11 level low", for !idt
+VOID HalDescribeVector(ULONG Vector, char *Buffer, SIZE_T Size);  // "GSI 11 level low, APIC 0"
 
 // ---- time ---------------------------------------------------------------------------------------
 #define HAL_CLOCK_INCREMENT 156250u  // 100 ns units between clock interrupts: 64 a second

@@ -323,6 +323,7 @@ typedef struct _KINTERRUPT {
     ULONG Vector;
     KIRQL Irql, SynchronizeIrql;
     BOOLEAN Connected, ShareVector;
+    KAFFINITY Processors;                 // may be interrupted by it
     KINTERRUPT_MODE Mode;
     ULONG64 Count;                        // times the routine claimed the interrupt
     ULONG_PTR Caller;                     // who connected it, for the leak report
@@ -330,8 +331,11 @@ typedef struct _KINTERRUPT {
 
 VOID KeInitializeInterrupt(PKINTERRUPT Interrupt, PKSERVICE_ROUTINE ServiceRoutine,
                            PVOID ServiceContext, PKSPIN_LOCK SpinLock, ULONG Vector, KIRQL Irql,
-                           KIRQL SynchronizeIrql, KINTERRUPT_MODE Mode, BOOLEAN ShareVector);
-BOOLEAN KeConnectInterrupt(PKINTERRUPT Interrupt);     // FALSE: vector in use and not shareable
+                           KIRQL SynchronizeIrql, KINTERRUPT_MODE Mode, BOOLEAN ShareVector,
+                           KAFFINITY Processors);
+// FALSE: the vector is in use and not shareable, or has no processor that all who share it allow.
+BOOLEAN KeConnectInterrupt(PKINTERRUPT Interrupt);
+ULONG KeInterruptTarget(const KINTERRUPT *Interrupt);  // the processor that it goes to
 BOOLEAN KeDisconnectInterrupt(PKINTERRUPT Interrupt);
 ULONG_PTR KeServiceRoutineOf(ULONG Vector);  // the first one connected to it, 0: none
 BOOLEAN NTAPI KeSynchronizeExecution(PKINTERRUPT Interrupt, PKSYNCHRONIZE_ROUTINE Routine,

@@ -68,6 +68,7 @@ typedef struct _KI_CALL {
     ULONG ClockPart;             /* of HAL_CLOCK_INCREMENT, what has passed since a tick */        \
     ULONG IdleCount;             /* times the processor was put to sleep */                       \
     ULONG InterruptDepth;        /* nesting of interrupt service */                                \
+    volatile ULONG VectorsHere;  /* vectors whose interrupts are sent to this processor */         \
     /* ke: calls by other processors (ipi.c) */                                                    \
     KI_CALL Call;                 /* what this one asks of others */                               \
     volatile KAFFINITY CallsFrom; /* processors whose Call it is to carry out */                   \

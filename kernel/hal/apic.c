@@ -39,7 +39,6 @@
 #define APIC_COMMAND_BUSY    0x01000u
 #define APIC_REGISTERS       0x400u
 #define APIC_FLAT_MODEL      0xFFFFFFFFu
-#define XAPIC_LARGEST_ID     0xFEu
 #define MSR_X2APIC_SELF      0x83Fu
 
 volatile UCHAR *HalpApic;

@@ -154,7 +154,7 @@ ULONG NTAPI HalGetInterruptVector(INTERFACE_TYPE InterfaceType, ULONG BusNumber,
     if (!HalpInterfaceExists(InterfaceType, BusNumber))
         return 0;
     ULONG Vector = HalAllocateLineVector(BusInterruptLevel, Irql);
-    *Affinity = Vector != 0 ? 1 : 0;
+    *Affinity = Vector != 0 ? HalInterruptTargets() : 0;
     return Vector;
 }
 EXPORT(HalGetInterruptVector, DISPATCH_LEVEL, "Windows 2000 DDK HalGetInterruptVector");

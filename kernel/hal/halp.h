@@ -133,6 +133,8 @@ extern const LOADER_BLOCK *HalpLoaderBlock;
 #define APIC_COMMAND_SELF    0x40000u
 #define APIC_COMMAND_OTHERS  0xC0000u  // all but this one, whoever they are
 
+#define XAPIC_LARGEST_ID 0xFEu  // also the largest that lines and messages can be sent to
+
 #define MSR_X2APIC 0x800u  // x2APIC mode: register r is MSR 0x800 + r / 16
 
 extern volatile UCHAR *HalpApic;  // its registers; NULL: this machine has none, or we do not use it
@@ -166,16 +168,18 @@ ULONG HalpApicErrors(VOID);
 
 // ---- processors (processor.c) -------------------------------------------------------------------
 VOID HalpInitializeBootProcessor(VOID);
-extern ULONG HalpBootApicId;  // where device interrupts go
+extern ULONG HalpBootApicId;
+KAFFINITY HalpReachableProcessors(VOID);  // by an id of 8 bits
 
 // ---- controllers of lines (ioapic.c, pic.c) -----------------------------------------------------
 typedef struct _HALP_CONTROLLER {
     const char *Name;
     // The line that stands for a bus interrupt level. FALSE: no controller has it.
     BOOLEAN (*Resolve)(ULONG Level, PULONG Line);
-    // Sets the line up for Vector, masked. FALSE: it cannot have that mode. Level tells what it
-    // became.
-    BOOLEAN (*Program)(ULONG Line, ULONG Vector, KINTERRUPT_MODE Mode, BOOLEAN *Level);
+    // Sets the line up for Vector on the processor with that APIC id, masked. FALSE: it cannot have
+    // that mode. Level tells what it became.
+    BOOLEAN (*Program)(ULONG Line, ULONG Vector, KINTERRUPT_MODE Mode, ULONG ApicId,
+                       BOOLEAN *Level);
     VOID (*SetMask)(ULONG Line, BOOLEAN Masked);
     VOID (*Describe)(ULONG Line, char *Buffer, SIZE_T Size);
 } HALP_CONTROLLER;

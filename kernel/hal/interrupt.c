@@ -138,7 +138,7 @@ static KIRQL HalpEmptiestIrql(VOID)
     return Best;
 }
 
-ULONG HalAllocateMessageVector(PKIRQL Irql, PULONG64 MessageAddress, PULONG MessageData)
+ULONG HalAllocateMessageVector(PKIRQL Irql)
 {
     if (!HalpApicDelivers || (HalpAcpi.BootFlags & ACPI_BOOT_NO_MSI))
         return 0;
@@ -148,9 +148,13 @@ ULONG HalAllocateMessageVector(PKIRQL Irql, PULONG64 MessageAddress, PULONG Mess
         HalpVectors[Vector] = (HALP_VECTOR){.Kind = HalpVectorMessage};
     HalpReleaseLock(&HalpVectorLock, Enabled);
     *Irql = HalVectorToIrql(Vector);
-    *MessageAddress = 0xFEE00000ull | (HalpBootApicId & 0xFF) << 12;
-    *MessageData = Vector;  // fixed delivery, edge
     return Vector;
+}
+
+VOID HalComposeMessage(ULONG Vector, ULONG Processor, PULONG64 Address, PULONG Data)
+{
+    *Address = 0xFEE00000ull | (ULONG64)HalQueryApicId(Processor) << 12;
+    *Data = Vector;  // fixed delivery, edge
 }
 
 VOID HalFreeMessageVector(ULONG Vector)
@@ -160,7 +164,13 @@ VOID HalFreeMessageVector(ULONG Vector)
 }
 
 // ---- opening and closing ------------------------------------------------------------------------
-BOOLEAN HalEnableSystemInterrupt(ULONG Vector, KIRQL Irql, KINTERRUPT_MODE Mode)
+// The 8259s are wired to the boot processor.
+KAFFINITY HalInterruptTargets(VOID)
+{
+    return HalpController == &HalpPicController ? 1 : HalpReachableProcessors();
+}
+
+BOOLEAN HalEnableSystemInterrupt(ULONG Vector, KIRQL Irql, KINTERRUPT_MODE Mode, ULONG Processor)
 {
     HALP_VECTOR *Entry = &HalpVectors[Vector % HAL_VECTOR_COUNT];
     if (Vector >= HAL_VECTOR_COUNT || HalVectorToIrql(Vector) != Irql ||
@@ -168,7 +178,8 @@ BOOLEAN HalEnableSystemInterrupt(ULONG Vector, KIRQL Irql, KINTERRUPT_MODE Mode)
         return FALSE;
     if (Entry->Kind != HalpVectorLine)
         return TRUE;
-    if (!HalpController->Program(Entry->Line, Vector, Mode, &Entry->Level))
+    if (!HalpController->Program(Entry->Line, Vector, Mode, HalQueryApicId(Processor),
+                                 &Entry->Level))
         return FALSE;
     Entry->Enabled = TRUE;
     HalpController->SetMask(Entry->Line, FALSE);

@@ -92,13 +92,14 @@ static ULONG IoApicWiring(ULONG Gsi, KINTERRUPT_MODE Mode)
     return (Level ? ENTRY_LEVEL : 0) | (Low ? ENTRY_LOW : 0);
 }
 
-static BOOLEAN IoApicProgram(ULONG Gsi, ULONG Vector, KINTERRUPT_MODE Mode, BOOLEAN *Level)
+static BOOLEAN IoApicProgram(ULONG Gsi, ULONG Vector, KINTERRUPT_MODE Mode, ULONG ApicId,
+                             BOOLEAN *Level)
 {
     const HALP_IO_APIC *IoApic = HalpIoApicOf(Gsi);
     ULONG Wiring = IoApicWiring(Gsi, Mode);
     BOOLEAN Enabled = HalpAcquireLock(&HalpIoApicLock);
     IoApicWrite(IoApic, IoApicEntry(IoApic, Gsi), ENTRY_MASKED | Wiring | Vector);
-    IoApicWrite(IoApic, IoApicEntry(IoApic, Gsi) + 1, HalpBootApicId << 24);
+    IoApicWrite(IoApic, IoApicEntry(IoApic, Gsi) + 1, ApicId << 24);
     HalpReleaseLock(&HalpIoApicLock, Enabled);
     *Level = (Wiring & ENTRY_LEVEL) != 0;
     return TRUE;
@@ -118,9 +119,10 @@ static VOID IoApicDescribe(ULONG Gsi, char *Buffer, SIZE_T Size)
     const HALP_IO_APIC *IoApic = HalpIoApicOf(Gsi);
     BOOLEAN Enabled = HalpAcquireLock(&HalpIoApicLock);
     ULONG Entry = IoApicRead(IoApic, IoApicEntry(IoApic, Gsi));
+    ULONG ApicId = IoApicRead(IoApic, IoApicEntry(IoApic, Gsi) + 1) >> 24;
     HalpReleaseLock(&HalpIoApicLock, Enabled);
-    RtlFormat(Buffer, Size, "GSI %u %s %s%s", Gsi, Entry & ENTRY_LEVEL ? "level" : "edge",
-              Entry & ENTRY_LOW ? "low" : "high", Entry & ENTRY_MASKED ? ", masked" : "");
+    RtlFormat(Buffer, Size, "GSI %u %s %s, APIC %u%s", Gsi, Entry & ENTRY_LEVEL ? "level" : "edge",
+              Entry & ENTRY_LOW ? "low" : "high", ApicId, Entry & ENTRY_MASKED ? ", masked" : "");
 }
 
 static VOID INIT_CODE HalpIoApicAdd(const ACPI_IO_APIC *Entry)

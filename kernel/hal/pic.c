@@ -99,10 +99,12 @@ static BOOLEAN PicResolve(ULONG Level, PULONG Line)
 }
 
 // Firmware should have made the inputs that PCI is wired to level-triggered. Where it has not, a
-// driver that says its interrupt is a level knows better.
-static BOOLEAN PicProgram(ULONG Irq, ULONG Vector, KINTERRUPT_MODE Mode, BOOLEAN *Level)
+// driver that says its interrupt is a level knows better. The receiver is the boot processor.
+static BOOLEAN PicProgram(ULONG Irq, ULONG Vector, KINTERRUPT_MODE Mode, ULONG ApicId,
+                          BOOLEAN *Level)
 {
     UNREFERENCED_PARAMETER(Vector);
+    UNREFERENCED_PARAMETER(ApicId);
     USHORT Bit = (USHORT)(1u << Irq);
     BOOLEAN Enabled = HalpAcquireLock(&HalpPicLock);
     if (Mode == LevelSensitive && !((HalpPicLevels | ELCR_NEVER_LEVEL) & Bit) && HalpPicHasLevels) {

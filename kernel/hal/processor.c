@@ -109,6 +109,18 @@ ULONG HalQueryApicId(ULONG Number)
     return HalpApicIds[Number];
 }
 
+KAFFINITY HalpReachableProcessors(VOID)
+{
+    KAFFINITY Reachable = 0;
+
+    for (KAFFINITY Left = HalpRunning; Left != 0; Left &= Left - 1) {
+        ULONG Number = (ULONG)__builtin_ctzll(Left);
+        if (HalpApicIds[Number] <= XAPIC_LARGEST_ID)
+            Reachable |= (KAFFINITY)1 << Number;
+    }
+    return Reachable;
+}
+
 // ---- interrupting -------------------------------------------------------------------------------
 static VOID HalpSendToEach(KAFFINITY Processors, ULONG Command)
 {

@@ -5,10 +5,10 @@
 // the other for a driver and remembers who did, so that an unload can report a service routine that
 // is still connected, which would be called in freed memory.
 //
-// A message connection (PCI MSI) programs the function's capability: one message, sent to the boot
-// processor, at a vector of its own that nobody shares. Where the function has no such capability,
-// or the machine no local APIC to send to, the connection falls back to the line, as documented,
-// and says so in the parameters' Version.
+// A message connection (PCI MSI) programs the function's capability: one message, sent to the
+// processor that ke chose, at a vector of its own that nobody shares. Where the function has no
+// such capability, or the machine no local APIC to send to, the connection falls back to the line,
+// as documented, and says so in the parameters' Version.
 //
 // Locking: connections change at PASSIVE_LEVEL; the list lock only guards the list.
 // Observability: !idt; LEAK_SOURCE; drivers/edu uses both forms.
@@ -73,6 +73,7 @@ typedef struct _IO_LINE {
     KIRQL Irql, SynchronizeIrql;
     KINTERRUPT_MODE Mode;
     BOOLEAN ShareVector;
+    KAFFINITY Processors;
 } IO_LINE;
 
 static NTSTATUS IopConnectLine(const IO_LINE *Line, ULONG_PTR Caller, PKINTERRUPT *InterruptObject)
@@ -86,7 +87,7 @@ static NTSTATUS IopConnectLine(const IO_LINE *Line, ULONG_PTR Caller, PKINTERRUP
         return STATUS_INSUFFICIENT_RESOURCES;
     KeInitializeInterrupt(&Connection->Interrupt, Line->ServiceRoutine, Line->ServiceContext,
                           Line->SpinLock, Line->Vector, Line->Irql, Line->SynchronizeIrql,
-                          Line->Mode, Line->ShareVector);
+                          Line->Mode, Line->ShareVector, Line->Processors);
     Connection->Interrupt.Caller = Caller;
     NTSTATUS Status = IopConnect(Connection);
     if (NT_SUCCESS(Status))
@@ -99,9 +100,10 @@ static NTSTATUS IopConnectLine(const IO_LINE *Line, ULONG_PTR Caller, PKINTERRUP
 //   SpinLock         the lock held around the routine; NULL: the object's own.
 //   Vector, Irql     as HalGetInterruptVector gave them; SynchronizeIrql >= Irql.
 //   ShareVector      FALSE: fails when another driver has the vector, and keeps others out.
-//   ProcessorEnableMask, FloatingSave  every interrupt goes to the boot processor; no state is
-//   saved.
-// IRQL: PASSIVE_LEVEL. Fails: STATUS_INVALID_PARAMETER (vector not usable),
+//   ProcessorEnableMask  the processors that the interrupt may be sent to: it goes to one of them.
+//   FloatingSave     is not looked at: no state is saved.
+// IRQL: PASSIVE_LEVEL. Fails: STATUS_INVALID_PARAMETER (vector not usable, or not on any of these
+// processors, or on none that all who share it allow),
 // STATUS_INSUFFICIENT_RESOURCES. Source: WDK wdm.h IoConnectInterrupt.
 NTSTATUS NTAPI IoConnectInterrupt(PKINTERRUPT *InterruptObject, PKSERVICE_ROUTINE ServiceRoutine,
                                   PVOID ServiceContext, PKSPIN_LOCK SpinLock, ULONG Vector,
@@ -115,12 +117,10 @@ NTSTATUS NTAPI IoConnectInterrupt(PKINTERRUPT *InterruptObject, PKSERVICE_ROUTIN
                                   BOOLEAN FloatingSave)
 {
     IO_LINE Line = {ServiceRoutine, ServiceContext,  SpinLock,      Vector,
-                    Irql,           SynchronizeIrql, InterruptMode, ShareVector};
+                    Irql,           SynchronizeIrql, InterruptMode, ShareVector,
+                    ProcessorEnableMask};
 
     ASSERT_IRQL_AT_MOST(PASSIVE_LEVEL);
-    *InterruptObject = NULL;
-    if ((ProcessorEnableMask & KeActiveProcessors) == 0)
-        return STATUS_INVALID_PARAMETER;
     return IopConnectLine(&Line, KiReturnAddress(), InterruptObject);
 }
 EXPORT(IoConnectInterrupt, PASSIVE_LEVEL, "WDK wdm.h IoConnectInterrupt");
@@ -142,7 +142,7 @@ static NTSTATUS IopConnectFunctionLine(PDEVICE_OBJECT Device, PKSERVICE_ROUTINE 
         return STATUS_NOT_FOUND;
     IO_LINE Line = {ServiceRoutine, Context, SpinLock,
                     Vector,         Irql,    SynchronizeIrql > Irql ? SynchronizeIrql : Irql,
-                    LevelSensitive, TRUE};
+                    LevelSensitive, TRUE, HalInterruptTargets()};
     return IopConnectLine(&Line, Caller, InterruptObject);
 }
 
@@ -198,14 +198,15 @@ static VOID IopDisableMessage(const IO_CONNECTION *Connection)
                 sizeof(Control));
 }
 
-static VOID IopDescribeMessage(IO_CONNECTION *Connection, ULONG64 Address, ULONG Data)
+static VOID IopDescribeMessage(IO_CONNECTION *Connection, ULONG Target, ULONG64 Address,
+                               ULONG Data)
 {
     IO_INTERRUPT_MESSAGE_INFO *Table = &Connection->Messages;
 
     Table->UnifiedIrql = Connection->Interrupt.SynchronizeIrql;
     Table->MessageCount = 1;
     Table->MessageInfo[0].MessageAddress.QuadPart = (LONGLONG)Address;
-    Table->MessageInfo[0].TargetProcessorSet = KeGetCurrentPrcb()->ProcessorMask;
+    Table->MessageInfo[0].TargetProcessorSet = (KAFFINITY)1 << Target;
     Table->MessageInfo[0].InterruptObject = &Connection->Interrupt;
     Table->MessageInfo[0].MessageData = Data;
     Table->MessageInfo[0].Vector = Connection->Interrupt.Vector;
@@ -219,13 +220,13 @@ static NTSTATUS IopConnectMessage(IO_CONNECT_INTERRUPT_MESSAGE_BASED_PARAMETERS 
 {
     const IO_PCI_FUNCTION *Pci = IopPciFunctionOf(P->PhysicalDeviceObject);
     ULONG64 Address;
-    ULONG Data;
+    ULONG Data, Target;
     KIRQL Irql;
 
     if (Pci == NULL || P->MessageServiceRoutine == NULL)
         return STATUS_INVALID_PARAMETER;
     ULONG Capability = IopFindMessageCapability(Pci);
-    ULONG Vector = Capability != 0 ? HalAllocateMessageVector(&Irql, &Address, &Data) : 0;
+    ULONG Vector = Capability != 0 ? HalAllocateMessageVector(&Irql) : 0;
     if (Vector == 0)
         return STATUS_NOT_FOUND;
     IO_CONNECTION *Connection = IopAllocateConnection(Caller);
@@ -235,18 +236,20 @@ static NTSTATUS IopConnectMessage(IO_CONNECT_INTERRUPT_MESSAGE_BASED_PARAMETERS 
     }
     KeInitializeInterrupt(&Connection->Interrupt, NULL, P->ServiceContext, P->SpinLock, Vector,
                           Irql, P->SynchronizeIrql > Irql ? P->SynchronizeIrql : Irql, Latched,
-                          FALSE);
+                          FALSE, HalInterruptTargets());
     Connection->Interrupt.MessageServiceRoutine = P->MessageServiceRoutine;
     Connection->Interrupt.Caller = Caller;
     Connection->Pci = Pci;
     Connection->Capability = Capability;
     Connection->MessageVector = Vector;
-    IopDescribeMessage(Connection, Address, Data);
     NTSTATUS Status = IopConnect(Connection);
     if (!NT_SUCCESS(Status)) {
         HalFreeMessageVector(Vector);
         return Status;
     }
+    Target = KeInterruptTarget(&Connection->Interrupt);
+    HalComposeMessage(Vector, Target, &Address, &Data);
+    IopDescribeMessage(Connection, Target, Address, Data);
     IopProgramMessage(Connection, Address, Data);
     *P->ConnectionContext.InterruptMessageTable = &Connection->Messages;
     return STATUS_SUCCESS;
@@ -258,7 +261,8 @@ static NTSTATUS IopConnectFullySpecified(IO_CONNECT_INTERRUPT_FULLY_SPECIFIED_PA
                                          ULONG_PTR Caller)
 {
     IO_LINE Line = {P->ServiceRoutine, P->ServiceContext,  P->SpinLock,      P->Vector,
-                    P->Irql,           P->SynchronizeIrql, P->InterruptMode, P->ShareVector};
+                    P->Irql,           P->SynchronizeIrql, P->InterruptMode, P->ShareVector,
+                    P->ProcessorEnableMask};
     return IopConnectLine(&Line, Caller, P->InterruptObject);
 }
 

@@ -17,19 +17,24 @@
 // of the chain, its context, its interrupt object, and whether there are more routines (2) or not
 // (1).
 //
+// Where it goes. Every object says which processors it may interrupt (ProcessorEnableMask). A
+// vector is sent to one processor that all objects of its chain allow: on the first connection to
+// the one that fewest vectors are sent to. When a newcomer forbids it, the vector is sent
+// elsewhere; when nobody is left whom all allow, the newcomer is refused.
+//
 // Locking: KI_VECTOR.Lock holds the chain still. It is taken at the vector's IRQL, so on one
 // processor a routine is never interrupted by its own vector, and disconnecting waits for routines
 // that run on others. A routine that returns at another IRQL than it was called at is
 // IRQL_UNEXPECTED_VALUE: (current << 16) | (expected << 8) | 3, the routine, the interrupt object.
 //
-// `!idt` prints the vectors. Test: tests/guest/irql.c.
+// `!idt` prints the vectors. Tests: tests/guest/irql.c, interrupts.c.
 #include "ki.h"
 
 KI_VECTOR KiVectors[HAL_VECTOR_COUNT];
 
 static VOID KiUnexpectedInterrupt(KI_VECTOR *Vector, PKTRAP_FRAME Frame)
 {
-    Vector->Unclaimed++;
+    KiCountUp(&Vector->Unclaimed);
 }
 
 VOID KiInitializeVectors(VOID)
@@ -135,13 +140,14 @@ static VOID KiServeChain(KI_VECTOR *Vector, PKTRAP_FRAME Frame)
                 ;
     }
     if (!Claimed)
-        Vector->Unclaimed++;
+        KiCountUp(&Vector->Unclaimed);
     KiDropLock(&Vector->Lock);
 }
 
 VOID KeInitializeInterrupt(PKINTERRUPT Interrupt, PKSERVICE_ROUTINE ServiceRoutine,
                            PVOID ServiceContext, PKSPIN_LOCK SpinLock, ULONG Vector, KIRQL Irql,
-                           KIRQL SynchronizeIrql, KINTERRUPT_MODE Mode, BOOLEAN ShareVector)
+                           KIRQL SynchronizeIrql, KINTERRUPT_MODE Mode, BOOLEAN ShareVector,
+                           KAFFINITY Processors)
 {
     memset(Interrupt, 0, sizeof(*Interrupt));
     Interrupt->Type = 22;  // as NT numbers its objects
@@ -154,6 +160,7 @@ VOID KeInitializeInterrupt(PKINTERRUPT Interrupt, PKSERVICE_ROUTINE ServiceRouti
     Interrupt->SynchronizeIrql = SynchronizeIrql;
     Interrupt->Mode = Mode;
     Interrupt->ShareVector = ShareVector;
+    Interrupt->Processors = Processors;
 }
 
 // Whether the chain takes another object: everybody on it and the newcomer share, and agree on the
@@ -166,20 +173,63 @@ static BOOLEAN KiChainAccepts(const KI_VECTOR *Vector, const KINTERRUPT *Interru
     return First->ShareVector && Interrupt->ShareVector && First->Mode == Interrupt->Mode;
 }
 
+// The processors that everybody on the chain and the newcomer allow.
+static KAFFINITY KiAllowedProcessors(const KI_VECTOR *Vector, const KINTERRUPT *Interrupt)
+{
+    KAFFINITY Allowed = Interrupt->Processors & HalInterruptTargets() & KeActiveProcessors;
+
+    for (PLIST_ENTRY Entry = Vector->Chain.Flink; Entry != &Vector->Chain; Entry = Entry->Flink)
+        Allowed &= CONTAINING_RECORD(Entry, KINTERRUPT, ListEntry)->Processors;
+    return Allowed;
+}
+
+// Of these, which are some, the one that fewest vectors are sent to.
+static ULONG KiChooseTarget(KAFFINITY Allowed)
+{
+    ULONG Best = (ULONG)__builtin_ctzll(Allowed);
+
+    for (Allowed &= Allowed - 1; Allowed != 0; Allowed &= Allowed - 1) {
+        ULONG Number = (ULONG)__builtin_ctzll(Allowed);
+        if (KiProcessorBlock[Number]->VectorsHere < KiProcessorBlock[Best]->VectorsHere)
+            Best = Number;
+    }
+    return Best;
+}
+
+static VOID KiCountTarget(ULONG Target, LONG Change)
+{
+    __atomic_fetch_add(&KiProcessorBlock[Target]->VectorsHere, (ULONG)Change, __ATOMIC_RELAXED);
+}
+
+// Opens the vector, or sends it elsewhere. Under its lock.
+static BOOLEAN KiSendVector(KI_VECTOR *Vector, const KINTERRUPT *Interrupt, ULONG Target)
+{
+    if (!HalEnableSystemInterrupt(Interrupt->Vector, Interrupt->Irql, Interrupt->Mode, Target))
+        return FALSE;
+    Vector->Target = Target;
+    KiCountTarget(Target, 1);
+    return TRUE;
+}
+
 static BOOLEAN KiConnectToVector(KI_VECTOR *Vector, PKINTERRUPT Interrupt)
 {
+    KAFFINITY Allowed = KiAllowedProcessors(Vector, Interrupt);
     BOOLEAN First = IsListEmpty(&Vector->Chain);
+    ULONG Before = Vector->Target;
 
-    if (Interrupt->Connected || !KiChainAccepts(Vector, Interrupt))
+    if (Interrupt->Connected || Allowed == 0 || !KiChainAccepts(Vector, Interrupt))
         return FALSE;
     Vector->Mode = Interrupt->Mode;
     Vector->Routine = KiServeChain;
     InsertTailList(&Vector->Chain, &Interrupt->ListEntry);
-    if (First && !HalEnableSystemInterrupt(Interrupt->Vector, Interrupt->Irql, Interrupt->Mode)) {
+    if (First && !KiSendVector(Vector, Interrupt, KiChooseTarget(Allowed))) {
         RemoveEntryList(&Interrupt->ListEntry);
         Vector->Routine = KiUnexpectedInterrupt;
         return FALSE;
     }
+    if (!First && !(Allowed >> Before & 1) &&
+        KiSendVector(Vector, Interrupt, KiChooseTarget(Allowed)))
+        KiCountTarget(Before, -1);
     Interrupt->Connected = TRUE;
     return TRUE;
 }
@@ -214,11 +264,17 @@ BOOLEAN KeDisconnectInterrupt(PKINTERRUPT Interrupt)
         if (RemoveEntryList(&Interrupt->ListEntry)) {
             HalDisableSystemInterrupt(Interrupt->Vector, Interrupt->Irql);
             Vector->Routine = KiUnexpectedInterrupt;
+            KiCountTarget(Vector->Target, -1);
         }
     }
     KiDropLock(&Vector->Lock);
     KiLowerIrql(OldIrql);
     return Was;
+}
+
+ULONG KeInterruptTarget(const KINTERRUPT *Interrupt)
+{
+    return KiVectors[Interrupt->Vector].Target;
 }
 
 // KeSynchronizeExecution: calls Routine(Context) so that the interrupt's service routine does not
@@ -306,7 +362,8 @@ static BOOLEAN KiIdtCommand(const char *Arguments)
             continue;
         HalDescribeVector(i, Line, sizeof(Line));
         KdPrintf("%02x  IRQL %-2u %-24s served %llu, unclaimed %llu, spurious %llu\n", i,
-                 HalVectorToIrql(i), Line, Vector->Count, Vector->Unclaimed, Vector->Spurious);
+                 HalVectorToIrql(i), Line, (ULONG64)Vector->Count, (ULONG64)Vector->Unclaimed,
+                 (ULONG64)Vector->Spurious);
         if (Vector->Routine == KiServeChain)
             KiPrintChain(Vector);
         else if (Vector->Routine != KiUnexpectedInterrupt)

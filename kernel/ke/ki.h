@@ -114,15 +114,23 @@ struct _KI_VECTOR {
     LIST_ENTRY Chain;            // KINTERRUPTs connected here, in order of connection; under Lock
     KSPIN_LOCK Lock;
     KINTERRUPT_MODE Mode;
-    ULONG64 Count;               // arrivals that were served
-    ULONG64 Unclaimed;           // of these, claimed by no routine
-    ULONG64 Spurious;            // arrivals that the controller disowned
+    ULONG Target;                // processor that the chain's interrupts go to
+    volatile ULONG_PTR Count;     // arrivals that were served; some vectors arrive everywhere
+    volatile ULONG_PTR Unclaimed; // of these, claimed by no routine
+    volatile ULONG_PTR Spurious;  // arrivals that the controller disowned
     ULONG_PTR LastPc;            // level-sensitive: where the last one interrupted, and how many
     ULONG LastIdleCount;         // in a row came there without an instruction in between
     ULONG Repeats;
 };
 
 extern KI_VECTOR KiVectors[HAL_VECTOR_COUNT];
+
+// Any processor may count at any time. On i386 the counters begin anew after 2^32.
+FORCEINLINE VOID KiCountUp(volatile ULONG_PTR *Counter)
+{
+    __atomic_fetch_add(Counter, 1, __ATOMIC_RELAXED);
+}
+
 VOID KiInitializeVectors(VOID);
 VOID KiConnectVector(ULONG Vector, KI_VECTOR_ROUTINE *Routine);
 

@@ -26,7 +26,7 @@ BOOLEAN HalpLocksBroken;
 
 static UCHAR ApicRegisters[0x400];
 static BOOLEAN Masked[LINES];
-static ULONG Programmed[LINES], Ended[LINES];
+static ULONG Programmed[LINES], Receiver[LINES], Ended[LINES];
 static BOOLEAN Spurious;
 static BOOLEAN IoApicThere;
 
@@ -38,9 +38,10 @@ static BOOLEAN resolve(ULONG Level, PULONG Line)
     return *Line < LINES;
 }
 
-static BOOLEAN program(ULONG Line, ULONG Vector, KINTERRUPT_MODE Mode, BOOLEAN *Level)
+static BOOLEAN program(ULONG Line, ULONG Vector, KINTERRUPT_MODE Mode, ULONG ApicId, BOOLEAN *Level)
 {
     Programmed[Line] = Vector;
+    Receiver[Line] = ApicId;
     *Level = Mode == LevelSensitive;
     return TRUE;
 }
@@ -106,6 +107,16 @@ VOID KdPrintf(const char *Format, ...)
 ULONG HalpApicId(VOID)
 {
     return HalpBootApicId;
+}
+
+ULONG HalQueryApicId(ULONG Number)
+{
+    return HalpBootApicId + Number;
+}
+
+KAFFINITY HalpReachableProcessors(VOID)
+{
+    return 0xF;
 }
 
 ULONG HalpApicErrors(VOID)
@@ -189,29 +200,34 @@ static void message_vectors_are_distinct_until_there_are_no_more(void **state)
     ULONG64 Address;
     ULONG Data, Vector, Count = 0;
     KIRQL Irql;
-    while ((Vector = HalAllocateMessageVector(&Irql, &Address, &Data)) != 0) {
+    while ((Vector = HalAllocateMessageVector(&Irql)) != 0) {
         assert_int_equal(Seen[Vector]++, 0);
         assert_int_equal(Vector >> 4, Irql);
-        assert_int_equal(Address, 0xFEE03000);
+        HalComposeMessage(Vector, 2, &Address, &Data);
+        assert_int_equal(Address, 0xFEE05000);
         assert_int_equal(Data, Vector);
         Count++;
     }
     assert_int_equal(Count, (DIRQL_LAST - DIRQL_FIRST + 1) * 16);
     HalFreeMessageVector(0x55);
-    assert_int_equal(HalAllocateMessageVector(&Irql, &Address, &Data), 0x55);
+    assert_int_equal(HalAllocateMessageVector(&Irql), 0x55);
 }
 
 static void an_interrupt_opens_with_its_own_irql_only(void **state)
 {
     KIRQL Irql;
     ULONG Vector = HalAllocateLineVector(11, &Irql);
-    assert_false(HalEnableSystemInterrupt(Vector, (KIRQL)(Irql + 1), LevelSensitive));
-    assert_false(HalEnableSystemInterrupt(Vector + 1, Irql, LevelSensitive));
-    assert_false(HalEnableSystemInterrupt(0x1000, Irql, LevelSensitive));
+    assert_false(HalEnableSystemInterrupt(Vector, (KIRQL)(Irql + 1), LevelSensitive, 1));
+    assert_false(HalEnableSystemInterrupt(Vector + 1, Irql, LevelSensitive, 1));
+    assert_false(HalEnableSystemInterrupt(0x1000, Irql, LevelSensitive, 1));
     assert_true(Masked[11]);
-    assert_true(HalEnableSystemInterrupt(Vector, Irql, LevelSensitive));
+    assert_true(HalEnableSystemInterrupt(Vector, Irql, LevelSensitive, 1));
     assert_false(Masked[11]);
     assert_int_equal(Programmed[11], Vector);
+    assert_int_equal(Receiver[11], 4);
+    assert_true(HalEnableSystemInterrupt(Vector, Irql, LevelSensitive, 2));
+    assert_int_equal(Receiver[11], 5);
+    assert_false(Masked[11]);
     HalDisableSystemInterrupt(Vector, Irql);
     assert_true(Masked[11]);
 }
@@ -220,7 +236,7 @@ static void an_8259_line_is_closed_from_arrival_to_the_end_of_service(void **sta
 {
     KIRQL Irql;
     ULONG Vector = HalAllocateLineVector(5, &Irql);
-    assert_true(HalEnableSystemInterrupt(Vector, Irql, Latched));
+    assert_true(HalEnableSystemInterrupt(Vector, Irql, Latched, 1));
     assert_int_equal(HalAcknowledgeLegacyInterrupt(5), Vector);
     assert_true(Masked[5]);
     assert_int_equal(Ended[5], 1);
@@ -234,7 +250,7 @@ static void a_line_disconnected_by_its_service_routine_stays_closed(void **state
 {
     KIRQL Irql;
     ULONG Vector = HalAllocateLineVector(5, &Irql);
-    HalEnableSystemInterrupt(Vector, Irql, Latched);
+    HalEnableSystemInterrupt(Vector, Irql, Latched, 1);
     HalAcknowledgeLegacyInterrupt(5);
     HalDisableSystemInterrupt(Vector, Irql);
     HalEndSystemInterrupt(Vector);
@@ -246,7 +262,7 @@ static void a_spurious_8259_interrupt_is_nobodys(void **state)
     ULONG Before = HalpSpuriousInterrupts();
     KIRQL Irql;
     ULONG Vector = HalAllocateLineVector(7, &Irql);
-    HalEnableSystemInterrupt(Vector, Irql, Latched);
+    HalEnableSystemInterrupt(Vector, Irql, Latched, 1);
     Spurious = TRUE;
     assert_int_equal(HalAcknowledgeLegacyInterrupt(7), 0);
     assert_int_equal(Ended[7], 0);

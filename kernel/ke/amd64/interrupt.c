@@ -19,7 +19,7 @@ static VOID KiServe(PKPRCB Prcb, ULONG Number, PKTRAP_FRAME Frame)
     Prcb->InterruptDepth++;
     KiSetIrql((KIRQL)(Number >> 4));
     KiSti();
-    Vector->Count++;
+    KiCountUp(&Vector->Count);
     Vector->Routine(Vector, Frame);
     KiCli();
     HalEndSystemInterrupt(Number);
@@ -59,7 +59,7 @@ static VOID KiForwardLegacy(ULONG Number)
     if (Forwarded != 0)
         HalRequestVector(Forwarded);
     else
-        KiVectors[Number].Spurious++;
+        KiCountUp(&KiVectors[Number].Spurious);
 }
 
 VOID FASTCALL KiInterrupt(PKTRAP_FRAME Frame)
@@ -77,7 +77,7 @@ VOID FASTCALL KiInterrupt(PKTRAP_FRAME Frame)
         return;
     }
     if (!HalBeginSystemInterrupt(Number)) {
-        KiVectors[Number].Spurious++;
+        KiCountUp(&KiVectors[Number].Spurious);
         return;
     }
     KiServe(Prcb, Number, Frame);

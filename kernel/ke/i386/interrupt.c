@@ -35,7 +35,7 @@ static VOID KiServe(PKPRCB Prcb, ULONG Number, PKTRAP_FRAME Frame)
     Prcb->InterruptDepth++;
     KiSetIrql(KiVectorIrql(Number));
     KiSti();
-    Vector->Count++;
+    KiCountUp(&Vector->Count);
     Vector->Routine(Vector, Frame);
     KiCli();
     Prcb->InterruptDepth--;
@@ -147,7 +147,7 @@ VOID FASTCALL KiInterrupt(PKTRAP_FRAME Frame)
     else if (Number >= DIRQL_VECTOR_BASE && Number != SPURIOUS_VECTOR)
         Arrived = KiArrive(Pcr, Number, Frame);
     if (!Arrived)
-        KiVectors[Number].Spurious++;
+        KiCountUp(&KiVectors[Number].Spurious);
     if (Pcr->IRR >> Frame->PreviousIrql > 1)
         KiReplayInterrupts((KIRQL)Frame->PreviousIrql);
 }

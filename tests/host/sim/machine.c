@@ -58,6 +58,7 @@ static struct {
     unsigned long settle_accesses;
     uint64_t random;
     uint32_t burst, stickiness, pace;
+    unsigned long taken[HAL_VECTOR_COUNT]; // interrupts by vector
     void *main_stack;
     SIM_TRACE trace[TRACE_SIZE];
     unsigned long traced;
@@ -362,7 +363,12 @@ VOID HalEndSystemInterrupt(ULONG Vector)
 ULONG HalAcknowledgeLegacyInterrupt(ULONG Irq) { return 0; }
 KIRQL HalVectorToIrql(ULONG Vector) { return (KIRQL)(Vector >> 4); }
 VOID HalDescribeVector(ULONG Vector, char *Buffer, SIZE_T Size) {}
-BOOLEAN HalEnableSystemInterrupt(ULONG Vector, KIRQL Irql, KINTERRUPT_MODE Mode) { return TRUE; }
+BOOLEAN HalEnableSystemInterrupt(ULONG Vector, KIRQL Irql, KINTERRUPT_MODE Mode, ULONG Processor)
+{
+    return TRUE;
+}
+
+KAFFINITY HalInterruptTargets(VOID) { return KeActiveProcessors; }
 VOID HalDisableSystemInterrupt(ULONG Vector, KIRQL Irql) {}
 
 // ---- interrupts ---------------------------------------------------------------------------------
@@ -394,6 +400,7 @@ static void sim_take(SIM_PROCESSOR *processor, unsigned vector)
     processor->in_service[vector / 64] |= 1ull << vector % 64;
     processor->enabled = processor->halted = FALSE;
     sim_counts.interrupts++;
+    sim.taken[vector]++;
     if (vector == DPC_VECTOR) {
         sim_dispatch_entry();
         sim.current->irql = (KIRQL)frame.PreviousIrql;
@@ -503,12 +510,22 @@ static void sim_go(SIM_PROCESSOR *processor, void **save)
         sim_swap(save, load);
 }
 
+// No interrupt is being served: the kernel has counted every one that was taken.
+static void sim_check_vectors(void)
+{
+    for (unsigned i = 0; i < HAL_VECTOR_COUNT; i++)
+        SIM_CHECK(KiVectors[i].Count == sim.taken[i] || i == APC_VECTOR || i == DPC_VECTOR,
+                  "vector 0x%X was taken %lu times and counted %lu times", i, sim.taken[i],
+                  (unsigned long)KiVectors[i].Count);
+}
+
 static void sim_end_settling(void)
 {
     sim.settling = 0;
     sim.countdown = 1;
     sim_counts.settled++;
     model_check_settled();
+    sim_check_vectors();
 }
 
 // In the middle of settling: this processor is left where it is once it has settled.
@@ -909,6 +926,7 @@ static void sim_reset(const SIM_OPTIONS *options)
 
     memset(&sim, 0, sizeof(sim));
     memset(&sim_counts, 0, sizeof(sim_counts));
+    memset(KiVectors, 0, sizeof(KiVectors));
     memset(KiProcessorBlock, 0, sizeof(KiProcessorBlock));
     memset(&sim_shared_data, 0, sizeof(sim_shared_data));
     sim.options = options;
