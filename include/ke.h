@@ -128,7 +128,10 @@ LONG NTAPI KeInsertQueue(PRKQUEUE Queue, PLIST_ENTRY Entry);
 LONG NTAPI KeInsertHeadQueue(PRKQUEUE Queue, PLIST_ENTRY Entry);
 PLIST_ENTRY NTAPI KeRemoveQueue(PRKQUEUE Queue, KPROCESSOR_MODE WaitMode, PLARGE_INTEGER Timeout);
 PLIST_ENTRY NTAPI KeRundownQueue(PRKQUEUE Queue);
-PLIST_ENTRY KeFindQueueEntry(PKQUEUE Queue, ULONG_PTR Start, ULONG_PTR End); // NULL: none there
+// The first entry that waits and passes the test, which is called under the dispatcher lock. NULL:
+// none does.
+typedef BOOLEAN KE_QUEUE_TEST(PLIST_ENTRY Entry, PVOID Context);
+PLIST_ENTRY KeFindQueueEntry(PKQUEUE Queue, KE_QUEUE_TEST *Test, PVOID Context);
 LONG NTAPI KeReadStateQueue(PRKQUEUE Queue);
 
 // ---- start --------------------------------------------------------------------------------------

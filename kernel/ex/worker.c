@@ -10,7 +10,7 @@
 // IRQL, the parameter, the item), one that leaves a critical or guarded region entered
 // APC_INDEX_MISMATCH (the routine, the counts, 0, 0).
 //
-// `!workers` prints the queues. Tests: tests/guest/threads.c.
+// `!workers` prints the queues. Tests: tests/guest/threads.c, tests/host/test_ex_worker.c.
 #include "exp.h"
 #include "rtl.h"
 
@@ -115,16 +115,55 @@ VOID NTAPI ExQueueWorkItem(PWORK_QUEUE_ITEM WorkItem, WORK_QUEUE_TYPE QueueType)
 }
 EXPORT(ExQueueWorkItem, DISPATCH_LEVEL, "WDK wdm.h ExQueueWorkItem");
 
+typedef struct _EXP_RANGE {
+    ULONG_PTR Start, End;
+    ULONG Count; // found there
+} EXP_RANGE;
+
+static BOOLEAN ExpItemLiesIn(PLIST_ENTRY Entry, PVOID Context)
+{
+    const EXP_RANGE *Range = Context;
+
+    return (ULONG_PTR)Entry - Range->Start < Range->End - Range->Start;
+}
+
 PVOID ExpFindWorkItem(ULONG_PTR Start, ULONG_PTR End)
 {
+    EXP_RANGE Range = {Start, End, 0};
     PLIST_ENTRY Found = NULL;
 
     for (ULONG i = 0; i < QUEUES && Found == NULL; i++)
-        Found = KeFindQueueEntry(&ExpWorkQueues[i].Queue, Start, End);
+        Found = KeFindQueueEntry(&ExpWorkQueues[i].Queue, ExpItemLiesIn, &Range);
     return Found;
 }
 
 // ---- leaks and monitor --------------------------------------------------------------------------
+// Reports an item whose routine lies in the range, and goes on to the next.
+static BOOLEAN ExpReportItem(PLIST_ENTRY Entry, PVOID Context)
+{
+    const WORK_QUEUE_ITEM *Item = CONTAINING_RECORD(Entry, WORK_QUEUE_ITEM, List);
+    EXP_RANGE *Range = Context;
+    char Name[128];
+
+    if ((ULONG_PTR)Item->WorkerRoutine - Range->Start >= Range->End - Range->Start)
+        return FALSE;
+    KdSymbolize((ULONG_PTR)Item->WorkerRoutine, Name, sizeof(Name));
+    KLOG("leak", "work item 0x%p is still queued: %s", (const VOID *)Item, Name);
+    Range->Count++;
+    return FALSE;
+}
+
+static ULONG ExpWorkLeaks(ULONG_PTR Start, ULONG_PTR End)
+{
+    EXP_RANGE Range = {Start, End, 0};
+
+    for (ULONG i = 0; i < QUEUES; i++)
+        KeFindQueueEntry(&ExpWorkQueues[i].Queue, ExpReportItem, &Range);
+    return Range.Count;
+}
+LEAK_SOURCE(workitems, "queued work items", ExpWorkLeaks);
+
+// While the system stands still: every step is read safely.
 static BOOLEAN ExpNextItem(const EX_WORK_QUEUE *Work, PLIST_ENTRY *Entry, WORK_QUEUE_ITEM *Copy)
 {
     if (*Entry == NULL)
@@ -134,26 +173,6 @@ static BOOLEAN ExpNextItem(const EX_WORK_QUEUE *Work, PLIST_ENTRY *Entry, WORK_Q
     return *Entry != &Work->Queue.EntryListHead &&
            KeSafeCopy(Copy, CONTAINING_RECORD(*Entry, WORK_QUEUE_ITEM, List), sizeof(*Copy));
 }
-
-static ULONG ExpWorkLeaks(ULONG_PTR Start, ULONG_PTR End)
-{
-    ULONG Count = 0;
-    char Name[128];
-
-    for (ULONG i = 0; i < QUEUES; i++) {
-        PLIST_ENTRY Entry = NULL;
-        WORK_QUEUE_ITEM Item;
-        while (ExpNextItem(&ExpWorkQueues[i], &Entry, &Item)) {
-            if ((ULONG_PTR)Item.WorkerRoutine - Start >= End - Start)
-                continue;
-            KdSymbolize((ULONG_PTR)Item.WorkerRoutine, Name, sizeof(Name));
-            KLOG("leak", "work item 0x%p is still queued: %s", (PVOID)Entry, Name);
-            Count++;
-        }
-    }
-    return Count;
-}
-LEAK_SOURCE(workitems, "queued work items", ExpWorkLeaks);
 
 static BOOLEAN ExWorkersCommand(const char *Arguments)
 {

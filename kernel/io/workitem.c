@@ -4,7 +4,9 @@
 // They go through the executive's queues (kernel/ex/worker.c). What is added is that the driver
 // stays while its routine has yet to run, runs, or is just returning: LdrUnloadDriver waits for
 // that (IoWaitForWorkItems) between DriverUnload and the end of the image. So a driver may queue an
-// item in its unload routine, which with ExQueueWorkItem it must not.
+// item in its unload routine, which with ExQueueWorkItem it must not. Several drivers may be
+// unloaded at once: each waits on an event of its own, and all look again whenever a routine has
+// ended.
 //
 // Which driver a routine belongs to is told by its address. IopWork lists all that are queued or
 // running; since the routine may free its item, an item that runs is represented by a record on the
@@ -16,7 +18,7 @@
 //
 // Freeing an item that is queued is WORKER_INVALID (0, the item, its start and end).
 //
-// Tests: tests/guest/workitems.c.
+// Tests: tests/guest/workitems.c, tests/host/test_io_workitem.c.
 #include "ex.h"
 #include "io.h"
 #include "rtl.h"
@@ -27,6 +29,11 @@ typedef struct _IOP_WORK {
     LIST_ENTRY Entry; // on IopWork
     ULONG_PTR Routine;
 } IOP_WORK;
+
+typedef struct _IOP_WAITER {
+    LIST_ENTRY Entry; // on IopWaiters
+    KEVENT Ended;     // some routine has
+} IOP_WAITER;
 
 struct _IO_WORKITEM {
     WORK_QUEUE_ITEM Item;
@@ -42,10 +49,7 @@ struct _IO_WORKITEM {
 static KSPIN_LOCK IopLock;
 static LIST_ENTRY IopWork = {&IopWork, &IopWork};
 static LIST_ENTRY IopAllocated = {&IopAllocated, &IopAllocated};
-static volatile ULONG IopWaiters; // in IoWaitForWorkItems
-static KEVENT IopEnded = {.Header = {.Type = EventSynchronizationObject,
-                                     .WaitListHead = {&IopEnded.Header.WaitListHead,
-                                                      &IopEnded.Header.WaitListHead}}};
+static LIST_ENTRY IopWaiters = {&IopWaiters, &IopWaiters}; // in IoWaitForWorkItems
 
 // ---- running ------------------------------------------------------------------------------------
 static VOID IopBeginWork(PIO_WORKITEM Item, IOP_WORK *Running)
@@ -62,12 +66,11 @@ static VOID IopBeginWork(PIO_WORKITEM Item, IOP_WORK *Running)
 static VOID IopEndWork(IOP_WORK *Running)
 {
     KIRQL OldIrql = KiAcquireLock(&IopLock);
-    BOOLEAN Awaited = IopWaiters != 0;
 
     RemoveEntryList(&Running->Entry);
+    for (PLIST_ENTRY Entry = IopWaiters.Flink; Entry != &IopWaiters; Entry = Entry->Flink)
+        KeSetEvent(&CONTAINING_RECORD(Entry, IOP_WAITER, Entry)->Ended, IO_NO_INCREMENT, FALSE);
     KiReleaseLock(&IopLock, OldIrql);
-    if (Awaited)
-        KeSetEvent(&IopEnded, IO_NO_INCREMENT, FALSE);
 }
 
 static VOID NTAPI IopRunWorkItem(PVOID Parameter)
@@ -98,10 +101,18 @@ static BOOLEAN IopHasWork(ULONG_PTR Start, ULONG_PTR End)
 
 VOID IoWaitForWorkItems(ULONG_PTR Start, ULONG_PTR End)
 {
-    __atomic_fetch_add(&IopWaiters, 1, __ATOMIC_SEQ_CST);
+    IOP_WAITER Waiter;
+    KIRQL OldIrql;
+
+    KeInitializeEvent(&Waiter.Ended, SynchronizationEvent, FALSE);
+    OldIrql = KiAcquireLock(&IopLock);
+    InsertTailList(&IopWaiters, &Waiter.Entry);
+    KiReleaseLock(&IopLock, OldIrql);
     while (IopHasWork(Start, End))
-        KeWaitForSingleObject(&IopEnded, Executive, KernelMode, FALSE, NULL);
-    __atomic_fetch_sub(&IopWaiters, 1, __ATOMIC_SEQ_CST);
+        KeWaitForSingleObject(&Waiter.Ended, Executive, KernelMode, FALSE, NULL);
+    OldIrql = KiAcquireLock(&IopLock);
+    RemoveEntryList(&Waiter.Entry);
+    KiReleaseLock(&IopLock, OldIrql);
 }
 
 // ---- queueing -----------------------------------------------------------------------------------

@@ -151,12 +151,12 @@ PLIST_ENTRY NTAPI KeRemoveQueue(PRKQUEUE Queue, KPROCESSOR_MODE WaitMode, PLARGE
 }
 EXPORT(KeRemoveQueue, APC_LEVEL, "WDK ntifs.h KeRemoveQueue");
 
-PLIST_ENTRY KeFindQueueEntry(PKQUEUE Queue, ULONG_PTR Start, ULONG_PTR End)
+PLIST_ENTRY KeFindQueueEntry(PKQUEUE Queue, KE_QUEUE_TEST *Test, PVOID Context)
 {
     KIRQL OldIrql = KiLockDispatcher();
     PLIST_ENTRY Entry = Queue->EntryListHead.Flink;
 
-    while (Entry != &Queue->EntryListHead && (ULONG_PTR)Entry - Start >= End - Start)
+    while (Entry != &Queue->EntryListHead && !Test(Entry, Context))
         Entry = Entry->Flink;
     KiUnlockDispatcher(OldIrql);
     return Entry != &Queue->EntryListHead ? Entry : NULL;

@@ -12,7 +12,8 @@
 // is converted when the timer is set.
 //
 // A timer with a period is set anew when it expires, from the time it was due at, so that it does
-// not drift; periods that have passed altogether are left out.
+// not drift; periods that have passed altogether are left out. One whose due time is past when it
+// is set expires at once, and its periods count from then.
 //
 // Locking: the dispatcher lock covers timers and wheels. Header.Inserted: the timer is on the wheel
 // of processor Processor. TimerDue alone is read by the clock interrupt without the lock, so its
@@ -199,7 +200,7 @@ EXPORT(KeInitializeTimer, EXPORT_ANY_IRQL, "WDK wdm.h KeInitializeTimer");
 FORCEINLINE BOOLEAN KiSetTimer(PKTIMER Timer, LARGE_INTEGER DueTime, ULONG Period, PKDPC Dpc)
 {
     KIRQL OldIrql = KiLockDispatcher();
-    ULONG64 Due = KiDueTime(DueTime);
+    ULONG64 Due = KiDueTime(DueTime), Now = KiInterruptTime();
     BOOLEAN Was = Timer->Header.Inserted;
 
     if (Was)
@@ -208,11 +209,11 @@ FORCEINLINE BOOLEAN KiSetTimer(PKTIMER Timer, LARGE_INTEGER DueTime, ULONG Perio
     Timer->Header.Absolute = DueTime.QuadPart >= 0;
     Timer->Dpc = Dpc;
     Timer->Period = Period;
-    if (__builtin_expect(Due > KiInterruptTime(), 1)) {
+    if (__builtin_expect(Due > Now, 1)) {
         KiInsertTimer(Timer, Due);
     } else {
-        Timer->DueTime.QuadPart = Due;
-        KiExpireTimer(Timer, KiInterruptTime());
+        Timer->DueTime.QuadPart = Now; // a period begins now, not at a time that is past
+        KiExpireTimer(Timer, Now);
     }
     KiUnlockDispatcher(OldIrql);
     return Was;

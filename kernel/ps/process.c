@@ -43,6 +43,7 @@ VOID PsAdoptIdleThread(PVOID Storage)
 
     ObInitializeStaticObject(Storage, PsThreadType);
     PspAdoptThread(Idle, 0);
+    PspCountThread(Idle);
     Idle->Cid.UniqueProcess = Idle->Cid.UniqueThread = NULL; // NT's idle process is 0
 }
 

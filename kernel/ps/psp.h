@@ -10,4 +10,5 @@
 PVOID PspCurrentThread(VOID);
 BOOLEAN PspIsSystemProcess(HANDLE ProcessHandle);
 VOID PspAdoptThread(PETHREAD Thread, ULONG_PTR Caller); // process, ids
+VOID PspCountThread(PETHREAD Thread);                    // it runs from now on
 VOID PspInitializeQuota(PEPROCESS Process);              // of the system process

@@ -45,7 +45,11 @@ VOID PspAdoptThread(PETHREAD Thread, ULONG_PTR Caller)
         (HANDLE)(LONG_PTR)__atomic_add_fetch(&PspNextId, 4, __ATOMIC_RELAXED);
     Thread->Caller = Caller;
     Thread->ExitStatus = STATUS_PENDING;
-    __atomic_fetch_add(&PsInitialSystemProcess->ActiveThreads, 1, __ATOMIC_RELAXED);
+}
+
+VOID PspCountThread(PETHREAD Thread)
+{
+    __atomic_fetch_add(&Thread->Process->ActiveThreads, 1, __ATOMIC_RELAXED);
 }
 
 PVOID PspCurrentThread(VOID)
@@ -81,6 +85,12 @@ static PETHREAD PspCreateThread(const KE_THREAD *What, ULONG_PTR Caller)
     return Thread;
 }
 
+static VOID PspStartThread(PETHREAD Thread)
+{
+    PspCountThread(Thread); // not earlier: it may yet come to nothing
+    KeStartThread(&Thread->Tcb);
+}
+
 NTSTATUS PsStartKernelThread(PKSTART_ROUTINE Routine, PVOID Context, KPRIORITY Priority,
                              const char *Name)
 {
@@ -90,7 +100,7 @@ NTSTATUS PsStartKernelThread(PKSTART_ROUTINE Routine, PVOID Context, KPRIORITY P
 
     if (Thread == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;
-    KeStartThread(&Thread->Tcb);
+    PspStartThread(Thread);
     return STATUS_SUCCESS;
 }
 
@@ -126,7 +136,7 @@ NTSTATUS NTAPI PsCreateSystemThread(PHANDLE ThreadHandle, ULONG DesiredAccess,
     }
     if (ClientId != NULL)
         *ClientId = Thread->Cid;
-    KeStartThread(&Thread->Tcb);
+    PspStartThread(Thread);
     return STATUS_SUCCESS;
 }
 EXPORT(PsCreateSystemThread, PASSIVE_LEVEL, "WDK wdm.h PsCreateSystemThread");

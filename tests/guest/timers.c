@@ -84,6 +84,23 @@ static VOID PeriodsDoNotDrift(VOID)
     CHECK_EQUAL(Wait(&Timer), STATUS_SUCCESS);
 }
 
+static VOID PeriodsOfATimeThatIsPastCountFromNow(VOID)
+{
+    ULONGLONG Start;
+    LARGE_INTEGER Past;
+    KTIMER Timer;
+
+    KeInitializeTimerEx(&Timer, SynchronizationTimer);
+    KeQuerySystemTime(&Past);
+    Past.QuadPart -= 1500000; // 150 ms
+    Start = KeQueryInterruptTime();
+    CHECK(!KeSetTimerEx(&Timer, Past, 200, NULL));
+    CHECK_EQUAL(Look(&Timer), STATUS_SUCCESS); // at once
+    CHECK_EQUAL(Wait(&Timer), STATUS_SUCCESS);
+    CHECK(KeQueryInterruptTime() - Start >= 2000000);
+    CHECK(KeCancelTimer(&Timer));
+}
+
 // ---- DPCs ---------------------------------------------------------------------------------------
 static KEVENT Called;
 static KIRQL CalledAt;
@@ -236,6 +253,8 @@ static const GUEST_CASE Cases[] = {
     {"a synchronization timer releases once", SynchronizationTimersReleaseOnce},
     {"cancelling tells whether it was set", CancellingTellsWhetherItWasSet},
     {"a period does not drift", PeriodsDoNotDrift},
+    {"periods count from now when the first due time is past",
+     PeriodsOfATimeThatIsPastCountFromNow},
     {"a timer queues its DPC with the time", TimersQueueTheirDpc},
     {"300 timers expire, each once, none early", ManyTimersExpireEachOnce},
     {"the clocks agree", ClocksAgree},

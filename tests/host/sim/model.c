@@ -498,10 +498,12 @@ static void model_set_timer(SIM_OP *op)
     timer->period = (ULONG64)op->period * 10000;
     timer->dpc = op->dpc;
     timer->due = op->timeout.QuadPart < 0 ? *now++ - (ULONG64)op->timeout.QuadPart : op->due;
-    if (timer->due > now[0])
+    if (timer->due > now[0]) {
         model_add_timer(timer, timer->due);
-    else
-        model_expire(timer, now[1]);
+    } else {
+        timer->due = now[0]; // periods count from the first expiry
+        model_expire(timer, now[0]);
+    }
 }
 
 static void model_cancel_timer(SIM_OP *op)
