@@ -282,6 +282,7 @@ VOID KeNoteSpinLock(const VOID *Lock, ULONG_PTR Caller); // this processor holds
 VOID KeForgetSpinLock(const VOID *Lock);
 VOID KeNoteMutex(PKTHREAD Owner, const VOID *Lock, ULONG_PTR Caller);
 VOID KeForgetMutex(PKTHREAD Owner, const VOID *Lock);
+VOID KeForgetOwned(const KTHREAD *Owner, const VOID *Lock); // perhaps by another thread
 VOID KeForgetLock(const VOID *Lock);                  // made anew
 VOID KeForgetLocks(const VOID *Start, SIZE_T Bytes);  // their memory goes
 VOID KeNoteObject(const VOID *Object);                // the memory of which must not be freed
@@ -295,6 +296,7 @@ extern KE_FREED_ROUTINE *KeFreedRoutine; // ex registers what it knows
 #define KeForgetSpinLock(Lock)            ((VOID)0)
 #define KeNoteMutex(Owner, Lock, Caller)  ((VOID)0)
 #define KeForgetMutex(Owner, Lock)        ((VOID)0)
+#define KeForgetOwned(Owner, Lock)        ((VOID)0)
 #define KeForgetLock(Lock)                ((VOID)0)
 #define KeForgetLocks(Start, Bytes)       ((VOID)0)
 #define KeNoteObject(Object)              ((VOID)0)

@@ -95,7 +95,7 @@ typedef struct _KTHREAD {
     const char *Name;           // for reports; NULL: known by its start routine
     PVOID FloatState;           // i386: FXSAVE area, at the top of its stack
 #if DBG
-    KE_HELD_LOCK Held[8]; // mutexes of all kinds that it owns (kernel/ke/lockorder.c)
+    KE_HELD_LOCK Held[16]; // mutexes of all kinds that it owns (kernel/ke/lockorder.c)
     ULONG HeldCount;
     ULONG_PTR WaitCaller; // who waits
 #endif

@@ -193,6 +193,7 @@ FORCEINLINE VOID ExpGivePushShare(PEX_PUSH_LOCK Lock)
 // IRQL: any. Source: WDK wdm.h, ExInitializePushLock.
 VOID NTAPI ExInitializePushLock(PEX_PUSH_LOCK PushLock)
 {
+    KeForgetLock(PushLock);
     *PushLock = 0;
 }
 EXPORT(ExInitializePushLock, EXPORT_ANY_IRQL, "WDK wdm.h ExInitializePushLock");
@@ -204,33 +205,44 @@ EXPORT(ExInitializePushLock, EXPORT_ANY_IRQL, "WDK wdm.h ExInitializePushLock");
 VOID FASTCALL ExAcquirePushLockExclusiveEx(PEX_PUSH_LOCK PushLock, ULONG Flags)
 {
     ExpCheckPush(PushLock, 0xEA);
+    KeNoteLockWanted(PushLock);
     if (__builtin_expect(!ExpTryPush(PushLock, TRUE), 0))
         ExpPark(PushLock, TRUE);
+    KeNoteMutex(KiCurrentThread(), PushLock, KiReturnAddress());
 }
 EXPORT(ExAcquirePushLockExclusiveEx, APC_LEVEL, "WDK wdm.h ExAcquirePushLockExclusive");
 
 VOID FASTCALL ExAcquirePushLockSharedEx(PEX_PUSH_LOCK PushLock, ULONG Flags)
 {
     ExpCheckPush(PushLock, 0xEA);
+    KeNoteLockWanted(PushLock);
     if (__builtin_expect(!ExpTryPush(PushLock, FALSE), 0))
         ExpPark(PushLock, FALSE);
+    KeNoteMutex(KiCurrentThread(), PushLock, KiReturnAddress());
 }
 EXPORT(ExAcquirePushLockSharedEx, APC_LEVEL, "WDK wdm.h ExAcquirePushLockShared");
+
+FORCEINLINE BOOLEAN ExpTryPushNoted(PEX_PUSH_LOCK Lock, BOOLEAN Exclusive, ULONG_PTR Caller)
+{
+    ExpCheckPush(Lock, 0xEA);
+    if (!ExpTryPush(Lock, Exclusive))
+        return FALSE;
+    KeNoteMutex(KiCurrentThread(), Lock, Caller);
+    return TRUE;
+}
 
 // ExTryAcquirePushLockExclusiveEx, ExTryAcquirePushLockSharedEx: the same if that needs no waiting.
 // Return whether they did.
 // IRQL: as those. Source: WDK wdm.h.
 BOOLEAN FASTCALL ExTryAcquirePushLockExclusiveEx(PEX_PUSH_LOCK PushLock, ULONG Flags)
 {
-    ExpCheckPush(PushLock, 0xEA);
-    return ExpTryPush(PushLock, TRUE);
+    return ExpTryPushNoted(PushLock, TRUE, KiReturnAddress());
 }
 EXPORT(ExTryAcquirePushLockExclusiveEx, APC_LEVEL, "WDK wdm.h ExTryAcquirePushLockExclusiveEx");
 
 BOOLEAN FASTCALL ExTryAcquirePushLockSharedEx(PEX_PUSH_LOCK PushLock, ULONG Flags)
 {
-    ExpCheckPush(PushLock, 0xEA);
-    return ExpTryPush(PushLock, FALSE);
+    return ExpTryPushNoted(PushLock, FALSE, KiReturnAddress());
 }
 EXPORT(ExTryAcquirePushLockSharedEx, APC_LEVEL, "WDK wdm.h ExTryAcquirePushLockSharedEx");
 
@@ -241,6 +253,7 @@ EXPORT(ExTryAcquirePushLockSharedEx, APC_LEVEL, "WDK wdm.h ExTryAcquirePushLockS
 VOID FASTCALL ExReleasePushLockExclusiveEx(PEX_PUSH_LOCK PushLock, ULONG Flags)
 {
     ExpCheckPush(PushLock, 0xEB);
+    KeForgetOwned(KiCurrentThread(), PushLock);
     ExpGivePushExclusive(PushLock);
 }
 EXPORT(ExReleasePushLockExclusiveEx, APC_LEVEL, "WDK wdm.h ExReleasePushLockExclusive");
@@ -248,6 +261,7 @@ EXPORT(ExReleasePushLockExclusiveEx, APC_LEVEL, "WDK wdm.h ExReleasePushLockExcl
 VOID FASTCALL ExReleasePushLockSharedEx(PEX_PUSH_LOCK PushLock, ULONG Flags)
 {
     ExpCheckPush(PushLock, 0xEB);
+    KeForgetOwned(KiCurrentThread(), PushLock);
     ExpGivePushShare(PushLock);
 }
 EXPORT(ExReleasePushLockSharedEx, APC_LEVEL, "WDK wdm.h ExReleasePushLockShared");
@@ -255,6 +269,7 @@ EXPORT(ExReleasePushLockSharedEx, APC_LEVEL, "WDK wdm.h ExReleasePushLockShared"
 VOID FASTCALL ExReleasePushLockEx(PEX_PUSH_LOCK PushLock, ULONG Flags)
 {
     ExpCheckPush(PushLock, 0xEB);
+    KeForgetOwned(KiCurrentThread(), PushLock);
     if (ExpReadPush(PushLock) & PUSH_EXCLUSIVE)
         ExpGivePushExclusive(PushLock);
     else

@@ -254,13 +254,16 @@ static VOID ExpCheckSelfDeadlock(PERESOURCE Resource)
 #endif
 }
 
+// For the order in which locks are acquired: not by who owns it already.
+FORCEINLINE VOID ExpNoteWanted(PERESOURCE Resource, BOOLEAN Wait)
+{
+    if (Wait)
+        KeNoteLockWanted(Resource);
+}
+
 // ---- acquiring ----------------------------------------------------------------------------------
 
-// ExAcquireResourceExclusiveLite: acquires all of the resource. Wait FALSE: only if that needs no
-// waiting. Returns whether it did.
-// IRQL: <= APC_LEVEL, normal kernel APCs disabled. Fails: FALSE. A thread that shares it already
-// waits for ever. Source: WDK wdm.h, ExAcquireResourceExclusiveLite.
-BOOLEAN NTAPI ExAcquireResourceExclusiveLite(PERESOURCE Resource, BOOLEAN Wait)
+FORCEINLINE BOOLEAN ExpAcquireExclusive(PERESOURCE Resource, BOOLEAN Wait)
 {
     KIRQL OldIrql;
     BOOLEAN Granted = TRUE;
@@ -268,15 +271,19 @@ BOOLEAN NTAPI ExAcquireResourceExclusiveLite(PERESOURCE Resource, BOOLEAN Wait)
     ExpCheckApcs(Resource, 0x37);
     OldIrql = KiAcquireLock(&Resource->SpinLock);
     if (Resource->ActiveEntries == 0) {
+        ExpNoteWanted(Resource, Wait);
         Resource->ActiveEntries = 1;
         Resource->ActiveCount = 1;
         Resource->Flag |= RESOURCE_EXCLUSIVE;
         ExpEnter(&Resource->OwnerEntry, ExpThisThread());
+        KeNoteMutex(KiCurrentThread(), Resource, KiReturnAddress());
     } else if (ExpIsExclusive(Resource) && Resource->OwnerEntry.OwnerThread == ExpThisThread()) {
         Resource->OwnerEntry.OwnerCount++;
     } else if (Wait) {
         ExpCheckSelfDeadlock(Resource);
+        ExpNoteWanted(Resource, Wait);
         ExpWait(Resource, ExpExclusiveRing(Resource), &Resource->NumberOfExclusiveWaiters, OldIrql);
+        KeNoteMutex(KiCurrentThread(), Resource, KiReturnAddress());
         return TRUE;
     } else {
         Granted = FALSE;
@@ -284,13 +291,22 @@ BOOLEAN NTAPI ExAcquireResourceExclusiveLite(PERESOURCE Resource, BOOLEAN Wait)
     KiReleaseLock(&Resource->SpinLock, OldIrql);
     return Granted;
 }
+
+// ExAcquireResourceExclusiveLite: acquires all of the resource. Wait FALSE: only if that needs no
+// waiting. Returns whether it did.
+// IRQL: <= APC_LEVEL, normal kernel APCs disabled. Fails: FALSE. A thread that shares it already
+// waits for ever. Source: WDK wdm.h, ExAcquireResourceExclusiveLite.
+BOOLEAN NTAPI ExAcquireResourceExclusiveLite(PERESOURCE Resource, BOOLEAN Wait)
+{
+    return ExpAcquireExclusive(Resource, Wait);
+}
 EXPORT(ExAcquireResourceExclusiveLite, APC_LEVEL, "WDK wdm.h ExAcquireResourceExclusiveLite");
 
 // ExTryToAcquireResourceExclusiveLite: the same without waiting.
 // IRQL: <= APC_LEVEL. Source: WDK ntifs.h, ExTryToAcquireResourceExclusiveLite.
 BOOLEAN NTAPI ExTryToAcquireResourceExclusiveLite(PERESOURCE Resource)
 {
-    return ExAcquireResourceExclusiveLite(Resource, FALSE);
+    return ExpAcquireExclusive(Resource, FALSE);
 }
 EXPORT(ExTryToAcquireResourceExclusiveLite, APC_LEVEL,
        "WDK ntifs.h ExTryToAcquireResourceExclusiveLite");
@@ -317,6 +333,8 @@ FORCEINLINE BOOLEAN ExpAcquireShared(PERESOURCE Resource, BOOLEAN Wait, EXP_SHAR
     OldIrql = KiAcquireLock(&Resource->SpinLock);
     Mine = ExpFindOwner(Resource, Thread);
     Granted = ExpMayShare(Resource, Mine, How);
+    if (Mine == NULL)
+        ExpNoteWanted(Resource, Wait);
     if (Granted && Mine != NULL) {
         Mine->OwnerCount++;
     } else if (Granted) {
@@ -329,6 +347,8 @@ FORCEINLINE BOOLEAN ExpAcquireShared(PERESOURCE Resource, BOOLEAN Wait, EXP_SHAR
         ExpEnterShare(Resource, Thread, &OldIrql);
         Granted = TRUE;
     }
+    if (Granted && Mine == NULL)
+        KeNoteMutex(KiCurrentThread(), Resource, KiReturnAddress());
     KiReleaseLock(&Resource->SpinLock, OldIrql);
     return Granted;
 }
@@ -370,6 +390,13 @@ static DECLSPEC_NORETURN DECLSPEC_NOINLINE VOID ExpNotOwned(PERESOURCE Resource,
                Caller, NULL, "A thread released a resource that it does not own.");
 }
 
+// An owner that is no thread was noted as one only until it was set.
+FORCEINLINE VOID ExpNoteGivenUp(PERESOURCE Resource, ERESOURCE_THREAD Owner)
+{
+    if ((Owner & NOT_A_THREAD) == 0)
+        KeForgetOwned((PKTHREAD)Owner, Resource);
+}
+
 FORCEINLINE VOID ExpRelease(PERESOURCE Resource, ERESOURCE_THREAD Thread, ULONG_PTR Caller)
 {
     EXP_WAITER *Woken = NULL;
@@ -383,6 +410,7 @@ FORCEINLINE VOID ExpRelease(PERESOURCE Resource, ERESOURCE_THREAD Thread, ULONG_
         ExpNotOwned(Resource, Thread, Caller);
     if (--Entry->OwnerCount == 0) {
         Entry->OwnerThread = 0;
+        ExpNoteGivenUp(Resource, Thread);
         if (--Resource->ActiveEntries == 0)
             Woken = ExpPassOn(Resource);
     }
@@ -437,7 +465,7 @@ EXPORT(ExConvertExclusiveToSharedLite, DISPATCH_LEVEL, "WDK wdm.h ExConvertExclu
 PVOID NTAPI ExEnterCriticalRegionAndAcquireResourceExclusive(PERESOURCE Resource)
 {
     KeEnterCriticalRegion();
-    ExAcquireResourceExclusiveLite(Resource, TRUE);
+    ExpAcquireExclusive(Resource, TRUE);
     return KiCurrentThread();
 }
 EXPORT(ExEnterCriticalRegionAndAcquireResourceExclusive, APC_LEVEL,
@@ -537,6 +565,7 @@ VOID NTAPI ExSetResourceOwnerPointerEx(PERESOURCE Resource, PVOID OwnerPointer, 
     VERIFY(Owner != 0 && ((Flags & OWNER_IS_THREAD) || (Owner & NOT_A_THREAD) == NOT_A_THREAD));
     if (Mine == NULL)
         ExpNotOwned(Resource, ExpThisThread(), KiReturnAddress());
+    KeForgetOwned(KiCurrentThread(), Resource);
     Others = ExpFindOwner(Resource, Owner);
     if (Others != NULL && Others != Mine) { // shared by it already
         Others->OwnerCount += Mine->OwnerCount;
@@ -580,6 +609,7 @@ NTSTATUS NTAPI ExInitializeResourceLite(PERESOURCE Resource)
                    "A resource was initialised that is one already (checked build).");
     memset(Resource, 0, sizeof(*Resource));
     Resource->Address = (PVOID)KiReturnAddress();
+    KeForgetLock(Resource);
     InsertTailList(&ExpResources, &Resource->SystemResourcesList);
     KeNoteObject(Resource);
     KiReleaseLock(&ExpResourceLock, OldIrql);

@@ -145,6 +145,7 @@ VOID KiAdjustDpcRate(PKPRCB Prcb); // once a clock tick, at CLOCK_LEVEL
 
 // ---- scheduling (sched.c) -----------------------------------------------------------------------
 extern KSPIN_LOCK KiDispatcherLock;
+extern LIST_ENTRY KiThreadList; // all threads that have been started; under the dispatcher lock
 extern BOOLEAN KiAlone;  // no other processor has been prepared
 
 VOID KiInitializeScheduler(PKPRCB Prcb, PKTHREAD IdleThread);

@@ -8,17 +8,22 @@
 // The log then has both call chains: of the acquisition at hand, and of each one that made the
 // opposite order.
 //
-// Watched are drivers' spin locks of all kinds (held by a processor), mutexes, fast mutexes and
-// guarded mutexes (held by a thread). Resources are not, since their owners may be told apart by
-// nobody but the driver; nor are the kernel's own locks, whose order ki.h says. A lock on the stack
-// of its user comes and goes with other locks at the same address, and is not watched. An attempt
-// that does not wait cannot deadlock: it makes the lock held, and no edge.
+// Watched are drivers' spin locks of all kinds (held by a processor), mutexes, fast mutexes,
+// guarded mutexes, resources and push locks (held by a thread); not the kernel's own locks, whose
+// order ki.h says. A lock on the stack of its user comes and goes with other locks at the same
+// address, and is not watched. An attempt that does not wait cannot deadlock: it makes the lock
+// held, and no edge. Nor does who acquires again what he owns.
+//
+// A share is an acquisition like any other: who wants one may have to wait behind somebody who
+// wants all, and that one for a sharer. A resource or push lock that another thread gives up than
+// the one that acquired it is looked for among what all threads hold (KeForgetOwned).
 //
 // A lock is known by its address, until it is initialised anew or its memory is freed
 // (KeForgetLocks). When one of the tables is full nothing more is noted; that is logged once.
 //
-// KiOrderLock, with interrupts off, covers the graph; what is held belongs to the processor or the
-// thread alone. `!locks` prints the spin locks that are held. Tests: tests/guest/broken/order_*.c.
+// KiOrderLock, with interrupts off, covers the graph and what threads hold; what a processor holds
+// belongs to it alone. `!locks` prints the spin locks that are held. Tests:
+// tests/guest/broken/order_*.c.
 #include "ki.h"
 
 #if KE_WATCHES
@@ -264,14 +269,33 @@ static BOOLEAN KiIsOnStack(const VOID *Lock)
     return (ULONG_PTR)Lock >= Limit && (ULONG_PTR)Lock < Base;
 }
 
+// Others may give up what a thread holds. Returns how many there are.
+static ULONG KiCopyHeld(const KTHREAD *Thread, KE_HELD_LOCK *Held)
+{
+    BOOLEAN Enabled;
+    ULONG Count;
+
+    if (Thread->HeldCount == 0)
+        return 0;
+    Enabled = KiDisableInterrupts();
+    KiTakeLock(&KiOrderLock);
+    Count = Thread->HeldCount;
+    memcpy(Held, Thread->Held, Count * sizeof(*Held));
+    KiDropLock(&KiOrderLock);
+    KiRestoreInterrupts(Enabled);
+    return Count;
+}
+
 VOID KeNoteLockWanted(const VOID *Lock)
 {
     PKTHREAD Thread = KiCurrentThread();
 
+    KE_HELD_LOCK Held[RTL_NUMBER_OF(Thread->Held)];
+
     if (KiIsOnStack(Lock))
         return;
-    for (ULONG i = 0; i < Thread->HeldCount; i++)
-        KiNoteOrder((ULONG_PTR)Lock, &Thread->Held[i]);
+    for (ULONG i = KiCopyHeld(Thread, Held); i-- != 0;)
+        KiNoteOrder((ULONG_PTR)Lock, &Held[i]);
     if (KiGetIrql() < DISPATCH_LEVEL)
         return;
     ULONG Processor = KeGetCurrentPrcb()->ProcessorNumber;
@@ -287,14 +311,15 @@ static VOID KiPushHeld(KE_HELD_LOCK *Stack, ULONG Depth, PULONG Count, const VOI
     Stack[(*Count)++] = (KE_HELD_LOCK){(ULONG_PTR)Lock, Caller};
 }
 
-static VOID KiPopHeld(KE_HELD_LOCK *Stack, PULONG Count, const VOID *Lock)
+static BOOLEAN KiPopHeld(KE_HELD_LOCK *Stack, PULONG Count, const VOID *Lock)
 {
     for (ULONG i = *Count; i-- > 0;) {
         if (Stack[i].Lock == (ULONG_PTR)Lock) {
             memmove(&Stack[i], &Stack[i + 1], (--*Count - i) * sizeof(*Stack));
-            return;
+            return TRUE;
         }
     }
+    return FALSE;
 }
 
 // Interrupts come at these lists, too.
@@ -320,13 +345,47 @@ VOID KeForgetSpinLock(const VOID *Lock)
 
 VOID KeNoteMutex(PKTHREAD Owner, const VOID *Lock, ULONG_PTR Caller)
 {
-    if (!KiIsOnStack(Lock))
-        KiPushHeld(Owner->Held, RTL_NUMBER_OF(Owner->Held), &Owner->HeldCount, Lock, Caller);
+    BOOLEAN Enabled;
+
+    if (KiIsOnStack(Lock))
+        return;
+    Enabled = KiDisableInterrupts();
+    KiTakeLock(&KiOrderLock);
+    KiPushHeld(Owner->Held, RTL_NUMBER_OF(Owner->Held), &Owner->HeldCount, Lock, Caller);
+    KiDropLock(&KiOrderLock);
+    KiRestoreInterrupts(Enabled);
+}
+
+static BOOLEAN KiForgetHeld(PKTHREAD Owner, const VOID *Lock)
+{
+    BOOLEAN Enabled = KiDisableInterrupts(), Held;
+
+    KiTakeLock(&KiOrderLock);
+    Held = KiPopHeld(Owner->Held, &Owner->HeldCount, Lock);
+    KiDropLock(&KiOrderLock);
+    KiRestoreInterrupts(Enabled);
+    return Held;
 }
 
 VOID KeForgetMutex(PKTHREAD Owner, const VOID *Lock)
 {
-    KiPopHeld(Owner->Held, &Owner->HeldCount, Lock);
+    KiForgetHeld(Owner, Lock);
+}
+
+VOID KeForgetOwned(const KTHREAD *Owner, const VOID *Lock)
+{
+    PKTHREAD Self = KiCurrentThread();
+    KIRQL OldIrql;
+
+    if ((Owner == Self && KiForgetHeld(Self, Lock)) || KiIsOnStack(Lock))
+        return;
+    OldIrql = KiLockDispatcher(); // threads do not end meanwhile
+    for (PLIST_ENTRY Entry = KiThreadList.Flink; Entry != &KiThreadList; Entry = Entry->Flink) {
+        PKTHREAD Thread = CONTAINING_RECORD(Entry, KTHREAD, ThreadListEntry);
+        if ((Owner == Self || Owner == Thread) && KiForgetHeld(Thread, Lock))
+            break;
+    }
+    KiUnlockDispatcher(OldIrql);
 }
 
 // A thread is about to wait: it holds no spin lock, though it may have lowered the IRQL.

@@ -10,7 +10,7 @@
 // `!threads` prints them all. Test: tests/guest/threads.c.
 #include "ready.h"
 
-LIST_ENTRY KiThreadList = {&KiThreadList, &KiThreadList}; // under the dispatcher lock
+LIST_ENTRY KiThreadList = {&KiThreadList, &KiThreadList};
 static ULONG KiNextIdeal;                                 // where the next thread likes to run
 
 static VOID KiInitializeWaiting(PKTHREAD Thread)

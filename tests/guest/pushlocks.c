@@ -67,6 +67,37 @@ static VOID SharedLetsSharersIn(VOID)
     KeLeaveCriticalRegion();
 }
 
+// The checked build watches the order in which locks are acquired: Second before Lock here, and
+// never the other way.
+static VOID NTAPI ReleaseIt(PVOID Context)
+{
+    UNREFERENCED_PARAMETER(Context);
+    KeEnterCriticalRegion();
+    ExReleasePushLockExclusive(&Lock);
+    KeLeaveCriticalRegion();
+}
+
+static VOID OnlyWhatIsHeldMakesAnOrder(VOID)
+{
+    static EX_PUSH_LOCK Second;
+    CREW Crew = {.Count = 0};
+
+    ExInitializePushLock(&Lock);
+    ExInitializePushLock(&Second);
+    KeEnterCriticalRegion();
+    ExAcquirePushLockShared(&Second);
+    ExAcquirePushLockExclusive(&Lock);
+    ExReleasePushLock(&Second);
+    CHECK(ExTryAcquirePushLockSharedEx(&Second, EX_DEFAULT_PUSH_LOCK_FLAGS));
+    ExReleasePushLockShared(&Second);
+    CrewAdd(&Crew, ReleaseIt, NULL);
+    CrewJoin(&Crew);
+    ExAcquirePushLockExclusive(&Second);
+    ExReleasePushLockExclusive(&Second);
+    CHECK_EQUAL(Lock, 0);
+    KeLeaveCriticalRegion();
+}
+
 static VOID NTAPI OwnOnce(PVOID Context)
 {
     KeEnterCriticalRegion();
@@ -133,6 +164,8 @@ static VOID ReadersNeverSeeHalfAChange(VOID)
 static const GUEST_CASE Cases[] = {
     {"an exclusive owner keeps all others out", ExclusiveKeepsAllOut},
     {"a shared lock lets sharers in", SharedLetsSharersIn},
+    {"push locks that are not held any more, or only tried for, make no order",
+     OnlyWhatIsHeldMakesAnOrder},
     {"who waits is not overtaken", WaitersAreNotOvertaken},
     {"readers never see half a change", ReadersNeverSeeHalfAChange},
 };

@@ -253,6 +253,36 @@ static VOID OwnerPointersReplaceThreads(VOID)
     Unmake();
 }
 
+// The checked build watches the order in which locks are acquired: Second before Resource here, and
+// never the other way.
+static VOID OnlyWhatIsHeldMakesAnOrder(VOID)
+{
+    static ERESOURCE Second;
+    PVOID Owner = (PVOID)((ULONG_PTR)&Resource | 3);
+    CREW Crew = {.Count = 0};
+
+    Make();
+    ExInitializeResourceLite(&Second);
+    ExAcquireResourceExclusiveLite(&Second, TRUE);
+    ExAcquireResourceSharedLite(&Resource, TRUE);
+    ExAcquireResourceExclusiveLite(&Second, TRUE); // its owner already
+    ExReleaseResourceLite(&Second);
+    ExReleaseResourceLite(&Second);
+    CHECK(ExAcquireResourceExclusiveLite(&Second, FALSE)); // would not have waited
+    ExReleaseResourceLite(&Second);
+    CrewAdd(&Crew, ReleaseForOwner, (PVOID)ExGetCurrentResourceThread());
+    CrewJoin(&Crew);
+    ExAcquireResourceExclusiveLite(&Second, TRUE);
+    ExReleaseResourceLite(&Second);
+    ExAcquireResourceExclusiveLite(&Resource, TRUE);
+    ExSetResourceOwnerPointer(&Resource, Owner);
+    ExAcquireResourceExclusiveLite(&Second, TRUE);
+    ExReleaseResourceLite(&Second);
+    ExReleaseResourceForThreadLite(&Resource, (ERESOURCE_THREAD)Owner);
+    ExDeleteResourceLite(&Second);
+    Unmake();
+}
+
 static VOID RegionFormsEnterAndLeave(VOID)
 {
     CHECK_EQUAL(ExInitializeResourceLite(&Resource), STATUS_SUCCESS);
@@ -352,6 +382,8 @@ static const GUEST_CASE Cases[] = {
     {"converting to shared lets sharers in", ConvertingLetsSharersIn},
     {"another thread releases for an owner", AnotherThreadReleasesForAnOwner},
     {"an owner pointer takes the thread's place", OwnerPointersReplaceThreads},
+    {"resources that are not held any more, or only tried for, make no order",
+     OnlyWhatIsHeldMakesAnOrder},
     {"the forms with a critical region enter and leave it", RegionFormsEnterAndLeave},
     {"who waits lends its priority to the owner", WaitersLendTheirPriority},
     {"readers never see half a change", ReadersNeverSeeHalfAChange},
