@@ -33,6 +33,7 @@ static const KD_OPTION KdOptions[] = {
     {"POOLQUOTA", "=BYTES: what the system process may be charged for of each pool"},
     {"OSVERSION", "=5.2, 6.0, 6.1 or 10.0: the version drivers are told"},
     {"RUN", "load all driver modules, let them run, unload them, end with a verdict"},
+    {"CLOCKWATCHDOG", "=SECONDS: how long a processor may leave others' calls unanswered; 0: ever"},
     {"DPCWATCHDOG", "=MILLISECONDS: stops whoever holds DISPATCH_LEVEL for longer; 0: never"},
     {"RUNFOR", "=SECONDS: how long /RUN lets the drivers run; 0: until nothing is left to do"},
     {"PIC", "device interrupts by the 8259s although there is an I/O APIC"},

@@ -29,11 +29,23 @@
 // KeIpiGenericCall is such a call whose routine first waits until all have arrived. The initiators
 // take turns; one that waits for its turn serves calls.
 //
+// A processor that has failed, or that a driver keeps with interrupts off, never answers. Whoever
+// has waited for it too long stops the system: CLOCK_WATCHDOG_TIMEOUT (the time in clock ticks, 0,
+// the KPRCB and the number of the processor that does not answer), and the NMI of the bugcheck
+// shows where it is. Only time in which the caller itself runs is counted, so that neither a
+// debugger nor an emulator's busy host makes it too long. /CLOCKWATCHDOG=SECONDS sets the limit, 0:
+// none.
+//
 // amd64: IPI_VECTOR is of class 14, CR8 holds it back at IPI_LEVEL. i386: it is held when it comes
 // at or above IPI_LEVEL, and replayed; by then CallsFrom may be empty.
 //
-// Tests: tests/guest/smp.c. The users: mm's TLB (mm/pte.c).
+// Tests: tests/guest/smp.c, tests/guest/broken/deaf_*.c. The users: mm's TLB (mm/pte.c).
 #include "ki.h"
+
+#define ANSWER_SECONDS 60u
+#define ROUNDS_A_LOOK  1024u
+
+static ULONG KiAnswerLimit; // seconds, 0: none
 
 static KIRQL KiRaiseToIpiLevel(VOID)
 {
@@ -72,7 +84,58 @@ static VOID KiIpiInterrupt(KI_VECTOR *Vector, PKTRAP_FRAME Frame)
 
 VOID KiInitializeIpis(VOID)
 {
+    KiAnswerLimit = (ULONG)KdQueryOptionNumber("CLOCKWATCHDOG", ANSWER_SECONDS);
     KiConnectVector(IPI_VECTOR, KiIpiInterrupt);
+}
+
+// ---- waiting for an answer ----------------------------------------------------------------------
+// Of those that are waited for, one that has not even taken the call, if there is one.
+static PKPRCB KiDeafProcessor(PKPRCB Prcb)
+{
+    KAFFINITY Waiting = Prcb->Call.Waiting;
+    PKPRCB Deaf = NULL;
+
+    for (; Waiting != 0; Waiting &= Waiting - 1) {
+        PKPRCB Target = KiProcessorBlock[__builtin_ctzll(Waiting)];
+        if (Deaf == NULL || Target->CallsFrom & Prcb->ProcessorMask)
+            Deaf = Target;
+    }
+    return Deaf;
+}
+
+static DECLSPEC_NORETURN VOID KiNoAnswer(PKPRCB Deaf)
+{
+    char Sentence[128];
+
+    RtlFormat(Sentence, sizeof(Sentence),
+              "Processor %u has not answered a call by another processor for %u seconds.",
+              Deaf->ProcessorNumber, KiAnswerLimit);
+    KiBugCheck(CLOCK_WATCHDOG_TIMEOUT, KiAnswerLimit * (10000000 / HAL_CLOCK_INCREMENT), 0,
+               (ULONG_PTR)Deaf, Deaf->ProcessorNumber, NULL, Sentence);
+}
+
+typedef struct _KI_PATIENCE {
+    ULONG64 Then, Waited; // of the counter
+    ULONG Rounds;
+} KI_PATIENCE;
+
+// Once a round of waiting, of which a look at the counter is worth some.
+FORCEINLINE VOID KiAwaitAnswer(PKPRCB Prcb, KI_PATIENCE *Patience)
+{
+    ULONG64 Now, Passed;
+
+    KiPauseAndServe(Prcb);
+    if (++Patience->Rounds % ROUNDS_A_LOOK != 0 || KiAnswerLimit == 0)
+        return;
+    Now = HalQueryCounter();
+    Passed = Now - Patience->Then;
+    Patience->Then = Now;
+    Patience->Waited += Passed < HalCounterFrequency / 1000 ? Passed : HalCounterFrequency / 1000;
+    if (Patience->Waited > KiAnswerLimit * HalCounterFrequency) {
+        PKPRCB Deaf = KiDeafProcessor(Prcb);
+        if (Deaf != NULL)
+            KiNoAnswer(Deaf);
+    }
 }
 
 // ---- calling ------------------------------------------------------------------------------------
@@ -95,8 +158,10 @@ static VOID KiPostCall(PKPRCB Prcb, KAFFINITY Targets, VOID (*Routine)(PVOID), P
 
 static VOID KiAwaitCall(PKPRCB Prcb)
 {
+    KI_PATIENCE Patience = {0};
+
     while (__atomic_load_n(&Prcb->Call.Waiting, __ATOMIC_ACQUIRE) != 0)
-        KiPauseAndServe(Prcb);
+        KiAwaitAnswer(Prcb, &Patience);
 }
 
 VOID KeCallOthers(KAFFINITY Targets, VOID (*Routine)(PVOID Context), PVOID Context)
@@ -126,18 +191,18 @@ typedef struct _KI_GENERIC_CALL {
 
 static KSPIN_LOCK KiGenericCallLock;
 
-static VOID KiMeetOthers(KI_GENERIC_CALL *Call)
+static BOOLEAN KiSomeAreMissing(const KI_GENERIC_CALL *Call)
 {
-    __atomic_fetch_sub(&Call->Missing, 1, __ATOMIC_SEQ_CST);
-    while (__atomic_load_n(&Call->Missing, __ATOMIC_ACQUIRE) != 0)
-        KiPause();
+    return __atomic_load_n(&Call->Missing, __ATOMIC_ACQUIRE) != 0;
 }
 
 static VOID KiGenericTarget(PVOID Context)
 {
     KI_GENERIC_CALL *Call = Context;
 
-    KiMeetOthers(Call);
+    __atomic_fetch_sub(&Call->Missing, 1, __ATOMIC_SEQ_CST);
+    while (KiSomeAreMissing(Call))
+        KiPause();
     Call->Worker(Call->Argument);
 }
 
@@ -151,6 +216,7 @@ ULONG_PTR NTAPI KeIpiGenericCall(PKIPI_BROADCAST_WORKER BroadcastFunction, ULONG
     KIRQL OldIrql = KiRaiseIrqlChecked(IPI_LEVEL);
     PKPRCB Prcb = KeGetCurrentPrcb();
     KI_GENERIC_CALL Call = {BroadcastFunction, Context, 0};
+    KI_PATIENCE Patience = {0};
     KAFFINITY Active;
     ULONG_PTR Result;
 
@@ -159,7 +225,9 @@ ULONG_PTR NTAPI KeIpiGenericCall(PKIPI_BROADCAST_WORKER BroadcastFunction, ULONG
     Active = KeActiveProcessors;
     Call.Missing = (LONG)HalCountProcessors(Active);
     KiPostCall(Prcb, Active & ~Prcb->ProcessorMask, KiGenericTarget, &Call);
-    KiMeetOthers(&Call);
+    __atomic_fetch_sub(&Call.Missing, 1, __ATOMIC_SEQ_CST);
+    while (KiSomeAreMissing(&Call))
+        KiAwaitAnswer(Prcb, &Patience);
     Result = BroadcastFunction(Context);
     KiAwaitCall(Prcb);
     KiDropLock(&KiGenericCallLock);
