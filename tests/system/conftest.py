@@ -86,17 +86,26 @@ LONG = ("in_one_machine", "test_gdb.py", "self_test", "uefi", "test_hardware.py"
         "smallest", "hangs", "storm", "watchdog", "test_malloc.py", "test_replay.py")
 
 
+def group_of(item) -> str:
+    """Tests of one group are run one after the other, by one worker: those that use the same kind
+    of gdb session, and machines whose processors would wait for each other beside another of
+    them."""
+    if {"at_ready", "kernel_at_ready"} & set(item.fixturenames):
+        given = item.callspec.params
+        return "%s %s" % (given["arch"], given.get("server", "kgdb"))
+    if "in_one_machine" in item.nodeid or "between_four_processors" in item.nodeid:
+        return "several processors"
+    return ""
+
+
 def pytest_collection_modifyitems(config, items):
-    """Long tests first, so that no worker has one left when the others are done; those that use the
-    same kind of gdb session one after the other, by one worker."""
+    """Long tests first, so that no worker has one left when the others are done."""
     def rank(item):
         return next((i for i, part in enumerate(LONG) if part in item.nodeid), len(LONG))
     items.sort(key=rank)
     for item in items if config.pluginmanager.hasplugin("xdist") else ():
-        if {"at_ready", "kernel_at_ready"} & set(item.fixturenames):
-            given = item.callspec.params
-            group = "%s %s" % (given["arch"], given.get("server", "kgdb"))
-            item.add_marker(pytest.mark.xdist_group(group))
+        if group_of(item):
+            item.add_marker(pytest.mark.xdist_group(group_of(item)))
 
 
 @pytest.fixture(params=ARCHES)
