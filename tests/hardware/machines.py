@@ -35,6 +35,7 @@ class Machine(NamedTuple):
     says: Tuple[str, ...] = ()      # regular expressions that the console must match
     grid: Tuple[int, int] = ()      # columns and rows of the screen, where they matter
     stops: bool = False             # it runs a driver that breaks a rule
+    tests: Tuple[str, ...] = ()     # test drivers that its stick carries, beside rtc
     ends: str = ""                  # why QEMU says that it went away; "": it stays at the prompt
     quick: bool = False             # also part of make test
 
@@ -213,14 +214,16 @@ BOCHS = [
     Machine("bochs-i386", "Bochs, Pentium III", arch=I386, firmware="bochs", cpu="p3_katmai",
             console="serial", menu="set display=text\n"),
     # What QEMU's own emulation lacks: x2APIC mode, and the timer by TSC deadline (above as well).
-    row("bochs-x2apic", "Bochs: x2APIC mode, 4 processors", ["-smp", "4"], firmware="bochs",
-        cpu="corei7_haswell_4770", console="serial", menu="set display=text\n",
+    row("bochs-x2apic", "Bochs: x2APIC mode, 4 processors and their tests", ["-smp", "4"],
+        firmware="bochs", cpu="corei7_haswell_4770", console="serial", tests=("smp",),
+        commands="run rtc; run smp; hwinfo", menu="set display=text\n",
         options="/X2APICPOLICY=enable",
-        says=(r"x2APIC 0 version", r"running 4;", r"64 Hz by TSC deadline")),
+        says=(r"smp: 0x0+ STATUS_SUCCESS", r"x2APIC \d+ version", r"running 4;",
+              r"64 Hz by TSC deadline")),
     row("bochs-x2apic-i386", "the same, 32-bit, 2 processors", ["-smp", "2"], firmware="bochs",
         arch=I386, cpu="corei7_haswell_4770", console="serial", menu="set display=text\n",
         options="/X2APICPOLICY=enable",
-        says=(r"x2APIC 0 version", r"running 2;", r"64 Hz by TSC deadline")),
+        says=(r"x2APIC \d+ version", r"running 2;", r"64 Hz by TSC deadline")),
 ]
 
 MACHINES: List[Machine] = FIRMWARE + PROCESSORS + MEMORY + WITHOUT + DISPLAYS + STOPS + ENDS + BOCHS

@@ -63,6 +63,10 @@ def own_stick(machine: Machine, folder: Path) -> Path:
     files = {"menu.cfg": folder / "menu.cfg", "options.txt": folder / "options.txt"}
     if machine.stops:
         files["drivers/%s.sys" % CULPRIT] = driver(machine)
+    for name in machine.tests:
+        files["drivers/%s.sys" % name] = ROOT / "build" / "tests" / machine.arch / (name + ".sys")
+    if machine.tests:
+        files["drivers/rtc.sys"] = driver(machine)
     for name, source in files.items():
         partition = "%s@@%d" % (stick, media.data_offset(stick))
         subprocess.run(["mcopy", "-o", "-i", partition, str(source), "::" + name], check=True)
