@@ -35,6 +35,7 @@ VOID HalBeginBugCheckScreen(VOID);
 // ---- the debugger's port ------------------------------------------------------------------------
 // The serial port that /DEBUG claims. Any IRQL; the caller sees to it that one processor uses it.
 const char *HalDescribeDebugPort(VOID);  // "COM2 at 115200 baud", NULL: there is none
+ULONG HalDebugPortBaudRate(VOID);
 BOOLEAN HalDebugPortIsConsole(VOID);     // it is the port the console would have had
 int HalReadDebugPort(VOID);              // a byte, -1: none
 VOID HalWriteDebugPort(const UCHAR *Bytes, SIZE_T Length);

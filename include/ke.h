@@ -23,6 +23,7 @@ VOID KeCallOthers(KAFFINITY Targets, VOID (*Routine)(PVOID Context), PVOID Conte
 // lock any more. Freezes nest. Returns those that did not stop. IRQL: any.
 KAFFINITY KiFreezeProcessors(VOID);
 VOID KiThawProcessors(VOID);
+VOID KiHandOverFreeze(PKPRCB To, PKTRAP_FRAME Frame);
 // Where a thread that does not run stands, with the registers that a switch keeps.
 VOID KiThreadFrame(PKTHREAD Thread, PKTRAP_FRAME Frame);
 extern LIST_ENTRY KiThreadList; // all threads, by KTHREAD.ThreadListEntry

@@ -105,6 +105,14 @@ FORCEINLINE VOID KiTripleFault(VOID)
 
 FORCEINLINE VOID KiHalt(VOID) { __asm__ volatile("hlt"); }
 FORCEINLINE VOID KiPause(VOID) { __asm__ volatile("pause" ::: "memory"); }
+
+// A microsecond or a few in which the processor touches nothing that others share. A pause makes an
+// emulator leave the code it runs, and take a lock that the others need to get on.
+FORCEINLINE VOID KiKeepAway(VOID)
+{
+    for (ULONG i = 0; i < 2000; i++)
+        __asm__ volatile("" ::: "memory");
+}
 FORCEINLINE VOID KiCli(VOID) { __asm__ volatile("cli" ::: "memory"); }
 FORCEINLINE VOID KiSti(VOID) { __asm__ volatile("sti" ::: "memory"); }
 // Interrupts on and sleep until one comes: sti takes effect after hlt has begun, so none is missed.

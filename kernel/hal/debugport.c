@@ -51,6 +51,11 @@ const char *HalDescribeDebugPort(VOID)
     return Text;
 }
 
+ULONG HalDebugPortBaudRate(VOID)
+{
+    return HalpDebugUart.BaudRate;
+}
+
 BOOLEAN HalDebugPortIsConsole(VOID)
 {
     return HalpDebugUart.Port == COM1;

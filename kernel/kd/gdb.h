@@ -21,6 +21,7 @@
 #include "nt/nt.h"
 
 #define GDB_PACKET_SIZE 0x2000u // longest packet, without its frame, in either direction
+#define GDB_SHORTEST    0x40u   // bytes of an answer in pieces, on a bad line
 
 // ---- packets (gdbpacket.c) ----------------------------------------------------------------------
 typedef enum _GDB_INPUT {
@@ -34,7 +35,7 @@ typedef enum _GDB_INPUT {
     GdbInputEnd,     // the line is gone
 } GDB_INPUT;
 
-typedef enum _GDB_FRAME { GdbFrameNone, GdbFrameData, GdbFrameSum } GDB_FRAME;
+typedef enum _GDB_FRAME { GdbFrameNone, GdbFrameNoise, GdbFrameData, GdbFrameSum } GDB_FRAME;
 
 typedef struct _GDB_LINK {
     GDB_FRAME Frame;  // where in a packet the receiver is
@@ -46,6 +47,10 @@ typedef struct _GDB_LINK {
     BOOLEAN NoAcks;        // QStartNoAckMode
     BOOLEAN BreakPending;  // Ctrl-C came while an acknowledgement was awaited
     BOOLEAN PacketPending; // so did a packet: it is in Data, not yet looked at
+    BOOLEAN AfterPause;    // the packet that is on its way in, or was last, came after a pause
+    ULONG Taken;           // a digest of the packet taken last
+    ULONG PacketSize;      // that gdb may use, and we
+    ULONG Longest;         // of the pieces that a long answer is sent in, before coding
     ULONG Length;          // of Data
     UCHAR Data[GDB_PACKET_SIZE];
     ULONG ReplyLength;
@@ -55,7 +60,14 @@ typedef struct _GDB_LINK {
 GDB_INPUT GdbReceiveByte(GDB_LINK *Link, UCHAR Byte);
 // Waits for a packet, Ctrl-C or the end. Acknowledges.
 GDB_INPUT GdbReceive(GDB_LINK *Link);
+// Sends once. FALSE: it is wanted again.
+BOOLEAN GdbTrySend(GDB_LINK *Link, const UCHAR *Text, ULONG Length);
+// What is learnt for Longest from how a long answer fared.
+VOID GdbLearn(GDB_LINK *Link, BOOLEAN Arrived);
 VOID GdbSend(GDB_LINK *Link, const UCHAR *Text, ULONG Length); // until it is acknowledged
+VOID GdbAcknowledge(const GDB_LINK *Link, BOOLEAN Good);
+VOID GdbInitializeLink(GDB_LINK *Link);
+VOID GdbBeginLink(GDB_LINK *Link); // sizes, for a new session
 
 // Building a reply in Link->Reply. What does not fit is dropped; nothing overflows.
 VOID GdbBeginReply(GDB_LINK *Link);
@@ -119,7 +131,7 @@ typedef enum _GDB_ACTION {
 typedef struct _GDB_RESUME {
     GDB_ACTION Action;
     ULONG Thread; // who steps
-    ULONG Signal; // to be delivered; 0: forget what stopped us
+    ULONG Signal; // to be delivered to who stopped; 0: forget what stopped us
     ULONG64 Start, End;
 } GDB_RESUME;
 
@@ -132,6 +144,7 @@ typedef struct _GDB_SESSION {
     BOOLEAN KnowsHwBreak;
     BOOLEAN WantsNoAcks; // from the next packet on
     ULONG Thread;        // the one that g, p, m ... are about
+    ULONG Listed;        // the last thread that the list of threads has got to
     ULONG64 PassSignals; // signals that are not worth a stop
 } GDB_SESSION;
 
@@ -163,6 +176,7 @@ VOID GdbDescribeTarget(GDB_WINDOW *Window); // target.xml
 #define GDB_ERROR_MEMORY   0x0Eu // what gdb shows as E0E: no access
 #define GDB_ERROR_ARGUMENT 0x16u
 #define GDB_ERROR_NO_ROOM  0x1Cu
+#define GDB_ERROR_DAMAGED  0x54u // the packet was not what gdb sent
 
 // Memory as gdb is to see it: without our breakpoints. Returns how many bytes could be read.
 SIZE_T GdbReadMemory(ULONG64 Address, UCHAR *Buffer, SIZE_T Length);
@@ -191,6 +205,8 @@ GDB_REASON GdbExplainHardware(ULONG64 Status, ULONG64 *Address);
 int KdpGdbReadByte(BOOLEAN Forever);
 #define KD_SILENCE   (-1)
 #define KD_LINE_GONE (-2)
+ULONG KdpGdbPacketSize(VOID); // what the line carries well before gdb asks again
+BOOLEAN KdpGdbWasQuiet(VOID); // whether the line was, before the byte that came last
 VOID KdpGdbWriteBytes(const UCHAR *Bytes, SIZE_T Length);
 
 SIZE_T KdpReadMemory(ULONG64 Address, VOID *Buffer, SIZE_T Length); // how many could be read
@@ -223,6 +239,7 @@ BOOLEAN KdpWriteRegister(ULONG Thread, ULONG Number, const UCHAR *Value);
 VOID KdpSetProgramCounter(ULONG Thread, ULONG64 Address);
 
 ULONG KdpNextThread(ULONG Previous); // ids from 1 on; 0: there is no further one
+BOOLEAN KdpCanStep(ULONG Thread);    // whether it is on a processor that can be stepped
 VOID KdpDescribeThread(ULONG Thread, char *Buffer, SIZE_T Size);
 VOID KdpDescribeModules(GDB_WINDOW *Window); // the body of the library list
 VOID KdpDescribeMemory(GDB_WINDOW *Window);  // the body of the memory map

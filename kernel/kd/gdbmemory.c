@@ -119,8 +119,8 @@ static VOID GdbHandleRead(GDB_LINK *Link, GDB_TEXT *Packet)
         GdbPutError(Link, GDB_ERROR_ARGUMENT);
         return;
     }
-    if (Length > GDB_PACKET_SIZE / 2)
-        Length = GDB_PACKET_SIZE / 2;
+    if (Length > Link->Longest)
+        Length = Link->Longest; // gdb asks for the rest
     while (Done < Length) {
         SIZE_T Part = Length - Done < sizeof(Buffer) ? (SIZE_T)(Length - Done) : sizeof(Buffer);
         SIZE_T Read = GdbReadMemory(Address + Done, Buffer, Part);

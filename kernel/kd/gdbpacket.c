@@ -12,6 +12,23 @@
 // may have lost its beginning on the way, and gdb, which waits for the report of a stop without a
 // limit, would wait for ever: it is sent again. gdb drops what it gets twice.
 //
+// The protocol numbers nothing, so that a packet which comes twice could get two answers, and gdb
+// would take each following one for the answer to the next question ("Remote replied
+// unexpectedly"). gdb asks again when an acknowledgement does not come in time, also because we
+// are slow. So a packet that is the same as the one just answered, and comes before the answer is
+// acknowledged and without a pause, crossed the answer on its way here: it is dropped. After a
+// pause it is gdb's asking again, because it has missed both. And - while nothing is awaited means
+// that gdb waits for an answer of which an earlier + was a doubled or forged one: it gets the last
+// one again.
+//
+// A long packet hardly gets through a line that damages every thousandth byte, and the checksum, a
+// plain sum, misses two damages of one packet that make up for each other. Longest is how much an
+// answer that may come in pieces has at once: twice as much after each that arrived, an eighth
+// after each that did not.
+//
+// A packet that has lost its $ looks like noise, which may hold +, - and Ctrl-C (X packets carry
+// any byte): behind a byte that means nothing between packets, only $ means something.
+//
 // Replies are run-length coded: after a byte, * and a printable character n stand for n - 29 more
 // of it. A page of zeroes is a dozen bytes on the line. The characters that begin or end packets,
 // and the acknowledgements, are avoided as counts.
@@ -70,7 +87,7 @@ static GDB_INPUT GdbEndFrame(GDB_LINK *Link)
     return GdbInputPacket;
 }
 
-static GDB_INPUT GdbBetweenFrames(UCHAR Byte)
+static GDB_INPUT GdbBetweenFrames(GDB_LINK *Link, UCHAR Byte)
 {
     switch (Byte) {
     case '+':
@@ -80,6 +97,7 @@ static GDB_INPUT GdbBetweenFrames(UCHAR Byte)
     case CTRL_C:
         return GdbInputBreak;
     default:
+        Link->Frame = GdbFrameNoise;
         return GdbInputNone;
     }
 }
@@ -92,7 +110,9 @@ GDB_INPUT GdbReceiveByte(GDB_LINK *Link, UCHAR Byte)
     }
     switch (Link->Frame) {
     case GdbFrameNone:
-        return GdbBetweenFrames(Byte);
+        return GdbBetweenFrames(Link, Byte);
+    case GdbFrameNoise:
+        return GdbInputNone;
     case GdbFrameData:
         if (Byte == '#')
             Link->Frame = GdbFrameSum;
@@ -113,29 +133,50 @@ static GDB_INPUT GdbNextInput(GDB_LINK *Link, BOOLEAN Forever)
         int Byte = KdpGdbReadByte(Forever);
         if (Byte < 0)
             return Byte == KD_SILENCE ? GdbInputSilence : GdbInputEnd;
+        if (Byte == '$')
+            Link->AfterPause = KdpGdbWasQuiet();
         Input = GdbReceiveByte(Link, (UCHAR)Byte);
     }
     return Input;
 }
 
-static VOID GdbAcknowledge(const GDB_LINK *Link, BOOLEAN Good)
+VOID GdbAcknowledge(const GDB_LINK *Link, BOOLEAN Good)
 {
     if (!Link->NoAcks)
         KdpGdbWriteBytes((const UCHAR *)(Good ? "+" : "-"), 1);
 }
+
+// FNV-1a, with the length.
+static ULONG GdbDigest(const GDB_LINK *Link)
+{
+    ULONG Digest = 2166136261u ^ Link->Length;
+    for (ULONG i = 0; i < Link->Length; i++)
+        Digest = (Digest ^ Link->Data[i]) * 16777619u;
+    return Digest;
+}
+
+static VOID GdbOutFrame(const UCHAR *Text, ULONG Length);
 
 GDB_INPUT GdbReceive(GDB_LINK *Link)
 {
     GDB_INPUT Input = GdbInputNone;
     if (Link->PacketPending) {
         Link->PacketPending = FALSE;
+        Link->Taken = GdbDigest(Link);
         return GdbInputPacket;
     }
     while (Input != GdbInputPacket && Input != GdbInputBreak && Input != GdbInputEnd) {
         Input = GdbNextInput(Link, TRUE);
+        if (Input == GdbInputDamaged && Link->NoAcks)
+            return Input;
         if (Input == GdbInputPacket || Input == GdbInputDamaged)
             GdbAcknowledge(Link, Input == GdbInputPacket);
+        if (Input == GdbInputDamaged)
+            Link->ReplyLength = 0; // a - that follows may be about what that was to ask
+        if (Input == GdbInputNak && Link->ReplyLength != 0)
+            GdbOutFrame(Link->Reply, Link->ReplyLength);
     }
+    Link->Taken = GdbDigest(Link);
     return Input;
 }
 
@@ -210,6 +251,8 @@ static BOOLEAN GdbAwaitAck(GDB_LINK *Link)
             GdbAcknowledge(Link, FALSE);
             break;
         case GdbInputPacket:
+            if (GdbDigest(Link) == Link->Taken && !Link->AfterPause)
+                break;
             GdbAcknowledge(Link, TRUE);
             Link->PacketPending = TRUE;
             return TRUE;
@@ -219,11 +262,40 @@ static BOOLEAN GdbAwaitAck(GDB_LINK *Link)
     }
 }
 
+BOOLEAN GdbTrySend(GDB_LINK *Link, const UCHAR *Text, ULONG Length)
+{
+    GdbOutFrame(Text, Length);
+    return Link->NoAcks || GdbAwaitAck(Link);
+}
+
+// gdb asks three times for an answer: the third is to get through.
+VOID GdbLearn(GDB_LINK *Link, BOOLEAN Arrived)
+{
+    ULONG Most = Link->PacketSize / 2 - 1; // digits and escapes double it on the line
+    if (Arrived)
+        Link->Longest = 2 * Link->Longest < Most ? 2 * Link->Longest : Most;
+    else
+        Link->Longest = Link->Longest > 8 * GDB_SHORTEST ? Link->Longest / 8 : GDB_SHORTEST;
+}
+
 VOID GdbSend(GDB_LINK *Link, const UCHAR *Text, ULONG Length)
 {
-    do
-        GdbOutFrame(Text, Length);
-    while (!Link->NoAcks && !GdbAwaitAck(Link));
+    while (!GdbTrySend(Link, Text, Length)) {
+    }
+}
+
+VOID GdbBeginLink(GDB_LINK *Link)
+{
+    Link->PacketSize = KdpGdbPacketSize();
+    Link->Longest = Link->PacketSize / 16;
+    if (Link->Longest < GDB_SHORTEST)
+        Link->Longest = GDB_SHORTEST;
+}
+
+VOID GdbInitializeLink(GDB_LINK *Link)
+{
+    memset(Link, 0, sizeof(*Link));
+    GdbBeginLink(Link);
 }
 
 // ---- replies ------------------------------------------------------------------------------------

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: MIT
 // The q and Q packets: what we can do, objects in pieces, monitor commands, checksums, searching.
 //
-// Objects (target description, drivers, memory map, threads) are texts that gdb fetches piece by
+// Objects (target description, drivers, memory map) are texts that gdb fetches piece by
 // piece. Each piece produces the whole text anew and keeps what falls into the window asked for:
 // nothing is stored, and the machine stands still meanwhile, so all pieces belong together.
+//
+// gdb asks for the list of threads at every stop, also after a step. So that is numbers alone (as
+// an object, qXfer:threads, it would carry names, which cost more than all the rest of a step);
+// what a thread is called gdb asks when somebody wants to see it.
 #include "gdb.h"
 #include "rtl.h"
 
@@ -45,18 +49,6 @@ static VOID GdbDescribeMemory(GDB_WINDOW *Window)
     GdbWindowText(Window, "</memory-map>");
 }
 
-static VOID GdbDescribeThreads(GDB_WINDOW *Window)
-{
-    char Text[96];
-    ULONG Thread = 0;
-    GdbWindowText(Window, "<threads>");
-    while ((Thread = KdpNextThread(Thread)) != 0) {
-        KdpDescribeThread(Thread, Text, sizeof(Text));
-        GdbWindowText(Window, "<thread id=\"%x\" name=\"%s\"/>", Thread, Text);
-    }
-    GdbWindowText(Window, "</threads>");
-}
-
 static const struct {
     const char *Object; // with its annex
     VOID (*Describe)(GDB_WINDOW *Window);
@@ -64,7 +56,6 @@ static const struct {
     {"features:read:target.xml:", GdbDescribeTarget},
     {"libraries:read::", GdbDescribeModules},
     {"memory-map:read::", GdbDescribeMemory},
-    {"threads:read::", GdbDescribeThreads},
 };
 
 // qXfer:object:read:annex:offset,length. The reply is m and a piece, or l and the last one.
@@ -81,8 +72,8 @@ static VOID GdbTransfer(GDB_LINK *Link, GDB_TEXT *Packet)
         GdbPutError(Link, GDB_ERROR_ARGUMENT);
         return;
     }
-    if (Window.Room > GDB_PACKET_SIZE / 2) // escapes may double it on the line
-        Window.Room = GDB_PACKET_SIZE / 2;
+    if (Window.Room > Link->Longest)
+        Window.Room = Link->Longest;
     GdbPutByte(Link, 'l');
     GdbObjects[i].Describe(&Window);
     if (Window.More)
@@ -110,10 +101,11 @@ static VOID GdbBeginSession(GDB_SESSION *Session, const GDB_TEXT *Packet)
     Session->KnowsSwBreak = GdbContains(*Packet, "swbreak+");
     Session->KnowsHwBreak = GdbContains(*Packet, "hwbreak+");
     Session->PassSignals = 0;
+    GdbBeginLink(Link);
     GdbPutText(Link, "PacketSize=");
-    GdbPutNumber(Link, GDB_PACKET_SIZE);
+    GdbPutNumber(Link, Link->PacketSize);
     GdbPutText(Link, ";swbreak+;hwbreak+;vContSupported+;QPassSignals+;qXfer:features:read+;"
-                     "qXfer:libraries:read+;qXfer:memory-map:read+;qXfer:threads:read+");
+                     "qXfer:libraries:read+;qXfer:memory-map:read+");
 }
 
 // QPassSignals:xx;xx... replaces the whole list.
@@ -130,13 +122,18 @@ static VOID GdbSetPassSignals(GDB_SESSION *Session, GDB_TEXT *Packet)
 }
 
 // ---- threads ------------------------------------------------------------------------------------
-static VOID GdbListThreads(GDB_LINK *Link)
+// From behind the one listed last. At the end, l.
+static VOID GdbListThreads(GDB_SESSION *Session, ULONG After)
 {
-    ULONG Thread = 0;
-    while ((Thread = KdpNextThread(Thread)) != 0) {
+    GDB_LINK *Link = &Session->Link;
+    ULONG Thread = After;
+    while (Link->ReplyLength < Link->Longest && (Thread = KdpNextThread(Thread)) != 0) {
         GdbPutByte(Link, Link->ReplyLength == 0 ? 'm' : ',');
         GdbPutNumber(Link, Thread);
+        Session->Listed = Thread;
     }
+    if (Link->ReplyLength == 0)
+        GdbPutByte(Link, 'l');
 }
 
 static VOID GdbNameThread(GDB_LINK *Link, GDB_TEXT *Packet)
@@ -246,9 +243,9 @@ static BOOLEAN GdbHandleThreadQuery(GDB_SESSION *Session, GDB_TEXT *Packet)
 {
     GDB_LINK *Link = &Session->Link;
     if (GdbTake(Packet, "qfThreadInfo")) {
-        GdbListThreads(Link);
+        GdbListThreads(Session, 0);
     } else if (GdbTake(Packet, "qsThreadInfo")) {
-        GdbPutText(Link, "l");
+        GdbListThreads(Session, Session->Listed);
     } else if (GdbTake(Packet, "qThreadExtraInfo,")) {
         GdbNameThread(Link, Packet);
     } else if (GdbTake(Packet, "qC") && GdbLeft(Packet) == 0) {

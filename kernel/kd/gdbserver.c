@@ -17,6 +17,7 @@
 VOID GdbInitializeSession(GDB_SESSION *Session)
 {
     memset(Session, 0, sizeof(*Session));
+    GdbInitializeLink(&Session->Link);
 }
 
 VOID GdbPutError(GDB_LINK *Link, ULONG Number)
@@ -44,10 +45,10 @@ VOID GdbOutput(GDB_SESSION *Session, const char *Text, SIZE_T Length)
 }
 
 // ---- stop reports -------------------------------------------------------------------------------
-static VOID GdbPutReason(GDB_SESSION *Session)
+static VOID GdbPutReason(GDB_SESSION *Session, const GDB_STOP *Stop)
 {
     GDB_LINK *Link = &Session->Link;
-    switch (Session->Stop.Reason) {
+    switch (Stop->Reason) {
     case GdbReasonBreakpoint:
         GdbPutText(Link, Session->KnowsSwBreak ? "swbreak:;" : "");
         break;
@@ -56,8 +57,8 @@ static VOID GdbPutReason(GDB_SESSION *Session)
         break;
     case GdbReasonWatch:
     case GdbReasonAccess:
-        GdbPutText(Link, Session->Stop.Reason == GdbReasonWatch ? "watch:" : "awatch:");
-        GdbPutNumber(Link, Session->Stop.Address);
+        GdbPutText(Link, Stop->Reason == GdbReasonWatch ? "watch:" : "awatch:");
+        GdbPutNumber(Link, Stop->Address);
         GdbPutByte(Link, ';');
         break;
     case GdbReasonLibrary:
@@ -68,18 +69,18 @@ static VOID GdbPutReason(GDB_SESSION *Session)
     }
 }
 
-static VOID GdbPutStop(GDB_SESSION *Session)
+static VOID GdbPutStop(GDB_SESSION *Session, const GDB_STOP *Stop)
 {
     GDB_LINK *Link = &Session->Link;
-    UCHAR Signal = (UCHAR)Session->Stop.Signal;
+    UCHAR Signal = (UCHAR)Stop->Signal;
     GdbBeginReply(Link);
     GdbPutByte(Link, 'T');
     GdbPutHex(Link, &Signal, 1);
-    GdbPutExpedited(Session, Session->Stop.Thread);
+    GdbPutExpedited(Session, Stop->Thread);
     GdbPutText(Link, "thread:");
-    GdbPutNumber(Link, Session->Stop.Thread);
+    GdbPutNumber(Link, Stop->Thread);
     GdbPutByte(Link, ';');
-    GdbPutReason(Session);
+    GdbPutReason(Session, Stop);
 }
 
 // ---- threads ------------------------------------------------------------------------------------
@@ -171,12 +172,22 @@ static BOOLEAN GdbTakeAction(GDB_TEXT *Packet, GDB_RESUME *Resume)
     return TRUE;
 }
 
+// A thread that no processor runs has no next instruction. gdb is told so in words, and that the
+// thread has stopped; an error would have it believe that the step was made.
+static VOID GdbRefuseStep(GDB_SESSION *Session, ULONG Thread)
+{
+    static const char Text[] = "It is on no processor that could be stepped.\n";
+    GdbOutput(Session, Text, sizeof(Text) - 1);
+    GdbPutStop(Session, &(GDB_STOP){.Signal = GdbSignalInt, .Thread = Thread});
+}
+
 // vCont;action[:thread]... : the first action that names a thread counts for it, the one without a
 // thread for all others. A processor that steps does so alone, so one step decides everything; a
 // signal belongs to the thread that stopped.
 static BOOLEAN GdbTakeContinue(GDB_SESSION *Session, GDB_TEXT *Packet, GDB_RESUME *Resume)
 {
     BOOLEAN Decided = FALSE;
+    ULONG Signal = 0;
     while (GdbTake(Packet, ";")) {
         GDB_RESUME One = {.Thread = Session->Stop.Thread};
         ULONG64 Thread = 0;
@@ -186,16 +197,19 @@ static BOOLEAN GdbTakeContinue(GDB_SESSION *Session, GDB_TEXT *Packet, GDB_RESUM
             GdbPutError(&Session->Link, GDB_ERROR_ARGUMENT);
             return FALSE;
         }
-        if (One.Action != GdbContinue && Thread != 0 && Thread != Session->Stop.Thread) {
-            GdbPutError(&Session->Link, GDB_ERROR_ARGUMENT); // only what stopped can step
-            return FALSE;
-        }
         if (Thread != 0)
             One.Thread = (ULONG)Thread;
+        if (One.Action != GdbContinue && !KdpCanStep(One.Thread)) {
+            GdbRefuseStep(Session, One.Thread);
+            return FALSE;
+        }
+        if (Thread == 0 || Thread == Session->Stop.Thread)
+            Signal |= One.Signal;
         if (!Decided || (Resume->Action == GdbContinue && One.Action != GdbContinue))
             *Resume = One;
         Decided = TRUE;
     }
+    Resume->Signal = Signal;
     if (!Decided)
         GdbPutError(&Session->Link, GDB_ERROR_ARGUMENT);
     return Decided;
@@ -232,7 +246,7 @@ static BOOLEAN GdbIsResume(const GDB_TEXT *Packet)
 static VOID GdbHandlePacket(GDB_SESSION *Session, GDB_TEXT *Packet)
 {
     if (GdbTake(Packet, "?"))
-        GdbPutStop(Session);
+        GdbPutStop(Session, &Session->Stop);
     else if (GdbTake(Packet, "H"))
         GdbSelectThread(Session, Packet);
     else if (GdbTake(Packet, "T"))
@@ -249,23 +263,61 @@ static BOOLEAN GdbStopsAtOnce(GDB_SESSION *Session, const GDB_RESUME *Resume)
     Session->Link.BreakPending = FALSE;
     Session->Stop.Signal = GdbSignalInt;
     Session->Stop.Reason = GdbReasonNone;
-    GdbPutStop(Session);
+    GdbPutStop(Session, &Session->Stop);
     return TRUE;
 }
 
-// TRUE: Resume says how to go on.
+#define LONG_QUESTION 80u
+
+// An answer that does not get through, and may be shorter, is made anew: in the pieces that Longest
+// allows by then. The question is kept: noise may have begun another packet in Data.
+static VOID GdbAnswerLong(GDB_SESSION *Session)
+{
+    GDB_LINK *Link = &Session->Link;
+    UCHAR Question[LONG_QUESTION];
+    ULONG Length = Link->Length;
+    BOOLEAN Arrived = FALSE;
+    memcpy(Question, Link->Data, Length);
+    while (!Arrived) {
+        GDB_TEXT Packet = {Question, Question + Length};
+        GdbBeginReply(Link);
+        GdbHandlePacket(Session, &Packet);
+        Arrived = GdbTrySend(Link, Link->Reply, Link->ReplyLength);
+        GdbLearn(Link, Arrived);
+    }
+}
+
+static BOOLEAN GdbIsLong(GDB_TEXT Packet)
+{
+    return GdbLeft(&Packet) <= LONG_QUESTION &&
+           (GdbTake(&Packet, "m") || GdbTake(&Packet, "qXfer:"));
+}
+
+// TRUE: Resume says how to go on. A resumption is acknowledged twice: if gdb missed that, it would
+// resume twice.
+static BOOLEAN GdbAnswerResume(GDB_SESSION *Session, GDB_TEXT *Packet, GDB_RESUME *Resume)
+{
+    GdbAcknowledge(&Session->Link, TRUE);
+    if (GdbHandleResume(Session, Packet, Resume) && !GdbStopsAtOnce(Session, Resume))
+        return TRUE;
+    GdbSendReply(&Session->Link);
+    return FALSE;
+}
+
 static BOOLEAN GdbAnswer(GDB_SESSION *Session, GDB_RESUME *Resume)
 {
     GDB_LINK *Link = &Session->Link;
     GDB_TEXT Packet = {Link->Data, Link->Data + Link->Length};
     Session->Attached = TRUE;
     GdbBeginReply(Link);
-    if (Link->Length != 0 && Link->Data[0] != 0 && GdbIsResume(&Packet)) {
-        if (GdbHandleResume(Session, &Packet, Resume) && !GdbStopsAtOnce(Session, Resume))
-            return TRUE;
-    } else if (Link->Length != 0) {
-        GdbHandlePacket(Session, &Packet);
+    if (Link->Length != 0 && Link->Data[0] != 0 && GdbIsResume(&Packet))
+        return GdbAnswerResume(Session, &Packet, Resume);
+    if (GdbIsLong(Packet)) {
+        GdbAnswerLong(Session);
+        return FALSE;
     }
+    if (Link->Length != 0)
+        GdbHandlePacket(Session, &Packet);
     if (Session->WantsNoAcks)
         GdbPutText(Link, "OK");
     GdbSendReply(Link);
@@ -294,7 +346,7 @@ VOID GdbServe(GDB_SESSION *Session, const GDB_STOP *Stop, GDB_RESUME *Resume)
     Session->Stop = *Stop;
     Session->Thread = Stop->Thread;
     if (Session->AwaitsStop && !Session->Link.PacketPending) {
-        GdbPutStop(Session);
+        GdbPutStop(Session, &Session->Stop);
         GdbSendReply(&Session->Link);
     }
     Session->AwaitsStop = FALSE;
@@ -306,6 +358,9 @@ VOID GdbServe(GDB_SESSION *Session, const GDB_STOP *Stop, GDB_RESUME *Resume)
             Resumed = TRUE;
         } else if (Input == GdbInputBreak) {
             Session->Link.BreakPending = TRUE;
+        } else if (Input == GdbInputDamaged) { // without acknowledgements: say so at least
+            GdbPutError(&Session->Link, GDB_ERROR_DAMAGED);
+            GdbSendReply(&Session->Link);
         } else if (Input == GdbInputPacket) {
             Resumed = GdbAnswer(Session, Resume);
         }

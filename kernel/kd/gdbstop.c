@@ -13,7 +13,9 @@
 // is abandoned: the trap comes back here, sees that, and jumps to where the command began.
 //
 // Processors: whoever has something to tell freezes the others first (ke's freeze.c), and one that
-// comes second tells its own when the first has gone on. While one steps the others stay frozen.
+// comes second tells its own when the first has gone on. While one steps the others stay frozen. If
+// that is not the one that stopped, the two change places: the stepping one owns the freeze, this
+// one is frozen like the rest, and goes on when the other lets all go on.
 #include "kdgdb.h"
 #include "init.h"
 
@@ -35,6 +37,7 @@ static struct {
     ULONG_PTR StartBreak;      // /BREAK: the breakpoint at KiSystemStartup
     PKPRCB volatile Inside;    // the processor on which an event is being handled
     BOOLEAN Held;              // the others stay frozen while that one steps
+    PKPRCB Stepper;            // who steps
     volatile BOOLEAN InCommand;
     void *Recover[5];          // where an abandoned monitor command goes
 } KdpGdb;
@@ -73,18 +76,23 @@ static VOID KdpKill(VOID)
     HalReboot();
 }
 
-static VOID KdpTalk(PKTRAP_FRAME Frame, const GDB_STOP *Stop)
+// A step that delivers a signal is the signal's delivery. A halt is skipped, and told of at once.
+static VOID KdpTalk(const GDB_STOP *First)
 {
-    for (;;) {
-        GdbServe(&KdpGdb.Session, Stop, &KdpGdb.Resume);
+    GDB_STOP Stop = *First;
+    PKTRAP_FRAME Frame;
+    do {
+        GdbServe(&KdpGdb.Session, &Stop, &KdpGdb.Resume);
         if (KdpGdb.Resume.Action == GdbKill)
             KdpKill();
         BOOLEAN Steps = KdpGdb.Resume.Action == GdbStep || KdpGdb.Resume.Action == GdbStepRange;
-        if (!Steps || KdpGdb.Resume.Signal != 0)
+        if (!Steps || (KdpGdb.Resume.Signal != 0 && KdpGdb.Resume.Thread == First->Thread))
             return;
-        if (!KdpSkipHalt(Frame))
-            break;
-    }
+        const KD_STOPPED *Target = KdpStoppedThread(KdpGdb.Resume.Thread);
+        KdpGdb.Stepper = Target->Prcb;
+        Frame = Target->Frame;
+        Stop = (GDB_STOP){.Signal = GdbSignalTrap, .Thread = KdpGdb.Resume.Thread};
+    } while (KdpSkipHalt(Frame));
     KdpBeginStep(Frame);
 }
 
@@ -96,9 +104,11 @@ static VOID KdpFreeze(VOID)
     KdpGdb.Inside = KeGetCurrentPrcb();
 }
 
-// While one steps, the others stay where they are.
+// While one steps, the others stay where they are. Not inside: another has been handed the rest.
 static VOID KdpThaw(VOID)
 {
+    if (KdpGdb.Inside != KeGetCurrentPrcb())
+        return;
     KdpGdb.Inside = NULL;
     KdpGdb.Held = KdpStepping;
     if (!KdpStepping)
@@ -112,23 +122,34 @@ static DECLSPEC_NORETURN VOID KdpGoOnAt(PKTRAP_FRAME Frame)
     KdpResumeFrame(Frame);
 }
 
+static VOID KdpLetAnotherStep(PKTRAP_FRAME Frame)
+{
+    KdpGdb.Held = TRUE;
+    KdpGdb.Inside = NULL;
+    KiHandOverFreeze(KdpGdb.Stepper, Frame);
+}
+
 // Stands until gdb resumes. Returns the signal that gdb wants delivered.
 static ULONG KdpStop(PKTRAP_FRAME Frame, GDB_STOP Stop)
 {
     KD_STOPPED Here;
+    ULONG Signal;
     KdpEndStep(Frame);
     KdpSaveProcessor(&Here, Frame);
     KdpPortListen(FALSE);
     KdpStanding = TRUE;
     Stop.Thread = KdpThreadOfProcessor();
-    KdpTalk(Frame, &Stop);
+    KdpTalk(&Stop);
+    Signal = KdpGdb.Resume.Signal;
     KdpShowPresence();
     KdpStanding = FALSE;
     KdpPortListen(TRUE);
     KdpRestoreProcessor(&Here);
+    if (KdpStepping && KdpGdb.Stepper != Here.Prcb)
+        KdpLetAnotherStep(Frame);
     if (KdpNeedsResume(&Here))
         KdpGoOnAt(Frame);
-    return KdpGdb.Resume.Signal;
+    return Signal;
 }
 
 // A line for whoever is to see it: gdb if it waits, else the console.
@@ -172,12 +193,19 @@ static GDB_STOP KdpExplainBreakpoint(PKTRAP_FRAME Frame)
     return Stop;
 }
 
+static BOOLEAN KdpPasses(ULONG Signal)
+{
+    return (KdpGdb.Session.PassSignals >> Signal & 1) != 0;
+}
+
+// FALSE: it is the program's own, and gdb leaves it to the handlers there (`handle SIGTRAP pass`).
 static BOOLEAN KdpOnBreakpoint(PKTRAP_FRAME Frame)
 {
-    if (TRAP_IS_USER(Frame) && !GdbIsSoftware(TRAP_PC(Frame) - 1))
-        return FALSE;  // the program's own
-    KdpStop(Frame, KdpExplainBreakpoint(Frame));
-    return TRUE;
+    BOOLEAN Foreign = !KdpGdb.OwnBreak && TRAP_PC(Frame) != KdpGdb.StartBreak + 1 &&
+                      !GdbIsSoftware(TRAP_PC(Frame) - 1);
+    if (Foreign && (TRAP_IS_USER(Frame) || KdpPasses(GdbSignalTrap)))
+        return FALSE;
+    return KdpStop(Frame, KdpExplainBreakpoint(Frame)) != GdbSignalTrap || !Foreign;
 }
 
 // Within the range that gdb steps through, as long as it does not want to stop.
@@ -233,8 +261,8 @@ static BOOLEAN KdpOnException(PKTRAP_FRAME Frame, const EXCEPTION_RECORD *Except
 {
     GDB_STOP Stop = {.Signal = KdpSignalOf((ULONG)Frame->Vector)};
     char Name[128];
-    if (!KdpGdb.Session.Attached || (KdpGdb.Session.PassSignals >> Stop.Signal & 1))
-        return FALSE;
+    if (!KdpGdb.Session.Attached || KdpPasses(Stop.Signal) || Frame->Vector == TRAP_BREAKPOINT)
+        return FALSE; // of a breakpoint gdb has heard
     KdSymbolize(TRAP_PC(Frame), Name, sizeof(Name));
     KdpAnnounce("first chance of %s (0x%08x) at %s\n", RtlStatusName(Exception->ExceptionCode),
                 (ULONG)Exception->ExceptionCode, Name);
@@ -371,7 +399,8 @@ static BOOLEAN KdpOnInnerNmi(VOID)
 static VOID KdpLeave(PKTRAP_FRAME Frame)
 {
     const GDB_LINK *Link = &KdpGdb.Session.Link;
-    while (Frame != NULL && (Link->BreakPending || Link->PacketPending) && !KdpStepIsDue(Frame))
+    while (KdpGdb.Inside == KeGetCurrentPrcb() && Frame != NULL &&
+           (Link->BreakPending || Link->PacketPending) && !KdpStepIsDue(Frame))
         KdpOnPort(Frame);
 }
 
@@ -416,6 +445,8 @@ static BOOLEAN KdpOnEvent(KE_DEBUG_EVENT Event, PKTRAP_FRAME Frame, const VOID *
         KdpLoadDebugRegisters();
         return TRUE;
     }
+    if (Event == KeDebugNmi && KeGetCurrentPrcb()->FreezeFrame != NULL)
+        return !HalNmiIsFailure(); // the port's; whoever goes on looks at it
     if (KdpGdb.Inside != KeGetCurrentPrcb())
         return KdpOnOuterEvent(Event, Frame, Detail);
     if (Event == KeDebugNmi)

@@ -104,6 +104,14 @@ KD_STOPPED *KdpStoppedThread(ULONG Thread)
     return KdpStoppedElsewhere(NULL, &KdpOtherFrame);
 }
 
+// After a bugcheck the others are not to run again, not even for a step.
+BOOLEAN KdpCanStep(ULONG Thread)
+{
+    const KD_STOPPED *Stopped = KdpStoppedThread(Thread);
+    return Stopped != NULL && Stopped->Prcb != NULL &&
+           (Stopped == KdpStoppedHere || KeLastBugCheck == NULL);
+}
+
 static ULONG KdpNextProcessor(ULONG Previous)
 {
     for (ULONG Thread = Previous + 1; Thread <= MAXIMUM_PROCESSORS; Thread++)

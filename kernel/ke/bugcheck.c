@@ -44,7 +44,6 @@ static DECLSPEC_NORETURN VOID KiStop(KE_BUGCHECK *BugCheck)
     KiCli();
     BugCheck->Irql = KiGetIrql();
     KiFreezeProcessors();
-    BugCheck->Name = KeBugCheckName(BugCheck->Code);
     KeLastBugCheck = BugCheck;
     KiDebugEvent(KeDebugBugCheck, BugCheck->Frame, BugCheck);
     if (!KiBugCheckActive)
@@ -60,7 +59,8 @@ static DECLSPEC_NORETURN VOID KiStop(KE_BUGCHECK *BugCheck)
 DECLSPEC_NORETURN VOID KiBugCheck(ULONG Code, ULONG_PTR P1, ULONG_PTR P2, ULONG_PTR P3,
                                   ULONG_PTR P4, PKTRAP_FRAME Frame, const char *Sentence)
 {
-    KE_BUGCHECK BugCheck = {Code, {P1, P2, P3, P4}, Frame, Sentence, 0, KiReturnAddress()};
+    KE_BUGCHECK BugCheck = {Code, {P1, P2, P3, P4}, Frame, Sentence, 0, KiReturnAddress(),
+                            KeBugCheckName(Code)};
     KiStop(&BugCheck);
 }
 
@@ -69,7 +69,8 @@ DECLSPEC_NORETURN VOID KiBugCheck(ULONG Code, ULONG_PTR P1, ULONG_PTR P2, ULONG_
 DECLSPEC_NORETURN VOID NTAPI KeBugCheckEx(ULONG Code, ULONG_PTR P1, ULONG_PTR P2, ULONG_PTR P3,
                                           ULONG_PTR P4)
 {
-    KE_BUGCHECK BugCheck = {Code, {P1, P2, P3, P4}, NULL, NULL, 0, KiReturnAddress()};
+    KE_BUGCHECK BugCheck = {Code, {P1, P2, P3, P4}, NULL, NULL, 0, KiReturnAddress(),
+                            KeBugCheckName(Code)};
     KiStop(&BugCheck);
 }
 EXPORT(KeBugCheckEx, EXPORT_ANY_IRQL, "WDK wdm.h KeBugCheckEx");
@@ -78,7 +79,8 @@ EXPORT(KeBugCheckEx, EXPORT_ANY_IRQL, "WDK wdm.h KeBugCheckEx");
 // IRQL: any. Source: WDK ntddk.h, KeBugCheck.
 DECLSPEC_NORETURN VOID NTAPI KeBugCheck(ULONG Code)
 {
-    KE_BUGCHECK BugCheck = {Code, {0, 0, 0, 0}, NULL, NULL, 0, KiReturnAddress()};
+    KE_BUGCHECK BugCheck = {Code, {0, 0, 0, 0}, NULL, NULL, 0, KiReturnAddress(),
+                            KeBugCheckName(Code)};
     KiStop(&BugCheck);
 }
 EXPORT(KeBugCheck, EXPORT_ANY_IRQL, "WDK ntddk.h KeBugCheck");

@@ -49,6 +49,17 @@ static BOOLEAN KiChangeFreeze(PKPRCB Prcb, LONG From, LONG To)
                                        __ATOMIC_SEQ_CST);
 }
 
+static VOID KiAwaitThaw(PKPRCB Prcb, PKTRAP_FRAME Frame)
+{
+    while (__atomic_load_n(&Prcb->FreezeState, __ATOMIC_ACQUIRE) == FreezeFrozen) {
+        if (KiHaltFrozen)
+            HalHalt();
+        KiKeepAway();
+    }
+    Prcb->FreezeFrame = NULL;
+    KiDebugEvent(KeDebugThaw, Frame, NULL);
+}
+
 // FALSE: it was thawed before it answered.
 static BOOLEAN KiStayFrozen(PKPRCB Prcb, PKTRAP_FRAME Frame)
 {
@@ -56,13 +67,7 @@ static BOOLEAN KiStayFrozen(PKPRCB Prcb, PKTRAP_FRAME Frame)
 
     Prcb->FreezeFrame = Frame;
     Frozen = KiChangeFreeze(Prcb, FreezeAsked, FreezeFrozen);
-    while (Frozen && __atomic_load_n(&Prcb->FreezeState, __ATOMIC_ACQUIRE) == FreezeFrozen) {
-        if (KiHaltFrozen)
-            HalHalt();
-        KiPause();
-    }
-    Prcb->FreezeFrame = NULL;
-    KiDebugEvent(KeDebugThaw, Frame, NULL);
+    KiAwaitThaw(Prcb, Frame);
     return Frozen;
 }
 
@@ -166,6 +171,20 @@ VOID KiThawProcessors(VOID)
     }
     __atomic_store_n(&KiFreezeOwner, NULL, __ATOMIC_SEQ_CST);
     KiRestoreInterrupts(Enabled);
+}
+
+// A debugger has one of the others go on, alone: that one becomes the owner, and this processor is
+// frozen with the rest, where Frame says. Returns when the new owner thaws it.
+VOID KiHandOverFreeze(PKPRCB To, PKTRAP_FRAME Frame)
+{
+    PKPRCB Self = KeGetCurrentPrcb();
+
+    VERIFY(KiFreezeOwner == Self && KiFreezeDepth == 1 && To->FreezeFrame != NULL);
+    Self->FreezeFrame = Frame;
+    Self->FreezeState = FreezeFrozen;
+    __atomic_store_n(&KiFreezeOwner, To, __ATOMIC_SEQ_CST);
+    KiChangeFreeze(To, FreezeFrozen, FreezeRunning);
+    KiAwaitThaw(Self, Frame);
 }
 
 // ---- monitor ------------------------------------------------------------------------------------

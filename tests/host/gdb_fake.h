@@ -44,6 +44,18 @@ int KdpGdbReadByte(BOOLEAN Forever)
     return *FakeInput++;
 }
 
+ULONG KdpGdbPacketSize(VOID)
+{
+    return GDB_PACKET_SIZE;
+}
+
+static const UCHAR *FakePause; // before this byte of the input
+
+BOOLEAN KdpGdbWasQuiet(VOID)
+{
+    return FakePause == FakeInput - 1;
+}
+
 VOID KdpGdbWriteBytes(const UCHAR *Bytes, SIZE_T Length)
 {
     for (SIZE_T i = 0; i < Length && FakeOutputLength < sizeof(FakeOutput); i++)
@@ -97,6 +109,13 @@ VOID KdpSetProgramCounter(ULONG Thread, ULONG64 Address)
 ULONG KdpNextThread(ULONG Previous)
 {
     return Previous < 2 ? Previous + 1 : 0;
+}
+
+static ULONG FakeStepping = 2; // the first so many threads are on processors
+
+BOOLEAN KdpCanStep(ULONG Thread)
+{
+    return Thread - 1 < FakeStepping;
 }
 
 VOID KdpDescribeThread(ULONG Thread, char *Buffer, SIZE_T Size)

@@ -142,13 +142,14 @@ static void memory_reads_stop_where_memory_does(void **State)
     assert_string_equal(Ask("mfffff80000001ffe,8"), "1234");
     assert_string_equal(Ask("mfffff80000002000,8"), "E0e");
     assert_string_equal(Ask("m0,8"), "E0e");
-    assert_int_equal(strlen(Ask("mfffff80000003000,1000")), 2 * 0x1000);
+    assert_int_equal(strlen(Ask("mfffff80000003000,1000")), GDB_PACKET_SIZE - 2);
     assert_string_equal(Ask("mfffff80000001000"), "E16");
 }
 
 static void a_page_of_zeroes_is_short_on_the_line(void **State)
 {
     (void)State;
+    FakeSession.Link.Longest = 0x1000;
     memset(FakeMemory, 0, 0x1000);
     assert_int_equal(strspn(Ask("mfffff80000001000,1000"), "0"), 0x2000);
     assert_true(FakeOutputLength < 300);
@@ -299,10 +300,106 @@ static void resuming_says_how(void **State)
     assert_int_equal(Resume.Thread, 1);
 }
 
-static void only_what_stopped_can_step(void **State)
+static void another_processor_can_step_and_a_thread_on_none_says_that_it_cannot(void **State)
+{
+    size_t At = 0;
+    (void)State;
+    SendPacket("vCont;s:2;C0b:1;c", 17);
+    GDB_RESUME Resume = Serve(Trap);
+    assert_int_equal(Resume.Action, GdbStep);
+    assert_int_equal(Resume.Thread, 2);
+    assert_int_equal(Resume.Signal, GdbSignalSegv); // the first one's
+    FakeStepping = 1;
+    SendRaw("+", 1);
+    SendPacket("vCont;s:2;c", 11);
+    SendRaw("+", 1);
+    Resume = Serve(Trap);
+    FakeStepping = 2;
+    assert_int_equal(Resume.Action, GdbVanished);
+    NextAnswer(&At); // the report that the first resumption waits for
+    assert_memory_equal(NextAnswer(&At), "O4974", 5);
+    assert_non_null(strstr(NextAnswer(&At), "thread:2;"));
+}
+
+static void a_question_that_comes_twice_is_answered_once(void **State)
 {
     (void)State;
-    assert_string_equal(Ask("vCont;s:2;c"), "E16");
+    SendRaw("$qAttached#8f$qAttached#8f+$qC#b4+", 34);
+    Serve(Trap);
+    assert_string_equal((char *)FakeOutput, "+$1#31+$QC1#c5");
+}
+
+static void a_question_that_is_asked_again_is_answered_again(void **State)
+{
+    (void)State;
+    SendRaw("$qAttached#8f$qAttached#8f$qAttached#8f+", 40);
+    FakePause = Sent + 26;
+    Serve(Trap);
+    FakePause = NULL;
+    assert_string_equal((char *)FakeOutput, "+$1#31+$1#31");
+}
+
+static void an_answer_lost_behind_a_forged_acknowledgement_comes_again(void **State)
+{
+    (void)State;
+    SendRaw("$qAttached#8f+-", 15);
+    Serve(Trap);
+    assert_string_equal((char *)FakeOutput, "+$1#31$1#31");
+    SendRaw("$qAttached#8f+$qC#00-", 21); // what this - wants is not known
+    Serve(Trap);
+    assert_string_equal((char *)FakeOutput, "+$1#31-");
+}
+
+static void a_long_answer_that_fails_comes_in_shorter_pieces(void **State)
+{
+    size_t At = 0;
+    (void)State;
+    for (size_t i = 0; i < 0x1000; i++)
+        FakeMemory[i] = (UCHAR)(i * 7 + i / 256);
+    FakeSession.Link.Longest = 0x1000;
+    SendRaw("$mfffff80000001000,1000#71-----+", 32);
+    Serve(Trap);
+    for (size_t Length = 0x1000; Length >= 0x40; Length /= 8)
+        assert_int_equal(strlen(NextAnswer(&At)), 2 * Length);
+    assert_int_equal(strlen(NextAnswer(&At)), 2 * 0x40);
+}
+
+static void without_acknowledgements_a_damaged_packet_is_an_error(void **State)
+{
+    (void)State;
+    SendRaw("$QStartNoAckMode#b0+$qAttached#8e", 33);
+    Serve(Trap);
+    assert_string_equal((char *)FakeOutput, "+$OK#9a$E54#ae");
+}
+
+static void a_packet_without_its_beginning_is_noise_whatever_it_holds(void **State)
+{
+    (void)State;
+    SendRaw("$qAttached#8f", 13);
+    SendRaw("X1000,3:-+\3#b0$qAttached#8f", 28); // dropped, it crossed the answer
+    SendRaw("+", 1);
+    SendRaw("X1000,3:-+\3#b0", 15);
+    SendPacket("vCont;c", 7);
+    assert_int_equal(Serve(Trap).Action, GdbContinue);
+    assert_string_equal((char *)FakeOutput, "+$1#31++");
+}
+
+static void pieces_grow_while_they_arrive(void **State)
+{
+    (void)State;
+    for (size_t i = 0; i < FAKE_HOLE; i++)
+        FakeMemory[i] = (UCHAR)(i * 7 + i / 256);
+    for (size_t Length = GDB_PACKET_SIZE / 16; Length < GDB_PACKET_SIZE / 2; Length *= 2)
+        assert_int_equal(strlen(Ask("mfffff80000001000,1000")), 2 * Length);
+    assert_int_equal(strlen(Ask("mfffff80000001000,1000")), GDB_PACKET_SIZE - 2);
+}
+
+static void a_resumption_is_acknowledged_twice(void **State)
+{
+    (void)State;
+    SendRaw("$vCont;c#a8", 11);
+    assert_int_equal(Serve(Trap).Action, GdbContinue);
+    assert_string_equal((char *)FakeOutput, "++");
 }
 
 static void a_ctrl_c_that_comes_too_late_ends_the_next_resumption(void **State)
@@ -402,7 +499,15 @@ int main(void)
         TEST(a_stop_report_says_why),
         TEST(a_stop_report_is_sent_only_to_who_waits_for_it),
         TEST(resuming_says_how),
-        TEST(only_what_stopped_can_step),
+        TEST(another_processor_can_step_and_a_thread_on_none_says_that_it_cannot),
+        TEST(a_question_that_comes_twice_is_answered_once),
+        TEST(a_question_that_is_asked_again_is_answered_again),
+        TEST(an_answer_lost_behind_a_forged_acknowledgement_comes_again),
+        TEST(a_long_answer_that_fails_comes_in_shorter_pieces),
+        TEST(without_acknowledgements_a_damaged_packet_is_an_error),
+        TEST(a_packet_without_its_beginning_is_noise_whatever_it_holds),
+        TEST(pieces_grow_while_they_arrive),
+        TEST(a_resumption_is_acknowledged_twice),
         TEST(a_ctrl_c_that_comes_too_late_ends_the_next_resumption),
         TEST(what_nobody_acknowledges_is_sent_again),
         TEST(detaching_leaves_nothing_behind),

@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import List, NamedTuple, Optional
 
 from conftest import PATIENCE, ROOT, flavour_option
+from line import Line
 
+NOISE = 3000    # on a noisy line one byte in so many does not arrive as it was sent
 STREAM = re.compile(r'^[~@&]"(.*)"$')
 FIELD = re.compile(r'([\w-]+)="((?:[^"\\]|\\.)*)"')
 
@@ -45,11 +47,13 @@ class Debugger:
 
     def __init__(self, arch: str, server: str, drivers: List[Path] = (), options: str = "",
                  flavour: str = "free", more: List[str] = (), gdb_options: List[str] = (),
-                 replay: Optional[Path] = None):
+                 replay: Optional[Path] = None, noise: str = ""):
         self.arch, self.server = arch, server
         self.folder = Path(tempfile.mkdtemp(prefix="lookaside-test-"))
         self.console = self.folder / "console"
-        self.socket = self.folder / "gdb"
+        self.socket = self.folder / "gdb"    # where gdb connects
+        self.port = self.folder / "port" if noise else self.socket  # where the machine listens
+        self.line = Line(self.socket, self.port, NOISE, noise) if noise else None
         self.gdb: Optional[subprocess.Popen] = None
         self._lines: queue.Queue = queue.Queue()
         self._token = 0
@@ -58,7 +62,7 @@ class Debugger:
         self.stopped_in = ""          # the function of the last stop; "": it runs
         self.kernel = ROOT / "build" / arch / flavour / "lookaside.elf"
         command = [str(ROOT / "lookaside"), "run", "--no-build", "--arch", arch, "--timeout", "0",
-                   "--%s=%s" % (server, self.socket), *map(str, drivers), *flavour_option(flavour)]
+                   "--%s=%s" % (server, self.port), *map(str, drivers), *flavour_option(flavour)]
         if options:
             command += ["--options", options]
         monitor = "unix:%s,server=on,wait=off" % (self.folder / "monitor")
@@ -83,8 +87,8 @@ class Debugger:
                          daemon=True).start()
         self("set confirm off")
         self("set mi-async on")
-        # Asking twice confuses the protocol; what came before the port was set up is lost.
-        self("set remotetimeout %d" % (PATIENCE // 20))
+        if not self.line:   # a busy host is slow, and QEMU's server answers twice when asked twice
+            self("set remotetimeout %d" % (PATIENCE // 20))
 
     @staticmethod
     def _read(stream, lines) -> None:
@@ -107,6 +111,12 @@ class Debugger:
     # ---- commands ------------------------------------------------------------------------------
     def __call__(self, command: str, fails: bool = False) -> str:
         """Runs a console command and returns what it printed."""
+        failed, text = self.attempt(command)
+        assert failed == fails, "%s: %s\n%s" % (command, text, self.log())
+        return text
+
+    def attempt(self, command: str) -> tuple:
+        """Runs a console command: whether it failed, and what it printed."""
         self._token += 1
         escaped = command.replace("\\", "\\\\").replace('"', '\\"')
         self.gdb.stdin.write('%d-interpreter-exec console "%s"\n' % (self._token, escaped))
@@ -121,11 +131,9 @@ class Debugger:
                 failed = line.startswith("%d^error" % self._token)
                 if failed:
                     text += unquote(dict(FIELD.findall(line)).get("msg", ""))
-                assert failed == fails, "%s: %s\n%s" % (command, text, self.log())
-                return text
+                return failed, text
             elif line.startswith("*stopped"):
                 self._early.append(line)
-
 
     def value(self, expression: str) -> int:
         """An expression as a number."""
@@ -203,23 +211,22 @@ class Debugger:
                 text += connection.recv(4096)
 
     def connect(self) -> str:
-        """Attaches to the server, once QEMU has it.
-
-        What a gdb that died asked last may be answered to this one, which then takes it for an
-        answer to its own first question and says so. It is asked again, as its user would.
-        """
+        """Attaches to the server, once QEMU has it."""
         end = time.monotonic() + PATIENCE
-        while not self.socket.exists() and time.monotonic() < end:
+        while not self.port.exists() and time.monotonic() < end:
             assert self.machine.poll() is None, self.log()
             time.sleep(0.05)
+        while self.server == "kgdb" and "gdb is waited for" not in self.log():
+            assert self.machine.poll() is None, self.log()
+            time.sleep(0.05)    # what is sent before is lost, and sent again much later
         self._early = []
-        for _ in range(3):
-            try:
-                return self("target remote %s" % self.socket)
-            except AssertionError as error:
-                if "Remote replied unexpectedly" not in str(error):
-                    raise
         return self("target remote %s" % self.socket)
+
+    def mutter(self, data: bytes) -> None:
+        """What a gdb that dies at once would have sent."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(self.port))
+            connection.sendall(data)
 
     # ---- the end -------------------------------------------------------------------------------
     def close_gdb(self) -> None:
@@ -235,6 +242,8 @@ class Debugger:
     def close(self) -> None:
         """Ends both."""
         self.close_gdb()
+        if self.line:
+            self.line.close()
         if self.machine.poll() is None:
             self.machine.terminate()
             self.machine.wait()

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """A recorded run, played back and forth: the hunt that docs/DEBUGGING.md tells, start to end."""
+import json
 import subprocess
+import tarfile
 
 import pytest
 from conftest import PATIENCE, ROOT, driver, lookaside
@@ -124,6 +126,30 @@ def test_ctrl_c_ends_a_search(played):
     played("delete")
     played("hbreak KdEndRun")
     assert played.resume().function == "KdEndRun"
+
+
+def test_a_long_recording_is_entered_in_its_middle(arch, tmp_path):
+    """It has snapshots; from one, and from the beginning, the same place is the same."""
+    file = tmp_path / "run.rec"
+    lookaside("run", "--arch", arch, "--memory", "64M", "--run-for", "3", "--record", file,
+              driver(arch, "rtc")).assert_clean(1)
+    with tarfile.open(file) as archive:
+        assert len(json.load(archive.extractfile("places.json"))) >= 1
+    debugger = Debugger(arch, "gdb", replay=file)
+    try:
+        debugger.connect()
+        debugger("hbreak KdEndRun")
+        assert debugger.resume().function == "KdEndRun"
+        there = [place(debugger)]           # played from the beginning
+        for _ in range(3):
+            debugger.resume("stepi")
+            there.append(place(debugger))
+        for expected in there[-2::-1]:      # each from the last snapshot
+            debugger.resume("reverse-stepi")
+            assert place(debugger) == expected
+        assert debugger.log().count("rtc.sys unloaded") == 1
+    finally:
+        debugger.close()
 
 
 def test_what_cannot_be_recorded_is_refused(arch, tmp_path):

@@ -48,8 +48,10 @@ class Console:
 class Recording:
     """An unpacked recording: where it is, how QEMU was started, which snapshots there are."""
 
-    def __init__(self, folder: Path, command: List[str], snapshots: str, console: Console):
+    def __init__(self, folder: Path, command: List[str], snapshots: str, places: Dict[str, int],
+                 console: Console):
         self.folder, self.command, self.file, self.console = folder, command, snapshots, console
+        self.places = {START: 0, **places}  # of snapshots in what the console printed
         self.players = 0
         self.wide = command[0].endswith("x86_64")   # which registers QEMU's server counts
         self.snapshots = self._list_snapshots()
@@ -59,7 +61,8 @@ class Recording:
         told = subprocess.run(["qemu-img", "info", "--output=json", str(self.folder / self.file)],
                               capture_output=True, check=True)
         return {int(entry.get("icount", 0)): entry["name"]
-                for entry in json.loads(told.stdout).get("snapshots", [])}
+                for entry in json.loads(told.stdout).get("snapshots", [])
+                if entry["name"] in self.places}
 
     def before(self, count: int) -> int:
         """The count of the last snapshot that is not after `count`."""
@@ -98,7 +101,7 @@ class Player:
                           "-gdb", "chardev:gdb"]
 
     def _print(self) -> None:
-        count = 0
+        count = self.recording.places[self.recording.snapshots[self.snapshot]]
         while True:
             data = os.read(self.process.stdout.fileno(), 65536)
             if not data:

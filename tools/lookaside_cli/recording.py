@@ -18,19 +18,23 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import threading
 from pathlib import Path
-from typing import List
+from typing import Dict, List
 
 from .arguments import DEFAULT_PORTS, RunPlan, gdb_place
 from .elf import Elf
 from .player import Console, Recording
 from .progress import warn
+from .qmp import Qmp
 from .rsp import Link
 from .status import ROOT, ToolError, UsageError
 from .timetravel import TimeTravel
 
 EVENTS, SNAPSHOTS, COMMAND, SYMBOLS = "events", "snapshots", "command.json", "lookaside.elf"
+PLACES = "places.json"   # of snapshots in what the console printed
 SNAPSHOT_ROOM = "1G"     # at most; the file grows as it is used
+SECONDS, OFTEN = 2.0, 16 # between snapshots, at first; twice as long after each so many
 SHIFT = 3                # 8 ns an instruction
 
 
@@ -62,6 +66,49 @@ def recorded(plan: RunPlan, folder: Path, command: List[str]) -> List[str]:
     command = [word.replace(str(folder) + "/", "") for word in command]
     return command + ["-icount", "shift=%d,rr=record,rrfile=%s,rrsnapshot=start" % (SHIFT, EVENTS),
                       "-drive", "if=none,id=snapshots,format=qcow2,file=" + SNAPSHOTS]
+
+
+class Snapshots(threading.Thread):
+    """Takes snapshots of a run that is being recorded: playing it back can begin at each.
+
+    How much the console had printed by then is kept with them. QEMU writes that into a file of its
+    own, which is exact while the machine stands."""
+
+    SOCKET, PRINTED = "snapshots.qmp", "printed"
+
+    def __init__(self, folder: Path):
+        super().__init__(daemon=True)
+        self.folder = folder
+        self.ended = threading.Event()
+        self.places: Dict[str, int] = {}
+
+    def arguments(self, command: List[str]) -> List[str]:
+        """QEMU's command with what is needed for that."""
+        logged = [word + ",logfile=" + self.PRINTED if word.startswith("stdio,id=com1") else word
+                  for word in command]
+        return logged + ["-qmp", "unix:%s,server=on,wait=off" % self.SOCKET]
+
+    def run(self) -> None:
+        """Until the machine is gone, or has no more room for them."""
+        qmp = Qmp(self.folder / self.SOCKET, lambda: not self.ended.is_set())
+        while not self.ended.wait(SECONDS * 2 ** (len(self.places) // OFTEN)):
+            name = "at%d" % len(self.places)
+            qmp.execute("stop")
+            printed = (self.folder / self.PRINTED).stat().st_size
+            if qmp.monitor("savevm " + name).strip():
+                self.ended.set()    # its words are about what was wrong
+            else:
+                self.places[name] = printed
+            qmp.execute("cont")
+        qmp.close()
+
+    def finish(self) -> None:
+        """The machine has ended: leaves word of what there is."""
+        self.ended.set()
+        self.join()
+        (self.folder / PLACES).write_text(json.dumps(self.places))
+        for name in (self.SOCKET, self.PRINTED):
+            (self.folder / name).unlink(missing_ok=True)
 
 
 def keep(plan: RunPlan, folder: Path, command: List[str]) -> None:
@@ -116,7 +163,8 @@ def listener(place: str) -> socket.socket:
 
 def serve_gdb(folder: Path, command: List[str], place: str) -> None:
     """Plays a recording as gdb wants it, until gdb ends it."""
-    recording = Recording(folder, command, SNAPSHOTS, Console(sys.stdout.fileno()))
+    places = json.loads((folder / PLACES).read_text())
+    recording = Recording(folder, command, SNAPSHOTS, places, Console(sys.stdout.fileno()))
     travel = TimeTravel(recording, Elf(folder / SYMBOLS))
     try:
         with listener(place) as server:

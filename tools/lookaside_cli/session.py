@@ -16,7 +16,7 @@ from .machine import guest_status, qemu_command
 from .process import die_with_parent
 from .progress import progress, progress_done
 from .qmp import Qmp
-from .recording import keep, recorded
+from .recording import Snapshots, keep, recorded
 from .report import Outcome
 from .status import INTERRUPTED, TIMEOUT, TOOL, WORDS, LookasideError
 from .stream import LogStream
@@ -48,6 +48,9 @@ class Session:
             if plan.record:
                 command = recorded(plan, folder, command)
             self.command = command
+            self.snapshots = Snapshots(folder) if plan.record else None
+            if self.snapshots:
+                command = self.snapshots.arguments(command)
             self.process = subprocess.Popen(
                 command, stderr=errors, cwd=folder if plan.record else None,
                 stdin=subprocess.DEVNULL if plan.batch else None,
@@ -55,6 +58,8 @@ class Session:
                 start_new_session=plan.batch,  # so that Ctrl-C reaches us alone
                 preexec_fn=die_with_parent)
         self.qmp = Qmp(folder / "qmp", alive=lambda: self.process.poll() is None)
+        if self.snapshots:
+            self.snapshots.start()
         self.reader = threading.Thread(target=self._read, daemon=True)
         if plan.batch:
             self.reader.start()
@@ -164,4 +169,5 @@ def run_session(plan: RunPlan, folder: Path, outputs: List, symbols: Symbols) ->
             session.end()
             progress_done()
             if plan.record:
+                session.snapshots.finish()
                 keep(plan, folder, session.command)

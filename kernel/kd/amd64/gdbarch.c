@@ -98,10 +98,33 @@ ULONG64 KdpReadSpecial(const KD_STOPPED *Stopped, ULONG Special)
     }
 }
 
+// A selector that names nothing readable would fault. Loading FS and GS changes their bases too.
+static BOOLEAN KdpWriteSegment(ULONG Special, USHORT Selector)
+{
+    ULONG64 FsBase = KiReadMsr(MSR_FS_BASE), GsBase = KiReadMsr(MSR_GS_BASE);
+    BOOLEAN Readable;
+    __asm__ volatile("verr %1\n\tsetz %0" : "=q"(Readable) : "r"(Selector) : "cc");
+    if (!Readable && Selector > 3) // 0 to 3 are no segment, which is allowed
+        return FALSE;
+    switch (Special) {
+    case SpecialDs: __asm__ volatile("mov %0, %%ds" ::"r"(Selector)); break;
+    case SpecialEs: __asm__ volatile("mov %0, %%es" ::"r"(Selector)); break;
+    case SpecialFs: __asm__ volatile("mov %0, %%fs" ::"r"(Selector)); break;
+    default: __asm__ volatile("mov %0, %%gs" ::"r"(Selector)); break;
+    }
+    KiWriteMsr(MSR_FS_BASE, FsBase);
+    KiWriteMsr(MSR_GS_BASE, GsBase);
+    return TRUE;
+}
+
 // CR8 has two places: traps leave with the processor's, interrupts restore their frame's.
 BOOLEAN KdpWriteSpecial(KD_STOPPED *Stopped, ULONG Special, ULONG64 Value)
 {
     switch (Special) {
+    case SpecialDs:
+    case SpecialEs:
+    case SpecialFs:
+    case SpecialGs: return KdpWriteSegment(Special, (USHORT)Value);
     case SpecialFsBase: KiWriteMsr(MSR_FS_BASE, Value); return TRUE;
     case SpecialGsBase: KiWriteMsr(KdpGsBase(Stopped, FALSE), Value); return TRUE;
     case SpecialKernelGsBase: KiWriteMsr(KdpGsBase(Stopped, TRUE), Value); return TRUE;

@@ -32,15 +32,31 @@ class Command(gdb.Command):
     def __init__(self, function: Callable):
         self.__doc__ = function.__doc__
         self.function = function
+        self.usage = next(line.strip() for line in function.__doc__.splitlines()
+                          if line.strip().startswith("nt "))
         super().__init__("nt " + function.__name__[3:], gdb.COMMAND_DATA, gdb.COMPLETE_EXPRESSION)
 
     def invoke(self, argument: str, from_tty: bool) -> None:
         """Runs it; what cannot be read is one line, not a traceback."""
         self.dont_repeat()
+        if argument.strip() and " " not in self.usage[3:]:
+            raise gdb.GdbError("usage: " + self.usage)
         try:
+            check_machine()
             self.function(argument.strip())
-        except gdb.MemoryError as error:
+        except gdb.error as error:
             raise gdb.GdbError(str(error)) from None
+
+
+def check_machine() -> None:
+    """Refuses to look at the kernel's file, or at a machine that has not loaded it yet."""
+    if gdb.selected_inferior().pid == 0:
+        raise gdb.GdbError("there is no machine: target remote ...")
+    try:
+        memory.read(memory.parse("KiSystemStartup"), 1)
+    except gdb.MemoryError:
+        raise gdb.GdbError("the kernel is not there yet: thbreak KiSystemStartup, continue") \
+            from None
 
 
 def install() -> None:
@@ -225,12 +241,19 @@ def irql_names() -> dict:
     return {0: "PASSIVE_LEVEL", 1: "APC_LEVEL", 2: "DISPATCH_LEVEL", top: "HIGH_LEVEL"}
 
 
-def current_irql() -> int:
-    """The IRQL of the processor that gdb looks at."""
-    if memory.pointer_size() == 8:
+def irql_of(number: int, prcb: gdb.Value) -> int:
+    """The IRQL of a processor. On amd64 that is a register, and gdb's thread for it has it."""
+    if memory.pointer_size() == 4:
+        pcr = memory.containing(memory.address_of(prcb), "KPCR", "PrcbData")
+        return int(pcr["Irql"])
+    selected = gdb.selected_thread()
+    try:
+        for thread in gdb.selected_inferior().threads():
+            if thread.num == number + 1:
+                thread.switch()
         return int(gdb.parse_and_eval("$cr8")) & 15
-    pcr = memory.containing(memory.address_of(next(processors())[1]), "KPCR", "PrcbData")
-    return int(pcr["Irql"])
+    finally:
+        selected.switch()
 
 
 @command
@@ -238,14 +261,9 @@ def nt_irql(_argument: str) -> None:
     """The IRQL of each processor, and what it is at.
 
     nt irql"""
-    current = gdb.selected_thread()
-    selected = current.num - 1 if current else 0
     for number, prcb in processors():
-        if number == selected:
-            irql = current_irql()
-            text = "IRQL %d (%s)" % (irql, irql_names().get(irql, "device level"))
-        else:
-            text = "select its thread to see its IRQL"
+        irql = irql_of(number, prcb)
+        text = "IRQL %d (%s)" % (irql, irql_names().get(irql, "device level"))
         if int(prcb["InterruptDepth"]):
             text += ", in interrupt service, depth %d" % int(prcb["InterruptDepth"])
         if int(prcb["DpcActive"]):
@@ -313,14 +331,18 @@ def nt_threads(argument: str) -> None:
     switched off. One that runs is on a processor: `info threads`."""
     wanted = memory.parse(argument) if argument else None
     states = memory.names("KTHREAD_STATE")
+    found = False
     for thread in memory.walk(memory.symbol("KiThreadList"), "KTHREAD", "ThreadListEntry"):
         if wanted not in (None, memory.address_of(thread)):
             continue
+        found = True
         print("%#x  %-11s priority %2d  processor %d  %s" % (
             memory.address_of(thread), states[int(thread["State"])].replace("Thread", "").lower(),
             int(thread["Priority"]), int(thread["Processor"]), thread_name(thread)))
         for place in standing_stack(thread):
             print("        %s" % memory.place(place))
+    if not found:
+        print("there is no thread yet" if wanted is None else "%#x is no thread" % wanted)
 
 
 def thread_name(thread: gdb.Value) -> str:
@@ -357,17 +379,20 @@ def nt_locks(_argument: str) -> None:
     nt locks
 
     The spin locks are the variables of that type; those inside other objects are not looked for."""
+    held = False
     for name in lock_variables():
         value = memory.number(memory.symbol(name))
         if value:
             print("spin lock  %-24s held (%#x)" % (name, value))
-    if not memory.has_symbol("ExpResources"):
-        return
+            held = True
     for resource in memory.walk(memory.symbol("ExpResources"), "ERESOURCE", "SystemResourcesList"):
         if int(resource["ActiveEntries"]) or int(resource["ActiveCount"]):
+            held = True
             print("resource   %#x  owner %#x, %d in all" % (
                 memory.address_of(resource), memory.number(resource["OwnerEntry"]["OwnerThread"]),
                 int(resource["ActiveEntries"])))
+    if not held:
+        print("none is held")
 
 
 def lock_variables():
@@ -401,8 +426,12 @@ def nt_drivers(_argument: str) -> None:
 def nt_analyze(_argument: str) -> None:
     """The bugcheck in words: what rule was broken, by whom, where.
 
-    nt analyze"""
+    nt analyze
+
+    From KiStop on, which is where QEMU's server can stop it: break KiStop."""
     record = memory.symbol("KeLastBugCheck")
+    if memory.number(record) == 0 and gdb.newest_frame().name() == "KiStop":
+        record = gdb.newest_frame().read_var("BugCheck")
     if memory.number(record) == 0:
         print("there has been no bugcheck")
         return

@@ -116,6 +116,8 @@ def names(enumeration: str) -> dict:
 def parse(argument: str) -> int:
     """An expression that the user typed, as an address."""
     value = gdb.parse_and_eval(argument)
+    if value.type.code == gdb.TYPE_CODE_VOID:
+        raise gdb.GdbError("%s has no value" % argument)
     if value.type.strip_typedefs().code in (gdb.TYPE_CODE_FUNC, gdb.TYPE_CODE_ARRAY):
         value = value.address
     return number(value) & ((1 << 8 * pointer_size()) - 1)

@@ -153,7 +153,9 @@ class Event(Dispatcher):
 
     def to_string(self):
         """Kind and state."""
-        kind = "synchronization" if int(self.value["Header"]["Type"]) == 1 else "notification"
+        kinds = memory.names("KOBJECTS")
+        kind = kinds.get(int(self.value["Header"]["Type"]) & 7, "no")
+        kind = kind.replace("Event", "", 1).replace("Object", "").lower()
         return "%s event, %s" % (kind, self.state())
 
 
