@@ -312,6 +312,7 @@ BOOLEAN NTAPI KeRemoveQueueDpc(PKDPC Dpc);
 VOID NTAPI KeSetImportanceDpc(PKDPC Dpc, KDPC_IMPORTANCE Importance);
 VOID NTAPI KeSetTargetProcessorDpc(PKDPC Dpc, CCHAR Number);
 VOID NTAPI KeFlushQueuedDpcs(VOID);
+VOID KeFlushDpcsOf(ULONG Number);  // waits for what is queued on a processor; IRQL: <= APC_LEVEL
 KSTART_ROUTINE KeServeThreadedDpcs;  // the thread of a processor (its KPRCB) for threaded DPCs
 BOOLEAN KeDpcsIdle(VOID);  // nothing queued and nothing running
 

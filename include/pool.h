@@ -44,8 +44,9 @@ VOID ExRegisterPoolQuota(const EX_POOL_QUOTA *Quota);
 // <= DISPATCH_LEVEL, with none of the pool's locks held.
 VOID ExRegisterPoolReclaim(VOID (*Routine)(VOID));
 
-// All that the pools and lookaside lists keep for later goes back to mm, what other processors have
-// a little later. For mm, when what it has will not do. IRQL: <= DISPATCH_LEVEL.
+// All that the pools and lookaside lists keep for later goes back to mm; at DISPATCH_LEVEL what
+// other processors have a little later, and paged lists keep theirs. For mm, when what it has will
+// not do. IRQL: <= DISPATCH_LEVEL.
 VOID ExReclaimPool(VOID);
 
 // What is known of a pool block, for the monitor, whatis and reports.

@@ -37,13 +37,14 @@
 //             mm.
 //   special   Requests that are watched, or one in so many, get a page of their own between
 //             inaccessible ones (poolspecial.c, poolverify.c).
-//   large     Requests over 2048 bytes take whole pages; the record is in the first page's
-//             descriptor.
+//   large     Requests over 2040 bytes take whole pages; the record is in the first page's
+//             descriptor (poollarge.c).
 //
 // Sizes. Blocks are multiples of 16 bytes, chosen so that a page holds 1/n of itself n times with
-// little left: none crosses a page (PL-21). Behind a block's last byte lie eight guard bytes, which
-// are compared at free (BC-30). A request of a page or more starts on a page (PL-22); its guard is
-// in the rest of its last page, if there is one.
+// little left: none crosses a page (PL-21). As malloc on a host, where nobody is promised that, the
+// same source has pages of 16 KiB and closer sizes (POOL_PAGE_SHIFT and what follows it). Behind a
+// block's last byte lie eight guard bytes, which are compared at free (BC-30). A request of a page
+// or more starts on a page (PL-22); its guard is in the rest of its last page, if there is one.
 //
 // Invariants. A record's Size is zero exactly while its block is free. A block is in one place:
 // allocated, in one cache, or set in its page's FreeMap. Allocs - Frees, summed over all
@@ -53,8 +54,9 @@
 // A free block's record names its last owner in a way that no tag matches (POOL_CELL_LIVE in
 // poolp.h): the comparison that finds a wrong tag finds a double free.
 //
-// What can go wrong. Memory is used up: the caller's caches and all empty pages are given back and
-// the request is tried once more, then answered with NULL (or raised where asked). More than 16 K
+// What can go wrong. Memory is used up: all processors' caches and all empty pages are given back
+// (at DISPATCH_LEVEL nobody can wait for other processors': they follow a little later), then the
+// request is tried once more, then answered with NULL (or raised where asked). More than 16 K
 // combinations: the rest is counted under the tag "Ovfl", and their tags are not compared at free.
 //
 // Paged pool. No block is touched in a sequence or while the IRQL is raised here, so its pages may
@@ -67,26 +69,6 @@
 
 #define ALLOCATE_SOURCE "WDK, wdm.h: ExAllocatePoolWithTag"
 #define FREE_SOURCE     "WDK, wdm.h: ExFreePoolWithTag"
-
-// This processor's cell at a place. IRQL: DISPATCH_LEVEL.
-FORCEINLINE POOL_CELL *ExpCellHere(ULONG Place)
-{
-    return ExpCellAt(KiReadPoolProcessor(), Place);
-}
-
-POOL *ExpPoolOfAddress(ULONG_PTR Address)
-{
-    for (ULONG Index = 0; Index < PoolCount; Index++)
-        if (Address - ExpPool[Index].Base < ExpLoad(ExpPool[Index].Limit))
-            return &ExpPool[Index];
-    return NULL;
-}
-
-// A block of whole pages has a guard when its last page has room for it.
-static BOOLEAN ExpIsLargeGuarded(SIZE_T Bytes)
-{
-    return BYTE_OFFSET(Bytes + POOL_GUARD - 1) >= POOL_GUARD;
-}
 
 // ---- a cache and what is behind it, at DISPATCH_LEVEL ------------------------------------------
 // The cache behind a cell, trapped or not: the class's on this processor.
@@ -111,7 +93,8 @@ static PVOID ExpPopOrRefill(USHORT Cell, SIZE_T Bytes, ULONG_PTR Caller)
     if (Cache->Top == 0) {
         if (!ExpRefill(&ExpPool[Owner->Pool], Owner->Class, Cache))
             return NULL;
-        ExpNotePeak(Cell);
+        if (POOL_PEAKS)
+            ExpNotePeak(Cell);
     }
     Cache->Top -= (LONG_PTR)sizeof(POOL_SLOT);
     const POOL_SLOT *Slot = ExpSlot(Cache, Cache->Top);
@@ -190,6 +173,8 @@ VOID ExReclaimPool(VOID)
     for (ULONG Index = 0; Index < PoolCount; Index++)
         ExpReclaim(&ExpPool[Index]);
     KiLowerIrql(OldIrql);
+    if (OldIrql < DISPATCH_LEVEL)
+        ExpAwaitTrims();
 }
 
 // A cell whose period ends gets the next one. TRUE: the allocation at hand is a sample.
@@ -205,19 +190,6 @@ static BOOLEAN ExpRenewPeriod(USHORT Place)
     return ExpIsSampling();
 }
 
-static PVOID ExpAllocateLarge(const POOL_REQUEST *Request, USHORT Place)
-{
-    POOL_CELL_REST *Rest = ExpRestOf(ExpCurrentProcessor(), Place);
-    PVOID Block = ExpAllocatePages(&ExpPool[ExpOwnerOf(Place)->Pool], Request->Bytes, Place,
-                                   Request->Caller);
-    if (Block != NULL) {
-        ExpCountDown(&ExpCellHere(Place)->Left);
-        ExpStore(Rest->LargePages, Rest->LargePages + (ULONG)BYTES_TO_PAGES(Request->Bytes));
-        ExpNoteLargePeak(Place, Rest->LargePages);
-    }
-    return Block;
-}
-
 static PVOID ExpAllocateFromCell(const POOL_REQUEST *Request, USHORT Place)
 {
     BOOLEAN Sample = ExpRenewPeriod(Place);
@@ -227,7 +199,7 @@ static PVOID ExpAllocateFromCell(const POOL_REQUEST *Request, USHORT Place)
             return Special;
     }
     return ExpOwnerOf(Place)->Class == POOL_CLASS_LARGE
-               ? ExpAllocateLarge(Request, Place)
+               ? ExpAllocateLarge(Place, Request->Bytes, Request->Caller)
                : ExpPopOrRefill(Place, Request->Bytes, Request->Caller);
 }
 
@@ -320,30 +292,11 @@ static VOID ExpCheckFreeIrql(PVOID P, const POOL *Pool, ULONG_PTR Caller)
         ExpReportFreeIrql(P, Pool->Type, Irql, Caller);
 }
 
-static VOID ExpFreeLarge(POOL *Pool, POOL_PAGE *Page, PVOID P, ULONG Tag, ULONG_PTR Caller)
-{
-    const POOL_OWNER *Owner = ExpOwnerOf(Page->Cell);
-    if (!ExpTagMatches(Owner, Tag))
-        ExpReportTag(P, Owner, Tag, Page->Caller, Caller);
-    if (ExpIsLargeGuarded(Page->Bytes) && *ExpGuardOf(P, Page->Bytes) != ExpGuard)
-        ExpReportOverrun(P, Page->Bytes, Owner, Page->Caller, Caller);
-    KeCheckFreedMemory(P, Page->Bytes);
-    KIRQL OldIrql = KiRaiseIrql(DISPATCH_LEVEL);
-    POOL_CELL_REST *Rest = ExpRestOf(ExpCurrentProcessor(), Page->Cell);
-    if (ExpTracking)
-        ExpUntrack(P, Caller);
-    ExpCountUp(&ExpCellHere(Page->Cell)->Frees);
-    ExpStore(Rest->LargePages, Rest->LargePages - (ULONG)BYTES_TO_PAGES(Page->Bytes));
-    ExpReturnCharge(Owner, ROUND_TO_PAGES(Page->Bytes));
-    ExpFreePages(Pool, Page, Caller);
-    KiLowerIrql(OldIrql);
-}
-
 static VOID ExpFreeSmall(POOL_PAGE *Page, PVOID P, ULONG Tag, ULONG_PTR Caller)
 {
-    ULONG Index = BYTE_OFFSET(P) / Page->BlockSize;
+    ULONG Index = POOL_OFFSET(P) / Page->BlockSize;
     POOL_RECORD *Record = &Page->Records[Index];
-    if (Index >= Page->BlockCount || BYTE_OFFSET(P) % Page->BlockSize != 0 || Record->Size == 0)
+    if (Index >= Page->BlockCount || POOL_OFFSET(P) % Page->BlockSize != 0 || Record->Size == 0)
         ExpReportBadPointer(P, Caller);
     const POOL_OWNER *Owner = ExpOwnerOf(Record->Cell);
     ULONG_PTR AllocatedBy = ExpExpandCaller(Record->Caller);
@@ -368,7 +321,7 @@ VOID ExpFreeSlow(PVOID P, ULONG Tag, ULONG_PTR Caller)
         ExpReportBadPointer(P, Caller);
     POOL_PAGE *Page = ExpPageOfOffset(Pool, (ULONG_PTR)P - Pool->Base);
     ExpCheckFreeIrql(P, Pool, Caller);
-    if (Page->State == PoolPageLarge && BYTE_OFFSET(P) == 0)
+    if (Page->State == PoolPageLarge && POOL_OFFSET(P) == 0)
         ExpFreeLarge(Pool, Page, P, Tag, Caller);
     else if (Page->State == PoolPageSmall)
         ExpFreeSmall(Page, P, Tag, Caller);

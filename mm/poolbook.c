@@ -29,8 +29,8 @@
 // tests/host/test_pool.c.
 #include "poolp.h"
 
-#define GROUP_BYTES    (POOL_GROUP_PAGES << PAGE_SHIFT)
-#define RECORD_SIZES   8u  // arrays of 2 to 256 records: 16 to 2048 bytes
+#define GROUP_BYTES    (POOL_GROUP_PAGES << POOL_PAGE_SHIFT)
+#define RECORD_SIZES   9u  // arrays of 2 to 512 records: 16 to 4096 bytes
 #define RECORD_SHARE   4u  // of the bookkeeping region may be record pages
 #define NO_RECORD_PAGE 0u  // page numbers begin with 1, as do offsets of arrays
 
@@ -138,7 +138,7 @@ static POOL_PAGE *ExpGroupOf(POOL *Pool, ULONG_PTR Offset)
 static ULONG ExpPagesInGroup(ULONG_PTR Offset, ULONG_PTR End)
 {
     ULONG_PTR Next = ALIGN_DOWN_BY(Offset, GROUP_BYTES) + GROUP_BYTES;
-    return (ULONG)(((Next < End ? Next : End) - Offset) >> PAGE_SHIFT);
+    return (ULONG)(((Next < End ? Next : End) - Offset) >> POOL_PAGE_SHIFT);
 }
 
 // Commits the groups up to End. They are empty.
@@ -178,7 +178,7 @@ static VOID ExpForgetUpTo(POOL *Pool, ULONG_PTR Offset, ULONG_PTR End)
         ULONG Pages = ExpPagesInGroup(Offset, End);
         ExpStore(Group->Taken, (UCHAR)(Group->Taken - Pages));
         ExpStore(Pool->EmptyGroups, Pool->EmptyGroups + (Group->Taken == 1));
-        Offset += (ULONG_PTR)Pages << PAGE_SHIFT;
+        Offset += (ULONG_PTR)Pages << POOL_PAGE_SHIFT;
     }
 }
 
@@ -189,14 +189,14 @@ static ULONG_PTR ExpDescribeUpTo(POOL *Pool, ULONG_PTR Offset, ULONG_PTR End)
         ULONG Pages = ExpPagesInGroup(Offset, End);
         if (!ExpTakeFromGroup(Pool, ExpGroupOf(Pool, Offset), Pages))
             break;
-        Offset += (ULONG_PTR)Pages << PAGE_SHIFT;
+        Offset += (ULONG_PTR)Pages << POOL_PAGE_SHIFT;
     }
     return Offset;
 }
 
 BOOLEAN ExpDescribePages(POOL *Pool, ULONG_PTR Offset, SIZE_T Pages)
 {
-    ULONG_PTR End = Offset + (Pages << PAGE_SHIFT), Reached = Offset;
+    ULONG_PTR End = Offset + (Pages << POOL_PAGE_SHIFT), Reached = Offset;
     KiAcquireLockAtDpcLevel(&Pool->GrowthLock);
     if (ExpGrowGroups(Pool, End))
         Reached = ExpDescribeUpTo(Pool, Offset, End);
@@ -209,7 +209,7 @@ BOOLEAN ExpDescribePages(POOL *Pool, ULONG_PTR Offset, SIZE_T Pages)
 VOID ExpForgetPages(POOL *Pool, ULONG_PTR Offset, SIZE_T Pages)
 {
     KiAcquireLockAtDpcLevel(&Pool->GrowthLock);
-    ExpForgetUpTo(Pool, Offset, Offset + (Pages << PAGE_SHIFT));
+    ExpForgetUpTo(Pool, Offset, Offset + (Pages << POOL_PAGE_SHIFT));
     KiReleaseLockFromDpcLevel(&Pool->GrowthLock);
 }
 

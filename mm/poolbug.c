@@ -189,8 +189,8 @@ static DECLSPEC_NORETURN VOID ExpReportInside(PVOID P, ULONG_PTR Caller)
 // An address in a page of small blocks: a free block, or the middle of one.
 static DECLSPEC_NORETURN VOID ExpReportSmall(POOL_PAGE *Page, PVOID P, ULONG_PTR Caller)
 {
-    ULONG Index = BYTE_OFFSET(P) / Page->BlockSize;
-    if (Index >= Page->BlockCount || BYTE_OFFSET(P) % Page->BlockSize != 0)
+    ULONG Index = POOL_OFFSET(P) / Page->BlockSize;
+    if (Index >= Page->BlockCount || POOL_OFFSET(P) % Page->BlockSize != 0)
         ExpReportInside(P, Caller);
     const POOL_RECORD *Record = &Page->Records[Index];
     if (Record->Cell == 0)
@@ -265,6 +265,13 @@ static DECLSPEC_NORETURN VOID ExpReportForeign(PVOID P, ULONG_PTR Caller)
                    ExpNameCode(Caller).Text, P, Region != NULL ? Region->Name : "no region"));
 }
 
+// In a large block that is allocated: a further page names its first, which may be free by now.
+static BOOLEAN ExpIsInLarge(const POOL *Pool, const POOL_PAGE *Page)
+{
+    return (Page->State == PoolPageLargeTail ? ExpPageOfNumber(Pool, Page->Head) : Page)->State
+        == PoolPageLarge;
+}
+
 VOID ExpReportBadPointer(PVOID P, ULONG_PTR Caller)
 {
     if (P == NULL)
@@ -276,9 +283,9 @@ VOID ExpReportBadPointer(PVOID P, ULONG_PTR Caller)
     POOL_PAGE *Page = ExpPageOfOffset(Pool, (ULONG_PTR)P - Pool->Base);
     if (Page->State == PoolPageSmall)
         ExpReportSmall(Page, P, Caller);
-    if (Page->State == PoolPageLarge || Page->State == PoolPageLargeTail)
+    if (ExpIsInLarge(Pool, Page))
         ExpReportLarge(Pool, Page, P, Caller);
-    if (Page->State == PoolPageLargeFreed && BYTE_OFFSET(P) == 0)
+    if (Page->State == PoolPageLargeFreed && POOL_OFFSET(P) == 0)
         ExpReportFreedLarge(Page, P, Caller);
     ExpReportNoPage(Pool->Type, P, Caller);
 }

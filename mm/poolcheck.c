@@ -11,7 +11,7 @@
 static ULONG ExpBitCount(const ULONG64 *Map)
 {
     ULONG Count = 0;
-    for (ULONG Word = 0; Word < 4; Word++)
+    for (ULONG Word = 0; Word < POOL_MAP_WORDS; Word++)
         for (ULONG64 Rest = Map[Word]; Rest != 0; Rest &= Rest - 1)
             Count++;
     return Count;
@@ -81,6 +81,15 @@ static SIZE_T ExpLiveOfCell(ULONG Place)
     return Live;
 }
 
+static SIZE_T ExpPagesInRuns(const POOL *Pool)
+{
+    SIZE_T Pages = 0;
+    for (ULONG Number = 0; Number < POOL_PROCESSORS; Number++)
+        for (ULONG Run = 0; ExpPoolProcessor[Number] != NULL && Run < POOL_RUN_PAGES; Run++)
+            Pages += (Run + 1) * ExpPoolProcessor[Number]->Runs[Pool - ExpPool][Run].Count;
+    return Pages;
+}
+
 static SIZE_T ExpLiveByCells(const POOL *Pool)
 {
     SIZE_T Live = 0;
@@ -94,7 +103,7 @@ static const char *ExpCheckPool(const POOL *Pool)
 {
     SIZE_T Live = 0, Loose = 0, Cached = 0, Pages = 0;
     const char *Wrong = NULL;
-    for (ULONG_PTR Offset = 0; Offset < Pool->Limit && Wrong == NULL; Offset += PAGE_SIZE) {
+    for (ULONG_PTR Offset = 0; Offset < Pool->Limit && Wrong == NULL; Offset += POOL_PAGE_SIZE) {
         const POOL_PAGE *Page = ExpPageOfOffset(Pool, Offset);
         Pages += Page->State == PoolPageSmall ? 1 : Page->State == PoolPageLarge ? Page->Pages : 0;
         Live += Page->State == PoolPageLarge;
@@ -109,7 +118,7 @@ static const char *ExpCheckPool(const POOL *Pool)
         Wrong = ExpCheckCaches(Pool, &Cached);
     if (Wrong == NULL && Loose != Cached)
         Wrong = "free blocks are lost, or in two places";
-    if (Wrong == NULL && Pages + Pool->SpareCount != Pool->PageCount)
+    if (Wrong == NULL && Pages + Pool->SpareCount + ExpPagesInRuns(Pool) != Pool->PageCount)
         Wrong = "the page count is wrong";
     if (Wrong == NULL && Live + ExpSpecialLive[Pool - ExpPool] != ExpLiveByCells(Pool))
         Wrong = "the tags' counters do not add up to the live blocks";

@@ -12,23 +12,38 @@
 // ---- sizes -------------------------------------------------------------------------------------
 #define POOL_GRANULARITY   16u    // block sizes are multiples; also the alignment of every block
 #define POOL_GUARD         8u     // bytes watched behind every block
-#define POOL_SMALL_LIMIT   2040u  // larger requests take whole pages
-#define POOL_CLASSES       30u
 #define POOL_CLASS_LARGE   POOL_CLASSES  // the class of requests that take whole pages
-#ifndef POOL_CACHE_BYTES          // libpoolmalloc.so has deeper ones
-#define POOL_CACHE_BYTES   32768u // what a processor caches of one class at most, bytes and
-#define POOL_CACHE_MOST    508u   // blocks: two pages hold such a cache
-#endif
-#define POOL_CACHE_LEAST   32u    // but not fewer than this
 #define POOL_CACHE_BATCH   128u   // blocks that move between a cache and the pages at a time
 #define POOL_IDLE_SHARE    64u    // of RAM may be empty pages that wait in a pool
 #define POOL_LOW_SHARE     16u    // of RAM or address space is left by requests of low priority
 #define POOL_NORMAL_SHARE  64u    // and by those of normal priority
-#define POOL_SPARE_PAGES   64u    // single pages that a pool keeps at most, mapped and unused
 #define POOL_SPARE_BATCH   16u    // single pages that are taken from mm at a time
-#ifndef POOL_PROCESSORS  // libpoolmalloc.so has more
+#define POOL_RUN_PAGES     16u    // large blocks of up to so many pages are cached by processors
+#define POOL_RUN_DEPTH     7u     // so many of one length at most
+
+// What libpoolmalloc.so has otherwise (bench/host/include/poolsizes.h). A pool's page is a
+// machine's here: drivers are promised that no block of a page or less crosses one.
+#ifndef POOL_PAGE_SHIFT
+#define POOL_PAGE_SHIFT    PAGE_SHIFT
+#define POOL_MAP_WORDS     4u     // 64 blocks each: the most that a page is cut into
+#define POOL_SMALL_LIMIT   2040u  // larger requests take whole pages
+#define POOL_CLASSES       30u
+#define POOL_CLASS_SIZES   16,  32,  48,  64,  80,  96,  112, 128, 144, 160, 176, 192, 208, 224,   \
+                           240, 256, 272, 288, 304, 336, 368, 400, 448, 512, 576, 672, 816, 1024,  \
+                           1360, 2048
+#define POOL_CACHE_DEPTH(Size) (32768u / (Size))  // blocks of a class that a processor caches
+#define POOL_CACHE_MOST    508u   // but not more than this: two pages hold such a cache
+#define POOL_CACHE_LEAST   32u    // nor fewer than this
+#define POOL_CLASS_IDLE    MAXULONG  // empty pages that a class keeps to itself
+#define POOL_BORROW        0u     // how many classes up a block may come from, before a new page
+#define POOL_SPARE_PAGES   64u    // single pages that a pool keeps at most, mapped and unused
+#define POOL_PEAKS         TRUE   // are tags' peaks wanted?
 #define POOL_PROCESSORS    (8u * sizeof(KAFFINITY))
 #endif
+
+#define POOL_PAGE_SIZE    (1u << POOL_PAGE_SHIFT)
+#define POOL_OFFSET(P)    ((ULONG)((ULONG_PTR)(P) & (POOL_PAGE_SIZE - 1)))  // in its page
+#define POOL_PAGES_OF(Bytes) (((Bytes) >> POOL_PAGE_SHIFT) + (POOL_OFFSET(Bytes) != 0))
 
 #define POOL_CELL_LIMIT    16384u
 #define POOL_CELL_SPARE    128u   // the last cells are for the overflow tag
@@ -69,7 +84,7 @@ typedef struct _POOL_RECORD {
 } POOL_RECORD;
 
 C_ASSERT(sizeof(POOL_RECORD) == 8);
-C_ASSERT(POOL_SMALL_LIMIT <= MAXUSHORT);
+C_ASSERT(POOL_SMALL_LIMIT <= MAXUSHORT && POOL_PAGE_SHIFT >= PAGE_SHIFT);
 
 // Classes are looked up by (bytes - 1) / 8, which tells them apart since the guard has 8 bytes.
 #define POOL_SIZE_UNIT  8u
@@ -102,7 +117,7 @@ typedef struct _POOL_PAGE {
     BOOLEAN Listed;            // in the class's list
     UCHAR Taken;               // in a group's first: see mm/poolbook.c
     DECLSPEC_ALIGN(8) union {
-        ULONG64 FreeMap[4];    // a bit for each free block
+        ULONG64 FreeMap[POOL_MAP_WORDS];  // a bit for each free block
         struct {
             SIZE_T Bytes;      // large: as asked for
             SIZE_T Pages;
@@ -111,7 +126,7 @@ typedef struct _POOL_PAGE {
     };
 } POOL_PAGE;
 
-C_ASSERT(sizeof(POOL_PAGE) == 64);
+C_ASSERT(sizeof(POOL_PAGE) == 32 + 8 * POOL_MAP_WORDS);
 
 #define POOL_GROUP_PAGES (PAGE_SIZE / sizeof(POOL_PAGE))  // whose descriptors fill a page: a group
 
@@ -156,7 +171,7 @@ typedef struct _POOL_CACHE {
     POOL_SLOT Slot[];
 } POOL_CACHE;
 
-C_ASSERT(POOL_CACHE_MOST > 508 ||
+C_ASSERT(POOL_PAGE_SHIFT != PAGE_SHIFT ||
          sizeof(POOL_CACHE) + POOL_CACHE_MOST * sizeof(POOL_SLOT) <= 2 * PAGE_SIZE);
 
 FORCEINLINE POOL_SLOT *ExpSlot(POOL_CACHE *Cache, LONG_PTR Position)
@@ -185,7 +200,7 @@ typedef struct DECLSPEC_ALIGN(8) _POOL_CELL {
     ULONG_PTR Left;          // until the slow path is to look at one
     ULONG_PTR Frees;         // on this processor, since start, modulo the word
     UCHAR Fill[24 - 3 * sizeof(PVOID)];
-    POOL_CACHE *Cache;       // this processor's, or a trap
+    POOL_CACHE *Cache;       // this processor's, or a trap; NULL: large blocks, not watched
 } POOL_CELL;
 
 // A cell is named by its place. That is its distance from where a processor's PoolProcessor points,
@@ -248,12 +263,20 @@ typedef struct _POOL_OWNER {
     ULONG_PTR NonPagedPeak, PagedPeak;  // bytes; in a tag's first cell; atomic
 } POOL_OWNER;
 
+// Large blocks of one length that are free on one processor, by their first pages.
+typedef struct _POOL_RUNS {
+    UCHAR Count;
+    BOOLEAN Used;  // since the last trim
+    POOL_PAGE *First[POOL_RUN_DEPTH];
+} POOL_RUNS;
+
 // What a processor has. Its KPRCB's PoolProcessor points at the cells.
 typedef struct _POOL_PROCESSOR {
     PUCHAR Cells;                                 // see ExpCellAt; POOL_CELL_LIMIT reserved
     POOL_CELL_REST *Rest;                         // as many
     ULONG CellsCommitted, RestCommitted;          // bytes of these
     POOL_CACHE *Cache[PoolCount][POOL_CLASSES];   // NULL until the class is first used
+    POOL_RUNS Runs[PoolCount][POOL_RUN_PAGES];    // by length in pages, minus 1
     KDPC TrimDpc;                                 // trims the caches there
     volatile BOOLEAN TrimAll;                     // all of them, not only what was not used
 } POOL_PROCESSOR;
@@ -277,6 +300,12 @@ extern ULONG_PTR ExpBookkeepingPages;
 FORCEINLINE POOL_CELL *ExpCellAt(PUCHAR Cells, ULONG Place)
 {
     return (POOL_CELL *)(Cells + (SIZE_T)Place * POOL_CELL_UNIT);
+}
+
+// This processor's cell at a place. IRQL: DISPATCH_LEVEL.
+FORCEINLINE POOL_CELL *ExpCellHere(ULONG Place)
+{
+    return ExpCellAt(KiReadPoolProcessor(), Place);
 }
 
 FORCEINLINE POOL_OWNER *ExpOwnerOf(ULONG Place)
@@ -335,7 +364,7 @@ FORCEINLINE POOL_PAGE *ExpPageOfNumber(const POOL *Pool, ULONG Number)
 FORCEINLINE POOL_PAGE *ExpPageOfOffset(const POOL *Pool, ULONG_PTR Offset)
 {
     POOL_PAGE *Page =
-        (POOL_PAGE *)((ULONG_PTR)Pool->Pages + (Offset >> PAGE_SHIFT) * sizeof(POOL_PAGE));
+        (POOL_PAGE *)((ULONG_PTR)Pool->Pages + (Offset >> POOL_PAGE_SHIFT) * sizeof(POOL_PAGE));
     if (Page == NULL)
         __builtin_unreachable();
     return Page;
@@ -343,11 +372,17 @@ FORCEINLINE POOL_PAGE *ExpPageOfOffset(const POOL *Pool, ULONG_PTR Offset)
 
 FORCEINLINE ULONG_PTR ExpPageAddress(const POOL *Pool, const POOL_PAGE *Page)
 {
-    return Pool->Base + ((ULONG_PTR)(Page - Pool->Pages) << PAGE_SHIFT);
+    return Pool->Base + ((ULONG_PTR)(Page - Pool->Pages) << POOL_PAGE_SHIFT);
 }
 
 // The pool in whose described part Address lies, or NULL.
-POOL *ExpPoolOfAddress(ULONG_PTR Address);
+FORCEINLINE POOL *ExpPoolOfAddress(ULONG_PTR Address)
+{
+    for (ULONG Index = 0; Index < PoolCount; Index++)
+        if (Address - ExpPool[Index].Base < ExpLoad(ExpPool[Index].Limit))
+            return &ExpPool[Index];
+    return NULL;
+}
 
 // A full code address from the 32 bits that records keep of it.
 ULONG_PTR ExpExpandCaller(ULONG Caller);
@@ -401,6 +436,12 @@ typedef ULONG64 __attribute__((aligned(1), may_alias)) POOL_GUARD_WORD;
 FORCEINLINE POOL_GUARD_WORD *ExpGuardOf(PVOID Block, SIZE_T Bytes)
 {
     return (POOL_GUARD_WORD *)((ULONG_PTR)Block + Bytes);
+}
+
+// A block of whole pages has a guard when its last page has room for it.
+FORCEINLINE BOOLEAN ExpIsLargeGuarded(SIZE_T Bytes)
+{
+    return BYTE_OFFSET(Bytes + POOL_GUARD - 1) >= POOL_GUARD;
 }
 
 C_ASSERT(sizeof(POOL_GUARD_WORD) == POOL_GUARD);
@@ -460,11 +501,25 @@ VOID ExpFlush(POOL *Pool, ULONG Class, POOL_CACHE *Cache, ULONG Count);
 POOL_CACHE *ExpCreateCache(ULONG Pool, ULONG Class);
 // Everything that is not in use goes back to mm; returns how many pages did.
 ULONG ExpReclaim(POOL *Pool);
+// Waits until other processors have given back what ExpReclaim asked of them. IRQL: <= APC_LEVEL.
+VOID ExpAwaitTrims(VOID);
 // Is there so much memory that a request of this priority may have some of it? IRQL: any.
 BOOLEAN ExpIsPlentyFor(const POOL *Pool, const POOL_REQUEST *Request);
 KDEFERRED_ROUTINE ExpTrimDpc;
-PVOID ExpAllocatePages(POOL *Pool, SIZE_T Bytes, USHORT Cell, ULONG_PTR Caller);
-VOID ExpFreePages(POOL *Pool, POOL_PAGE *Page, ULONG_PTR Caller);
+// Pages of a pool, with descriptors. IRQL: DISPATCH_LEVEL. Fails: NULL.
+POOL_PAGE *ExpGetPages(POOL *Pool, SIZE_T Pages);
+VOID ExpPutPages(POOL *Pool, POOL_PAGE *Page, SIZE_T Pages);
+
+// ---- poollarge.c: blocks of whole pages --------------------------------------------------------
+// The fast path; what it does not do, ExpAllocateSlow and ExpFreeSlow do.
+PVOID ExpAllocateRun(POOL_TYPE Type, SIZE_T Bytes, ULONG Tag, ULONG_PTR Caller);
+VOID ExpFreeRun(PVOID P, ULONG Tag, ULONG_PTR Caller);
+// The rest at DISPATCH_LEVEL. A block for a cell, counted. Fails: NULL.
+PVOID ExpAllocateLarge(USHORT Cell, SIZE_T Bytes, ULONG_PTR Caller);
+// IRQL: <= DISPATCH_LEVEL.
+VOID ExpFreeLarge(POOL *Pool, POOL_PAGE *Page, PVOID P, ULONG Tag, ULONG_PTR Caller);
+// This processor's runs go back: those of lengths that were not used lately, or all.
+VOID ExpReleaseRuns(POOL_PROCESSOR *Processor, POOL *Pool, BOOLEAN All);
 
 // ---- poolbook.c: memory for descriptors, records and what else the pools know ------------------
 extern ULONG_PTR ExpRecordPages, ExpEmptyRecordPages;  // committed; of these, without a record
@@ -494,7 +549,7 @@ VOID ExpLetGoOfBookkeeping(VOID);
 // when memory is used up.
 VOID ExpNotePeak(USHORT Cell);  // of the cell's tag
 VOID ExpNotePeaks(VOID);        // of all
-VOID ExpNoteLargePeak(USHORT Cell, ULONG Pages);  // the same, when there were never as many
+VOID ExpNoteLargePeak(USHORT Cell, ULONG Pages);  // the same, when LargeHigh was passed
 USHORT ExpFindCell(ULONG Tag, POOL_INDEX Pool, ULONG Class, PVOID Process);
 
 typedef struct _POOL_TAG_TEXT { char Text[5]; } POOL_TAG_TEXT;

@@ -26,10 +26,7 @@ POOL ExpPool[PoolCount] = {
     [PoolNonPagedExecute] = {.Region = MmRegionNonPagedPoolExecute, .Type = NonPagedPool},
 };
 
-const USHORT ExpClassSize[POOL_CLASSES + 1] = {
-    16,  32,  48,  64,  80,  96,  112, 128, 144, 160, 176, 192, 208, 224,  240,  256,
-    272, 288, 304, 336, 368, 400, 448, 512, 576, 672, 816, 1024, 1360, 2048, 0,
-};
+const USHORT ExpClassSize[POOL_CLASSES + 1] = {POOL_CLASS_SIZES, 0};
 
 static ULONG_PTR ExpIdlePages;  // empty pages that a pool may keep
 
@@ -122,46 +119,18 @@ static ULONG ExpReleaseSpare(POOL *Pool, ULONG Keep)
     return Released;
 }
 
-// ---- large blocks ------------------------------------------------------------------------------
-static POOL_PAGE *ExpGetPages(POOL *Pool, SIZE_T Pages)
+// ---- runs of pages -----------------------------------------------------------------------------
+POOL_PAGE *ExpGetPages(POOL *Pool, SIZE_T Pages)
 {
     return Pages == 1 ? ExpGetPage(Pool) : ExpTakePages(Pool, Pages);
 }
 
-static VOID ExpPutPages(POOL *Pool, POOL_PAGE *Page, SIZE_T Pages)
+VOID ExpPutPages(POOL *Pool, POOL_PAGE *Page, SIZE_T Pages)
 {
     if (Pages == 1)
         ExpPutPage(Pool, Page);
     else
         ExpReturnPages(Pool, Page, Pages);
-}
-
-PVOID ExpAllocatePages(POOL *Pool, SIZE_T Bytes, USHORT Cell, ULONG_PTR Caller)
-{
-    SIZE_T Pages = BYTES_TO_PAGES(Bytes);
-    POOL_PAGE *Page = Bytes <= Pool->Size ? ExpGetPages(Pool, Pages) : NULL;
-    if (Page == NULL)
-        return NULL;
-    for (SIZE_T Tail = 1; Tail < Pages; Tail++) {
-        Page[Tail].State = PoolPageLargeTail;
-        Page[Tail].Head = ExpPageNumber(Pool, Page);
-    }
-    Page->Caller = Caller;
-    Page->Cell = Cell;
-    Page->Bytes = Bytes;
-    Page->Pages = Pages;
-    Page->State = PoolPageLarge;
-    return (PVOID)ExpPageAddress(Pool, Page);
-}
-
-VOID ExpFreePages(POOL *Pool, POOL_PAGE *Page, ULONG_PTR Caller)
-{
-    SIZE_T Pages = Page->Pages;
-    for (SIZE_T Tail = 1; Tail < Pages; Tail++)
-        Page[Tail].State = PoolPageNone;
-    Page->Caller = Caller;
-    Page->State = PoolPageLargeFreed;
-    ExpPutPages(Pool, Page, Pages);
 }
 
 // ---- a class's list, under its lock ------------------------------------------------------------
@@ -218,11 +187,18 @@ static ULONG ExpNextRandom(POOL_CLASS *Class)
     return Class->Random ^ (ULONG)ExpGuard;
 }
 
+// As many as its map has bits for.
+static ULONG ExpBlocksOfPage(ULONG BlockSize)
+{
+    ULONG Blocks = POOL_PAGE_SIZE / BlockSize;
+    return Blocks < 64 * POOL_MAP_WORDS ? Blocks : 64 * POOL_MAP_WORDS;
+}
+
 // Cuts a new page into blocks, all of them free, and puts it into its class's list.
 static BOOLEAN ExpAddPage(POOL *Pool, ULONG ClassIndex)
 {
     ULONG BlockSize = ExpClassSize[ClassIndex];
-    ULONG Blocks = PAGE_SIZE / BlockSize;
+    ULONG Blocks = ExpBlocksOfPage(BlockSize);
     POOL_PAGE *Page = ExpGetPage(Pool);
     if (Page == NULL)
         return FALSE;
@@ -231,12 +207,12 @@ static BOOLEAN ExpAddPage(POOL *Pool, ULONG ClassIndex)
         ExpPutPage(Pool, Page);
         return FALSE;
     }
-    ExpFillFreed((PVOID)ExpPageAddress(Pool, Page), PAGE_SIZE);
+    ExpFillFreed((PVOID)ExpPageAddress(Pool, Page), POOL_PAGE_SIZE);
     Page->Records = Records;
     Page->BlockSize = (USHORT)BlockSize;
     Page->Class = (UCHAR)ClassIndex;
     Page->BlockCount = Page->FreeCount = (USHORT)Blocks;
-    for (ULONG Word = 0; Word < 4; Word++)
+    for (ULONG Word = 0; Word < POOL_MAP_WORDS; Word++)
         Page->FreeMap[Word] = Blocks >= 64 * (Word + 1) ? ~0ull
                             : Blocks > 64 * Word ? (1ull << (Blocks - 64 * Word)) - 1 : 0;
     Page->Reciprocal = (ULONG)((0x100000000ull + BlockSize - 1) / BlockSize);
@@ -285,7 +261,7 @@ static ULONG ExpTakeBlocks(POOL *Pool, POOL_PAGE *Page, POOL_CACHE *Cache, ULONG
     ULONG_PTR Base = ExpPageAddress(Pool, Page);
     ULONG BlockSize = Page->BlockSize, Taken = 0;
     ULONG Random = ExpNextRandom(&Pool->Class[Page->Class]);
-    for (ULONG Word = 0; Word < 4 && Taken < Wanted; Word++)
+    for (ULONG Word = 0; Word < POOL_MAP_WORDS && Taken < Wanted; Word++)
         if (Page->FreeMap[Word] != 0)
             Taken += ExpTakeWord(&Page->FreeMap[Word], Base + 64 * Word * BlockSize, BlockSize,
                                  &Page->Records[64 * Word], ExpSlot(Cache, Cache->Top) + Taken,
@@ -311,14 +287,30 @@ static ULONG ExpTakeBatch(POOL *Pool, POOL_CLASS *Class, POOL_CACHE *Cache, ULON
     return Taken;
 }
 
+// Larger blocks that lie idle, rather than a page for a few more of the right size. They go back to
+// the class of their page.
+static BOOLEAN ExpBorrow(POOL *Pool, ULONG ClassIndex, POOL_CACHE *Cache)
+{
+    for (ULONG Up = 1; Up <= POOL_BORROW && ClassIndex + Up < POOL_CLASSES; Up++) {
+        POOL_CLASS *Class = &Pool->Class[ClassIndex + Up];
+        if (ExpLoad(Class->First) != 0 && ExpTakeBatch(Pool, Class, Cache, POOL_BORROW) != 0)
+            return TRUE;
+    }
+    return FALSE;
+}
+
 BOOLEAN ExpRefill(POOL *Pool, ULONG ClassIndex, POOL_CACHE *Cache)
 {
     POOL_CLASS *Class = &Pool->Class[ClassIndex];
     ULONG Half = (ULONG)((ULONG_PTR)Cache->Limit / sizeof(POOL_SLOT) / 2);
+    ULONG Batch = Half < POOL_CACHE_BATCH ? Half : POOL_CACHE_BATCH;
     Cache->Used = TRUE;
-    while (ExpTakeBatch(Pool, Class, Cache, Half < POOL_CACHE_BATCH ? Half : POOL_CACHE_BATCH) == 0)
+    while (ExpTakeBatch(Pool, Class, Cache, Batch) == 0) {
+        if (ExpBorrow(Pool, ClassIndex, Cache))
+            break;
         if (!ExpAddPage(Pool, ClassIndex))
             return FALSE;
+    }
     return TRUE;
 }
 
@@ -338,9 +330,8 @@ static VOID ExpPlacePage(POOL *Pool, POOL_CLASS *Class, POOL_PAGE *Page)
     ExpCountEmpty(Pool, Class, 1);
 }
 
-static VOID ExpReturnBlock(POOL *Pool, POOL_CLASS *Class, const POOL_SLOT *Slot)
+static VOID ExpReturnBlock(POOL *Pool, POOL_CLASS *Class, POOL_PAGE *Page, const POOL_SLOT *Slot)
 {
-    POOL_PAGE *Page = ExpPageOfOffset(Pool, (ULONG_PTR)Slot->Block - Pool->Base);
     ULONG_PTR Index = (ULONG_PTR)(Slot->Record - Page->Records);
     ULONG Free = Page->FreeCount + 1u;
     Page->FreeMap[Index / 64] |= 1ull << (Index % 64);
@@ -380,24 +371,41 @@ static ULONG ExpReleasePages(POOL *Pool, POOL_CLASS *Class, ULONG Keep)
     return Released;
 }
 
+// Puts blocks back into their pages. Each page's class has its own lock; nearly always it is one.
+static VOID ExpReturnBlocks(POOL *Pool, POOL_CLASS *Class, const POOL_SLOT *Slot,
+                            const POOL_SLOT *End)
+{
+    KiAcquireLockAtDpcLevel(&Class->Lock);
+    for (; Slot != End; Slot++) {
+        POOL_PAGE *Page = ExpPageOfOffset(Pool, (ULONG_PTR)Slot->Block - Pool->Base);
+        POOL_CLASS *Owner = &Pool->Class[Page->Class];
+        if (POOL_BORROW != 0 && Owner != Class) {
+            KiReleaseLockFromDpcLevel(&Class->Lock);
+            Class = Owner;
+            KiAcquireLockAtDpcLevel(&Class->Lock);
+        }
+        ExpReturnBlock(Pool, Class, Page, Slot);
+    }
+    KiReleaseLockFromDpcLevel(&Class->Lock);
+}
+
 // The Count blocks on top of the cache go back to their pages.
 VOID ExpFlush(POOL *Pool, ULONG ClassIndex, POOL_CACHE *Cache, ULONG Count)
 {
     POOL_CLASS *Class = &Pool->Class[ClassIndex];
     POOL_SLOT *End = ExpSlot(Cache, Cache->Top);
     Cache->Used = TRUE;
-    KiAcquireLockAtDpcLevel(&Class->Lock);
-    for (POOL_SLOT *Slot = End - Count; Slot != End; Slot++)
-        ExpReturnBlock(Pool, Class, Slot);
-    KiReleaseLockFromDpcLevel(&Class->Lock);
+    ExpReturnBlocks(Pool, Class, End - Count, End);
     Cache->Top -= (LONG_PTR)(Count * sizeof(POOL_SLOT));
+    if (ExpLoad(Class->EmptyPages) > POOL_CLASS_IDLE)
+        ExpReleasePages(Pool, Class, POOL_CLASS_IDLE);
     if (__builtin_expect(ExpLoad(Pool->EmptyPages) > ExpIdlePages, 0))
         ExpReleasePages(Pool, Class, ExpLoad(Class->EmptyPages) / 2);
 }
 
 POOL_CACHE *ExpCreateCache(ULONG Pool, ULONG Class)
 {
-    ULONG Depth = POOL_CACHE_BYTES / ExpClassSize[Class];
+    ULONG Depth = POOL_CACHE_DEPTH(ExpClassSize[Class]);
     Depth = Depth < POOL_CACHE_LEAST  ? POOL_CACHE_LEAST
             : Depth > POOL_CACHE_MOST ? POOL_CACHE_MOST
                                       : Depth;
@@ -417,6 +425,7 @@ static VOID ExpFlushCaches(POOL_PROCESSOR *Processor, POOL *Pool)
         if (Cache != NULL)
             ExpFlush(Pool, Class, Cache, ExpCached(Cache));
     }
+    ExpReleaseRuns(Processor, Pool, TRUE);
 }
 
 // Caches that were not used since the last time lose half of what they hold.
@@ -430,6 +439,7 @@ static VOID ExpTrimCaches(POOL_PROCESSOR *Processor, POOL *Pool)
             ExpFlush(Pool, Class, Cache, (ExpCached(Cache) + 1) / 2);
         Cache->Used = FALSE;
     }
+    ExpReleaseRuns(Processor, Pool, FALSE);
 }
 
 // A cache is touched on its own processor alone: this is how the others are reached.
@@ -457,6 +467,18 @@ static VOID ExpTrimOthers(BOOLEAN All)
             Processor->TrimAll = TRUE;
         KeInsertQueueDpc(&Processor->TrimDpc, NULL, NULL);
     }
+}
+
+// While the system starts, the only thread is the one that must not wait.
+VOID ExpAwaitTrims(VOID)
+{
+    const KPRCB *Prcb = KeGetCurrentPrcb();
+    if (Prcb->CurrentThread == Prcb->IdleThread)
+        return;
+    for (ULONG Number = 0; Number < POOL_PROCESSORS; Number++)
+        if (ExpLoad(ExpPoolProcessor[Number]) != NULL && Number != Prcb->ProcessorNumber &&
+            (KeActiveProcessors & (KAFFINITY)1 << Number))
+            KeFlushDpcsOf(Number);
 }
 
 ULONG ExpReclaim(POOL *Pool)
@@ -503,8 +525,8 @@ BOOLEAN ExpIsPlentyFor(const POOL *Pool, const POOL_REQUEST *Request)
     if (Request->Priority >= HighPoolPriority)
         return TRUE;
     ULONG64 Total, Available = MmQueryAvailablePages(&Total);
-    ULONG64 Pages = Request->Bytes >> PAGE_SHIFT;
-    ULONG64 Space = Pool->Size >> PAGE_SHIFT, Left = Space - ExpLoad(Pool->PageCount);
+    ULONG64 Pages = Request->Bytes >> POOL_PAGE_SHIFT;
+    ULONG64 Space = Pool->Size >> POOL_PAGE_SHIFT, Left = Space - ExpLoad(Pool->PageCount);
     return Available >= Pages + ExpReserveFor(Request->Priority, Total) &&
            Left >= Pages + ExpReserveFor(Request->Priority, Space);
 }
@@ -524,8 +546,8 @@ static BOOLEAN ExpInitializeRegion(POOL *Pool)
     const MM_REGION *Region = MmGetRegion(Pool->Region);
     Pool->Base = Region->Base;
     Pool->Size = Region->Size;
-    SIZE_T Described = ALIGN_UP_BY(Region->Size, POOL_GROUP_PAGES << PAGE_SHIFT);
-    SIZE_T Bytes = (Described >> PAGE_SHIFT) * sizeof(POOL_PAGE);
+    SIZE_T Described = ALIGN_UP_BY(Region->Size, POOL_GROUP_PAGES << POOL_PAGE_SHIFT);
+    SIZE_T Bytes = (Described >> POOL_PAGE_SHIFT) * sizeof(POOL_PAGE);
     Pool->Pages = MmReserveSystemRange(MmRegionBookkeeping, BYTES_TO_PAGES(Bytes));
     return Pool->Pages != NULL;
 }

@@ -42,7 +42,7 @@ static BOOLEAN ExpQueryLarge(const POOL *Pool, const POOL_PAGE *Page, EX_POOL_BL
     Block->Address = ExpPageAddress(Pool, Page);
     Block->Allocated = Page->State == PoolPageLarge;
     Block->Size = Page->Bytes;
-    Block->Reserved = Page->Pages << PAGE_SHIFT;
+    Block->Reserved = Page->Pages << POOL_PAGE_SHIFT;
     Block->Tag = ExpOwnerOf(Page->Cell)->Tag;
     Block->PoolType = Pool->Type;
     Block->Caller = Page->Caller;
@@ -54,7 +54,7 @@ static BOOLEAN ExpQueryBlock(const POOL *Pool, const VOID *Address, EX_POOL_BLOC
     const POOL_PAGE *Page = ExpPageOfOffset(Pool, (ULONG_PTR)Address - Pool->Base);
     switch (Page->State) {
     case PoolPageSmall:
-        return ExpQuerySmall(Pool, Page, BYTE_OFFSET(Address) / Page->BlockSize, Block);
+        return ExpQuerySmall(Pool, Page, POOL_OFFSET(Address) / Page->BlockSize, Block);
     case PoolPageLargeTail:
         return ExpQueryLarge(Pool, ExpPageOfNumber(Pool, Page->Head), Block);
     case PoolPageLarge:
@@ -95,7 +95,7 @@ static VOID ExpVisitAllocated(POOL_VISITOR *Visit, PVOID Context)
     ExpHoldBookkeeping();
     for (ULONG Index = 0; Index < PoolCount; Index++) {
         const POOL *Pool = &ExpPool[Index];
-        for (ULONG_PTR Offset = 0; Offset < Pool->Limit; Offset += PAGE_SIZE)
+        for (ULONG_PTR Offset = 0; Offset < Pool->Limit; Offset += POOL_PAGE_SIZE)
             ExpVisitPage(Pool, ExpPageOfOffset(Pool, Offset), Visit, Context);
     }
     ExpLetGoOfBookkeeping();

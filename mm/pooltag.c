@@ -92,7 +92,7 @@ static BOOLEAN ExpPrepareOwner(ULONG Place)
 
 static BOOLEAN ExpMustTrap(const POOL_OWNER *Owner)
 {
-    return Owner->Class == POOL_CLASS_LARGE || Owner->Process != NULL || ExpIsWatched(Owner->Tag);
+    return Owner->Process != NULL || ExpIsWatched(Owner->Tag);
 }
 
 // Cells do not all begin their periods at once, so that rare combinations are sampled too.
@@ -106,8 +106,9 @@ static VOID ExpWriteCell(POOL_PROCESSOR *Processor, const POOL_OWNER *Owner)
 {
     POOL_CELL *Cell = ExpCellAt(Processor->Cells, Owner->Place);
     POOL_CELL_REST *Rest = ExpRestOf(Processor, Owner->Place);
-    Cell->Cache = ExpMustTrap(Owner) ? &ExpTrap[Owner->Pool]
-                                     : Processor->Cache[Owner->Pool][Owner->Class];
+    Cell->Cache = ExpMustTrap(Owner)                 ? &ExpTrap[Owner->Pool]
+                  : Owner->Class == POOL_CLASS_LARGE ? NULL
+                                                     : Processor->Cache[Owner->Pool][Owner->Class];
     Rest->Granted = Cell->Left = ExpFirstPeriod(Owner->Place);
     Cell->Identity = ExpIdentity(Owner->Tag, Owner->Key);
 }
@@ -249,7 +250,7 @@ static VOID ExpAddCell(USHORT Place, EX_POOL_TAG *Use)
         LargePages += ExpLoad(ExpRestOf(Processor, Place)->LargePages);
     }
     const POOL_OWNER *Owner = ExpOwnerOf(Place);
-    ULONG64 Bytes = ((ULONG64)LargePages << PAGE_SHIFT) + (ULONG64)InUse * Owner->Size;
+    ULONG64 Bytes = ((ULONG64)LargePages << POOL_PAGE_SHIFT) + (ULONG64)InUse * Owner->Size;
     if (Owner->Pool == PoolPaged) {
         Use->PagedAllocs += Allocs;
         Use->PagedFrees += Allocs - InUse;
@@ -295,10 +296,7 @@ VOID ExpNotePeak(USHORT Cell)
 
 VOID ExpNoteLargePeak(USHORT Cell, ULONG Pages)
 {
-    POOL_OWNER *Owner = ExpOwnerOf(Cell);
-    if ((LONG)(Pages - ExpLoad(Owner->LargeHigh)) <= 0)
-        return;
-    ExpStore(Owner->LargeHigh, Pages);
+    ExpStore(ExpOwnerOf(Cell)->LargeHigh, Pages);
     ExpNotePeak(Cell);
 }
 

@@ -86,11 +86,10 @@ build/host/soak_pool_race: $(patsubst %,build/host/race/%.o,$(filter-out kernel/
 # The pool as malloc (bench/host/poolmalloc.c), without sanitizers and as fast as it gets: one unit
 # for the compiler, thread-local storage without calls.
 pm_sources := bench/host/poolmalloc.c bench/host/hostkernel.c mm/pool.c mm/amd64/poolfast.c mm/poolcall.c \
-              mm/poolpage.c mm/poolbook.c \
+              mm/poolpage.c mm/poollarge.c mm/poolbook.c \
               mm/pooltag.c mm/poolbug.c mm/poolquery.c mm/poolcheck.c mm/poolspecial.c mm/poolverify.c \
               mm/pooltrack.c mm/poolname.c mm/range.c kernel/rtl/format.c kernel/rtl/utf.c
-PM_CFLAGS := $(subst -O1,-O2,$(subst -DDBG=1,-DDBG=0,$(HOST_CFLAGS))) -DPOOL_PROCESSORS=250u \
-             -DPOOL_CACHE_BYTES=81920u -DPOOL_CACHE_MOST=1020u -fPIC \
+PM_CFLAGS := $(subst -O1,-O2,$(subst -DDBG=1,-DDBG=0,$(HOST_CFLAGS))) -include bench/host/include/poolsizes.h -fPIC \
              -flto=auto -fvisibility=hidden -ftls-model=initial-exec -fno-builtin-malloc \
              -fomit-frame-pointer -fno-semantic-interposition
 build/host/libpoolmalloc.so: $(pm_sources) $(host_headers) $(wildcard bench/host/*.h bench/host/include/*.h)

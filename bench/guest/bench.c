@@ -427,6 +427,8 @@ NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING Registry
     MeasurePool("pool-256", 256);
     MeasurePool("pool-1024", 1024);
     MeasurePool("pool-4096", 4096);
+    MeasurePool("pool-8192", 8192);
+    MeasurePool("pool-65536", 65536);
     MeasureRandomOrder();
     MeasurePages();
     MeasureIrql();

@@ -9,6 +9,7 @@
 // new lockers wait, and the fork waits until nobody holds a lock (a thread that holds one may take
 // more).
 #include "mm/mi.h"
+#include "mm/poolp.h"
 #include "hostkernel.h"
 
 #include <pthread.h>
@@ -19,7 +20,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define GIB (1ull << 30)
+#define GIB                (1ull << 30)
+#define PAGES_OF_POOL_PAGE (POOL_PAGE_SIZE / PAGE_SIZE)
 
 __thread KIRQL HostIrql;
 __thread KPRCB HostPrcb;
@@ -145,6 +147,10 @@ BOOLEAN NTAPI KeInsertQueueDpc(PKDPC Dpc, PVOID SystemArgument1, PVOID SystemArg
     return FALSE;
 }
 
+VOID KeFlushDpcsOf(ULONG Number)
+{
+}
+
 ULONG64 KeSystemUptime(VOID)
 {
     return 0;
@@ -219,12 +225,12 @@ BOOLEAN MiGrowArray(MI_ARRAY *Array, SIZE_T Bytes)
 BOOLEAN PmStartMemory(void)
 {
     for (size_t i = 0; i < REGIONS; i++) {
-        UCHAR *base = map(region[i].Size + PAGE_SIZE);
-        if (base == NULL)
+        ULONG_PTR base = (ULONG_PTR)map(region[i].Size + POOL_PAGE_SIZE);
+        if (base == 0)
             return FALSE;
-        region[i].Base = (ULONG_PTR)base;
+        region[i].Base = ALIGN_UP_BY(base, POOL_PAGE_SIZE);
     }
-    MiInitializeRange(&heap, region[0].Base, region[0].Size);
+    MiInitializeRange(&heap, PAGE_SIZE, region[0].Size / PAGES_OF_POOL_PAGE);
     bookkeeping_next = region[REGIONS - 1].Base;
     return heap.Array.Base != NULL;
 }
@@ -247,8 +253,6 @@ const MM_REGION *MmFindRegion(const VOID *Address)
 
 PVOID MmReserveSystemRange(MM_REGION_TYPE Type, SIZE_T Pages)
 {
-    if (Type == MmRegionNonPagedPool)
-        return MiReserveRange(&heap, Pages);
     if (Type != MmRegionBookkeeping)
         return NULL;
     SIZE_T bytes = Pages << PAGE_SHIFT;
@@ -258,8 +262,6 @@ PVOID MmReserveSystemRange(MM_REGION_TYPE Type, SIZE_T Pages)
 
 VOID MmReleaseSystemRange(PVOID Base, SIZE_T Pages)
 {
-    if (MmFindRegion(Base)->Type == MmRegionNonPagedPool)
-        MiReleaseRange(&heap, Base, Pages);
 }
 
 BOOLEAN MmCommitSystemRange(PVOID Base, SIZE_T Pages, ULONG Protection, ULONG PageFlags)
@@ -282,15 +284,20 @@ BOOLEAN MmRestoreSystemPage(PVOID Base)
     return TRUE;
 }
 
+// The range counts the pool's pages as if they were the machine's.
 PVOID MmAllocatePoolPages(MM_REGION_TYPE Pool, SIZE_T Pages)
 {
-    return MmReserveSystemRange(Pool, Pages);
+    ULONG_PTR page = Pool == MmRegionNonPagedPool ? (ULONG_PTR)MiReserveRange(&heap, Pages) : 0;
+    if (page == 0)
+        return NULL;
+    return (PVOID)(region[0].Base + (page - PAGE_SIZE) * PAGES_OF_POOL_PAGE);
 }
 
 VOID MmFreePoolPages(PVOID Base, SIZE_T Pages)
 {
-    MmDecommitSystemRange(Base, Pages);
-    MmReleaseSystemRange(Base, Pages);
+    MmDecommitSystemRange(Base, Pages * PAGES_OF_POOL_PAGE);
+    MiReleaseRange(&heap, (PVOID)(((ULONG_PTR)Base - region[0].Base) / PAGES_OF_POOL_PAGE
+                                  + PAGE_SIZE), Pages);
 }
 
 ULONG64 MmQueryAvailablePages(ULONG64 *Total)

@@ -16,13 +16,13 @@
 //               needs more; a Depth above it falls half of the way.
 // So Depth stays within its limits, never falls when A or M rise, and an idle list is at the
 // minimum after nine seconds. Entries above a lowered Depth go to the pool as the driver frees
-// (LA-07); those of nonpaged lists without a free routine of their own are freed here.
+// (LA-07); those of lists without a free routine of their own are freed here.
 //
 // Attribution. A new block is allocated by the code that runs in the driver: its call site is
 // recorded. The list remembers who initialised it (Future, which is reserved), for the leak report.
 //
-// Pressure. Before the pool answers with NULL it has the entries of nonpaged lists freed that have
-// no free routine of their own.
+// Pressure. Before the pool answers with NULL it has the entries of lists freed that have no free
+// routine of their own; those of paged lists only below DISPATCH_LEVEL.
 //
 // Counters. Drivers' inlined code counts with plain additions, so that among processors some are
 // lost: they are good for tuning and for statistics, and nothing else depends on them.
@@ -30,7 +30,10 @@
 // What can go wrong. A list is initialised twice, deleted twice or never, or freed with its memory:
 // 0xC4 with the verifier's parameters (LA-30, LA-31), or a line in the leak report.
 //
-// Locking: ExpLookasideLock guards the registry, at DISPATCH_LEVEL. The lists need none.
+// Locking: ExpLookasideLock guards the registry, at DISPATCH_LEVEL. The lists need none. Entries of
+// a paged list are in paged memory, so they are taken off at APC_LEVEL, with ExpPagedLookasideLock
+// held instead: no paged list is deleted meanwhile. Lock order: ExpPagedLookasideLock ->
+// ExpLookasideLock.
 //
 // Observability: !lookaside [ADDRESS]; tests/host/test_lookaside.c, tests/guest/lookaside.c.
 #include "exp.h"
@@ -50,6 +53,7 @@ C_ASSERT(FIELD_OFFSET(GENERAL_LOOKASIDE, Future) == FIELD_OFFSET(GENERAL_LOOKASI
 
 static LIST_ENTRY ExpLookasideLists = {&ExpLookasideLists, &ExpLookasideLists};
 static KSPIN_LOCK ExpLookasideLock;
+static FAST_MUTEX ExpPagedLookasideLock;
 
 // ---- the registry ------------------------------------------------------------------------------
 static PLOOKASIDE ExpLookasideOf(PLIST_ENTRY Entry)
@@ -120,13 +124,30 @@ static VOID ExpReportOut(const LOOKASIDE *List, ULONG_PTR Caller)
          Out == 1 ? "" : "s");
 }
 
-static VOID ExpUnregister(PLOOKASIDE List, ULONG_PTR Caller)
+static BOOLEAN ExpRemoveIfKnown(PLOOKASIDE List)
 {
     KIRQL OldIrql = KiAcquireLock(&ExpLookasideLock);
     BOOLEAN Known = ExpIsRegistered(List);
     if (Known)
         RemoveEntryList(&List->ListEntry);
     KiReleaseLock(&ExpLookasideLock, OldIrql);
+    return Known;
+}
+
+// A list that is not paged may be deleted at DISPATCH_LEVEL.
+static BOOLEAN ExpRemoveFromRegistry(PLOOKASIDE List)
+{
+    if (KiGetIrql() >= DISPATCH_LEVEL || !(List->Type & PagedPool))
+        return ExpRemoveIfKnown(List);
+    ExAcquireFastMutex(&ExpPagedLookasideLock);
+    BOOLEAN Known = ExpRemoveIfKnown(List);
+    ExReleaseFastMutex(&ExpPagedLookasideLock);
+    return Known;
+}
+
+static VOID ExpUnregister(PLOOKASIDE List, ULONG_PTR Caller)
+{
+    BOOLEAN Known = ExpRemoveFromRegistry(List);
     if (!Known)
         KiBugCheck(DRIVER_VERIFIER_DETECTED_VIOLATION, 0xCB, (ULONG_PTR)List, 0, 0, NULL,
                    "A lookaside list was deleted that is not initialised, or was deleted before.");
@@ -361,12 +382,17 @@ static ULONG ExpTuneDepth(ULONG Depth, ULONG Maximum, ULONG Allocates, ULONG Mis
     return Depth > Ceiling ? Depth - (Depth - Ceiling + 1) / 2 : Depth;
 }
 
-// Entries above a number leave the list for a chain through their first words, to be freed when the
-// lock is not held any more. Only those that are the pool's: a driver's free routine may want a
-// lower IRQL.
+// Only what is the pool's is taken off a list: a driver's free routine may want a lower IRQL.
+static BOOLEAN ExpGoesToPool(const LOOKASIDE *List)
+{
+    return List->Free == ExFreePool || List->FreeEx == ExpFreeEx;
+}
+
+// Entries above a number leave a nonpaged list for a chain through their first words, to be freed
+// when the lock is not held any more.
 static VOID ExpTakeDownTo(PLOOKASIDE List, ULONG Entries, PVOID *Chain)
 {
-    if ((List->Type & PagedPool) || (List->Free != ExFreePool && List->FreeEx != ExpFreeEx))
+    if ((List->Type & PagedPool) || !ExpGoesToPool(List))
         return;
     while (ExQueryDepthSList(&List->ListHead) > Entries) {
         PVOID *Entry = (PVOID *)InterlockedPopEntrySList(&List->ListHead);
@@ -425,9 +451,49 @@ static VOID ExpForEachList(LOOKASIDE_VISITOR *Visit)
                    "deleted.");
 }
 
+// ---- paged lists, at APC_LEVEL ------------------------------------------------------------------
+static BOOLEAN ExpIsPagedList(const LOOKASIDE *List)
+{
+    return (List->Type & PagedPool) && ExpGoesToPool(List);
+}
+
+// The paged list with this number; they are numbered from 0, and keep their numbers while none is
+// deleted.
+static PLOOKASIDE ExpFindPagedList(ULONG Number)
+{
+    PLOOKASIDE Found = NULL;
+    KIRQL OldIrql = KiAcquireLock(&ExpLookasideLock);
+    PLIST_ENTRY Previous = &ExpLookasideLists, Entry = Previous->Flink;
+    for (; Entry != &ExpLookasideLists && Found == NULL && ExpIsIntact(Entry, Previous);
+         Previous = Entry, Entry = Entry->Flink)
+        if (ExpIsPagedList(ExpLookasideOf(Entry)) && Number-- == 0)
+            Found = ExpLookasideOf(Entry);
+    KiReleaseLock(&ExpLookasideLock, OldIrql);
+    return Found;
+}
+
+static VOID ExpFreePagedDownTo(PLOOKASIDE List, ULONG Entries)
+{
+    PVOID Entry;
+    while (ExQueryDepthSList(&List->ListHead) > Entries &&
+           (Entry = InterlockedPopEntrySList(&List->ListHead)) != NULL)
+        ExFreePool(Entry);
+}
+
+// Each keeps as many entries as its depth says, or none.
+static VOID ExpTrimPagedLists(BOOLEAN All)
+{
+    PLOOKASIDE List;
+    ExAcquireFastMutex(&ExpPagedLookasideLock);
+    for (ULONG Number = 0; (List = ExpFindPagedList(Number)) != NULL; Number++)
+        ExpFreePagedDownTo(List, All ? 0 : List->Depth);
+    ExReleaseFastMutex(&ExpPagedLookasideLock);
+}
+
 VOID ExAdjustLookasideDepth(VOID)
 {
     ExpForEachList(ExpTuneList);
+    ExpTrimPagedLists(FALSE);
 }
 
 // ---- when memory is short ----------------------------------------------------------------------
@@ -440,11 +506,14 @@ static VOID ExpEmptyList(PLOOKASIDE List, PVOID *Chain)
 static VOID ExpEmptyLists(VOID)
 {
     ExpForEachList(ExpEmptyList);
+    if (KiGetIrql() <= APC_LEVEL)
+        ExpTrimPagedLists(TRUE);
 }
 
 VOID ExInitializeLookaside(VOID)
 {
     KeInitializeSpinLock(&ExpLookasideLock);
+    ExInitializeFastMutex(&ExpPagedLookasideLock);
     ExRegisterPoolReclaim(ExpEmptyLists);
 }
 

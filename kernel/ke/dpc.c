@@ -291,6 +291,12 @@ static VOID KiFlushProcessor(ULONG Number, UCHAR Type)
     KeWaitForSingleObject(&Reached, Executive, KernelMode, FALSE, NULL);
 }
 
+VOID KeFlushDpcsOf(ULONG Number)
+{
+    ASSERT_IRQL_AT_MOST(APC_LEVEL);
+    KiFlushProcessor(Number, DpcObject);
+}
+
 // KeFlushQueuedDpcs: returns when every DPC queued so far, on any processor, has run.
 // IRQL: PASSIVE_LEVEL. Source: WDK wdm.h, KeFlushQueuedDpcs.
 VOID NTAPI KeFlushQueuedDpcs(VOID)

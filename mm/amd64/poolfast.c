@@ -41,7 +41,7 @@ POOL_HOT PVOID NTAPI ExAllocatePoolWithTag(POOL_TYPE PoolType, SIZE_T NumberOfBy
 {
     POOL_SLOT Slot;
     if (__builtin_expect(NumberOfBytes - 1 >= POOL_SMALL_LIMIT, 0))
-        return ExpAllocateSlow(PoolType, NumberOfBytes, Tag, KiReturnAddress());
+        return ExpAllocateRun(PoolType, NumberOfBytes, Tag, KiReturnAddress());
     ULONG Key = (ULONG)PoolType | ExpSizeKey[(NumberOfBytes - 1) / POOL_SIZE_UNIT];
     ULONG64 Identity = ExpIdentity(Tag, Key);
     ULONG_PTR Cell = ExpReadShared(ExpBucket[ExpBucketOf(Identity)]);
@@ -79,7 +79,7 @@ FORCEINLINE VOID ExpFree(PVOID P, ULONG Tag, BOOLEAN AnyTag, ULONG_PTR Caller)
 {
     POOL_RECORD *Record = ExpRecordToFree(P);
     if (__builtin_expect(Record == NULL || !ExpFillIfOwned(P, Record, Tag), 0))
-        return ExpFreeSlow(P, Tag, Caller);
+        return ExpFreeRun(P, Tag, Caller);
     ULONG Cell = Record->Cell;
     POOL_RESULT Result = ExpPushHere(ExpTagToCompare(Record, Tag, AnyTag), Cell, P, Record, Caller);
     if (__builtin_expect(Result == PoolSlow, 0))

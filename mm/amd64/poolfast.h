@@ -167,7 +167,7 @@ FORCEINLINE POOL_RECORD *ExpRecordToFree(PVOID P)
     if (__builtin_expect(Page == NULL, 0))
         return NULL;
     ULONG Reciprocal = Page->Reciprocal;
-    ULONG64 Product = (ULONG64)Reciprocal * BYTE_OFFSET(P);
+    ULONG64 Product = (ULONG64)Reciprocal * POOL_OFFSET(P);
     if (__builtin_expect((ULONG)Product >= Reciprocal, 0))  // not the start of a small block
         return NULL;
     POOL_RECORD *Record = &Page->Records[Product >> 32];

@@ -35,6 +35,8 @@ VOID FASTCALL ExpFreeAnyFullEntry(PVOID Block, POOL_RECORD *Record, PVOID P);
 
 PVOID NTAPI ExpAllocateEntry(POOL_TYPE Type, SIZE_T Bytes, ULONG Tag)
 {
+    if (Bytes > POOL_SMALL_LIMIT)
+        return ExpAllocateRun(Type, Bytes, Tag, KiReturnAddress());
     return ExpAllocateSlow(Type, Bytes, Tag, KiReturnAddress());
 }
 
@@ -49,12 +51,12 @@ PVOID FASTCALL ExpAllocateEndedEntry(PVOID Block, POOL_RECORD *Record, POOL_TYPE
 
 VOID NTAPI ExpFreeEntry(PVOID P, ULONG Tag)
 {
-    ExpFreeSlow(P, Tag, KiReturnAddress());
+    ExpFreeRun(P, Tag, KiReturnAddress());
 }
 
 VOID NTAPI ExpFreeAnyEntry(PVOID P)
 {
-    ExpFreeSlow(P, 0, KiReturnAddress());
+    ExpFreeRun(P, 0, KiReturnAddress());
 }
 
 // All is in order, but the cache is full, or the cell trapped.

@@ -130,6 +130,10 @@ __attribute__((weak)) VOID NTAPI KeSetTargetProcessorDpc(PKDPC Dpc, CCHAR Number
     Dpc->Number = (USHORT)(UCHAR)Number;
 }
 
+__attribute__((weak)) VOID KeFlushDpcsOf(ULONG Number)
+{
+}
+
 __attribute__((weak)) BOOLEAN NTAPI KeInsertQueueDpc(PKDPC Dpc, PVOID SystemArgument1,
                                                      PVOID SystemArgument2)
 {

@@ -2,6 +2,7 @@
 // Links: mm/poolspecial.c mm/poolverify.c mm/pooltrack.c mm/poolname.c mm/poolbook.c
 // Links: mm/amd64/poolfast.c
 // Links: mm/pool.c mm/poolcall.c mm/poolpage.c mm/pooltag.c mm/poolbug.c mm/poolquery.c
+// Links: mm/poollarge.c
 // Links: mm/poolcheck.c kernel/rtl/format.c kernel/rtl/utf.c tests/host/fake_mm.c
 // Links: kernel/ex/lookaside.c kernel/ex/amd64/slist.S kernel/ex/amd64/slistexport.c
 // Links: tests/host/pool_model.c tests/host/fake_ke.c

@@ -4,6 +4,7 @@
 // Links: mm/poolspecial.c mm/poolverify.c mm/pooltrack.c mm/poolname.c
 // Links: mm/amd64/poolfast.c
 // Links: mm/pool.c mm/poolcall.c mm/poolpage.c mm/poolbook.c mm/pooltag.c mm/poolbug.c
+// Links: mm/poollarge.c
 // Links: mm/poolquery.c mm/poolcheck.c
 // Links: kernel/rtl/format.c kernel/rtl/utf.c tests/host/fake_mm.c
 // Links: tests/host/fake_ke.c
@@ -105,6 +106,87 @@ static void a_free_above_depth_goes_to_the_pool(void **state)
     assert_int_equal(live_blocks(), 4);
     ExDeletePagedLookasideList(&paged);
     assert_int_equal(live_blocks(), 0);
+}
+
+// No thread waits for another here.
+VOID NTAPI KeInitializeEvent(PKEVENT event, EVENT_TYPE type, BOOLEAN state)
+{
+}
+
+VOID FASTCALL ExAcquireFastMutex(PFAST_MUTEX mutex)
+{
+    assert_true(HostIrql <= APC_LEVEL);
+    mutex->OldIrql = HostIrql;
+    HostIrql = APC_LEVEL;
+}
+
+VOID FASTCALL ExReleaseFastMutex(PFAST_MUTEX mutex)
+{
+    HostIrql = (KIRQL)mutex->OldIrql;
+}
+
+static VOID NTAPI free_own(PVOID entry)
+{
+    assert_true(HostIrql == PASSIVE_LEVEL);
+    ExFreePool(entry);
+}
+
+static void fill_paged(PPAGED_LOOKASIDE_LIST list, int entries)
+{
+    PVOID entry[64];
+    list->L.Depth = 64;
+    for (int i = 0; i < entries; i++)
+        entry[i] = ExAllocateFromPagedLookasideList(list);
+    for (int i = 0; i < entries; i++)
+        ExFreeToPagedLookasideList(list, entry[i]);
+    assert_int_equal(ExQueryDepthSList(&list->L.ListHead), entries);
+}
+
+static void paged_lists_give_way_below_dispatch_level(void **state)
+{
+    static PAGED_LOOKASIDE_LIST own;
+    ExInitializePagedLookasideList(&own, NULL, free_own, 0, 64, TEST_TAG, 0);
+    ExInitializePagedLookasideList(&paged, NULL, NULL, 0, 64, TEST_TAG, 0);
+    fill_paged(&own, 20);
+    fill_paged(&paged, 20);
+    HostIrql = DISPATCH_LEVEL;
+    ExReclaimPool();  // paged memory cannot be touched
+    HostIrql = PASSIVE_LEVEL;
+    assert_int_equal(ExQueryDepthSList(&paged.L.ListHead), 20);
+    ExAdjustLookasideDepth();  // a quiet second: depth falls, and entries with it
+    ExAdjustLookasideDepth();
+    assert_true(paged.L.Depth < 64 && ExQueryDepthSList(&paged.L.ListHead) <= paged.L.Depth);
+    for (int second = 0; second < 9; second++)
+        ExAdjustLookasideDepth();
+    assert_int_equal(ExQueryDepthSList(&paged.L.ListHead), 4);
+    ExReclaimPool();
+    assert_int_equal(ExQueryDepthSList(&paged.L.ListHead), 0);
+    assert_int_equal(ExQueryDepthSList(&own.L.ListHead), 20);
+    ExDeletePagedLookasideList(&paged);
+    ExDeletePagedLookasideList(&own);
+    assert_int_equal(live_blocks(), 0);
+}
+
+static void a_flushed_list_stays_in_use(void **state)
+{
+    static const POOL_TYPE types[] = {NonPagedPool, PagedPool, NonPagedPoolNx};
+    static LOOKASIDE_LIST_EX list;
+    for (int t = 0; t < 3; t++) {
+        PVOID entry[4];
+        assert_int_equal(ExInitializeLookasideListEx(&list, NULL, NULL, types[t], 0, 64, TEST_TAG,
+                                                     0), STATUS_SUCCESS);
+        for (int round = 0; round < 2; round++) {
+            for (int i = 0; i < 4; i++)
+                entry[i] = list.L.AllocateEx(list.L.Type, list.L.Size, list.L.Tag, &list);
+            for (int i = 0; i < 4; i++)
+                InterlockedPushEntrySList(&list.L.ListHead, entry[i]);
+            assert_int_equal(live_blocks(), 4);
+            ExFlushLookasideListEx(&list);
+            assert_int_equal(ExQueryDepthSList(&list.L.ListHead), 0);
+            assert_int_equal(live_blocks(), 0);
+        }
+        ExDeleteLookasideListEx(&list);
+    }
 }
 
 // ---- tuning ------------------------------------------------------------------------------------
@@ -350,6 +432,8 @@ int main(void)
         cmocka_unit_test(flags_choose_the_pool),
         cmocka_unit_test(entries_are_freed_when_memory_is_short),
         cmocka_unit_test(a_free_above_depth_goes_to_the_pool),
+        cmocka_unit_test(paged_lists_give_way_below_dispatch_level),
+        cmocka_unit_test(a_flushed_list_stays_in_use),
         cmocka_unit_test(demand_makes_a_list_grow_and_idleness_shrinks_it),
         cmocka_unit_test(more_demand_never_gives_a_smaller_depth),
         cmocka_unit_test(own_routines_get_the_list_and_its_flags),

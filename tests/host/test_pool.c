@@ -2,6 +2,7 @@
 // Links: mm/poolspecial.c mm/poolverify.c mm/pooltrack.c mm/poolname.c
 // Links: mm/amd64/poolfast.c
 // Links: mm/pool.c mm/poolcall.c mm/poolpage.c mm/poolbook.c mm/pooltag.c mm/poolbug.c
+// Links: mm/poollarge.c
 // Links: mm/poolquery.c mm/poolcheck.c
 // Links: kernel/rtl/format.c kernel/rtl/utf.c tests/host/fake_mm.c
 // Links: tests/host/fake_ke.c
@@ -386,6 +387,36 @@ static void any_single_failure_below_is_survived(void **state)
     }
 }
 
+// Free runs of pages wait on their processor for a while and are used again.
+static void large_blocks_are_used_again_and_go_back(void **state)
+{
+    PVOID block[40];
+    for (size_t t = 0; t < 3; t++) {
+        ExReclaimPool();
+        SIZE_T before = fake_mm_pages_in_use;
+        for (ULONG i = 0; i < 40; i++) {
+            block[i] = ExAllocatePoolWithTag(types[t], 2041 + i * 1800, TEST_TAG);
+            memset(block[i], (int)i, 2041 + i * 1800);
+        }
+        pool_is_sound();
+        for (ULONG i = 0; i < 40; i++)
+            ExFreePoolWithTag(block[i], TEST_TAG);
+        pool_is_sound();
+        PVOID again = ExAllocatePoolWithTag(types[t], 5 * PAGE_SIZE, TEST_TAG);
+        ExFreePool(again);
+        assert_ptr_equal(ExAllocatePoolWithTag(types[t], 4 * PAGE_SIZE + 1, TEST_TAG), again);
+        EX_POOL_BLOCK found;
+        assert_true(ExQueryPoolBlock((char *)again + 3 * PAGE_SIZE, &found) && found.Allocated);
+        assert_int_equal(found.Size, 4 * PAGE_SIZE + 1);
+        ExFreePool(again);
+        assert_true(ExQueryPoolBlock((char *)again + 3 * PAGE_SIZE, &found) && !found.Allocated);
+        for (int second = 0; second < 20; second++)
+            ExTrimPool();
+        pool_is_sound();
+        assert_true(fake_mm_pages_in_use <= before + 4);
+    }
+}
+
 static void absurd_sizes_are_refused(void **state)
 {
     assert_null(ExAllocatePoolWithTag(NonPagedPoolNx, ~(SIZE_T)0, TEST_TAG));
@@ -559,6 +590,7 @@ int main(void)
         cmocka_unit_test(exhaustion_answers_null_and_loses_nothing),
         cmocka_unit_test(one_pools_cached_blocks_serve_another_when_memory_is_short),
         cmocka_unit_test(any_single_failure_below_is_survived),
+        cmocka_unit_test(large_blocks_are_used_again_and_go_back),
         cmocka_unit_test(absurd_sizes_are_refused),
         cmocka_unit_test(a_bursts_pages_go_back),
         cmocka_unit_test(a_bursts_bookkeeping_goes_back_too),

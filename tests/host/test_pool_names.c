@@ -2,6 +2,7 @@
 // Links: mm/poolname.c mm/poolspecial.c mm/poolverify.c mm/pooltrack.c mm/poolbook.c
 // Links: mm/amd64/poolfast.c
 // Links: mm/pool.c mm/poolcall.c mm/poolpage.c mm/pooltag.c mm/poolbug.c mm/poolquery.c
+// Links: mm/poollarge.c
 // Links: mm/poolcheck.c kernel/rtl/format.c kernel/rtl/utf.c tests/host/fake_mm.c
 // Links: tests/host/fake_ke.c
 //

@@ -2,6 +2,7 @@
 // Links: mm/poolspecial.c mm/poolverify.c mm/pooltrack.c mm/poolname.c
 // Links: mm/amd64/poolfast.c
 // Links: mm/pool.c mm/poolcall.c mm/poolpage.c mm/poolbook.c mm/pooltag.c mm/poolbug.c
+// Links: mm/poollarge.c
 // Links: mm/poolquery.c mm/poolcheck.c
 // Links: kernel/rtl/format.c kernel/rtl/utf.c tests/host/fake_mm.c
 // Links: tests/host/fake_ke.c

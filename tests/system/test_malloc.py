@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from conftest import PATIENCE, ROOT
@@ -65,6 +66,38 @@ def test_sqlite_counts_right(preloaded):
     expected = [a for a in range(1, 50001) if a % 3]
     out = run(["sqlite3", ":memory:"], preloaded, input=SQL)
     assert out == "%d|%d\n" % (len(expected), sum(expected))
+
+
+def ask_redis(socket, environment, *lines):
+    """Commands to a server, one a line; its answers."""
+    return run(["redis-cli", "-s", str(socket)], environment, input="\n".join(lines)).split("\n")
+
+
+def test_redis_serves_and_saves(preloaded, tmp_path):
+    """Debian's server calls malloc by its own name, so it too runs on the pool."""
+    if not shutil.which("redis-server"):
+        pytest.skip("no redis-server")
+    socket, plain = tmp_path / "redis", dict(os.environ)
+    with subprocess.Popen(["redis-server", "--port", "0", "--unixsocket", str(socket), "--save", "",
+                           "--daemonize", "no", "--io-threads", "2"], cwd=tmp_path, env=preloaded,
+                          stdout=subprocess.PIPE, text=True) as server:
+        try:
+            while "ready to accept" not in (line := server.stdout.readline().lower()):
+                assert line, "the server ended before it was ready"
+            run(["redis-benchmark", "-s", str(socket), "-q", "-n", "1000", "-c", "20", "-d", "700",
+                 "-r", "500", "-t", "set,get,lpush,lpop,sadd,hset,spop,zadd,mset"], plain)
+            lines = ["append text %s" % ("x" * (10 * i)) for i in range(1, 300)]
+            answers = ask_redis(socket, plain, *lines, "strlen text", "save", "flushall",
+                                "eval 'return #string.rep(\"ab\", 100000)' 0")
+            assert answers[len(lines):len(lines) + 4] == [
+                str(sum(10 * i for i in range(1, 300))), "OK", "OK", "200000"], answers[-8:]
+            assert str(LIBRARY) in (Path("/proc") / str(server.pid) / "maps").read_text()
+            subprocess.run(["redis-cli", "-s", str(socket), "shutdown", "nosave"], check=True,
+                           timeout=PATIENCE)
+            rest, _ = server.communicate(timeout=PATIENCE)
+            assert server.returncode == 0, rest
+        finally:
+            server.kill()
 
 
 def test_misuse_ends_the_program_with_a_sentence(preloaded, tmp_path):

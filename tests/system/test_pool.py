@@ -54,6 +54,14 @@ def test_exhaustion_leaves_no_pages_scattered_over_ram(arch):
     assert kept and int(kept.group(1)) < 400, run.tail()
 
 
+@pytest.mark.parametrize("smp", (1, 4))
+@pytest.mark.parametrize("flavour", ([], ["--checked"]), ids=("free", "checked"))
+def test_what_processors_keep_comes_back(arch, flavour, smp):
+    run = lookaside("run", driver(arch, "poolmany", "tests"), "--smp", str(smp), "--memory", "96M",
+                    *flavour)
+    run.assert_clean(1)
+
+
 def test_a_leak_is_listed_with_its_call_stack(arch):
     run = lookaside("run", driver(arch, "leaks", "broken"), "--verifier=8")
     assert run.status == 4, run.tail()

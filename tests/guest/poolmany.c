@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT
+// Pool that lies in the caches of every processor comes back when one of them needs it all.
+//
+// On each processor in turn blocks of all kinds are allocated and freed, so that its caches are
+// full; then one processor takes whatever there is, gives it back, and takes it again. What one
+// round got and the next did not would be lost.
+#include "guest.h"
+
+#define NX       ((POOL_TYPE)512)
+#define TAG      'ynaM'
+#define MEBIBYTE (1u << 20)
+#define UNIT     65536u
+#define MOST     512u  // MiB; a larger machine is not exhausted
+#define BLOCKS   100
+
+static const POOL_TYPE Types[] = {NonPagedPool, PagedPool, NX};
+
+static VOID FillCaches(POOL_TYPE Type)
+{
+    static const SIZE_T Sizes[] = {16, 64, 200, 1000, 2040, 4096, 8192, 65536};
+    static PVOID Block[BLOCKS];
+
+    for (ULONG s = 0; s < RTL_NUMBER_OF(Sizes); s++) {
+        ULONG Count = Sizes[s] >= 4096 ? 8 : BLOCKS;
+        for (ULONG i = 0; i < Count; i++)
+            Block[i] = ExAllocatePoolWithTag(Type, Sizes[s], TAG);
+        for (ULONG i = 0; i < Count; i++)
+            if (Block[i] != NULL)
+                ExFreePoolWithTag(Block[i], TAG);
+    }
+}
+
+static VOID FillAllCaches(VOID)
+{
+    for (CCHAR Number = 0; Number < KeNumberProcessors; Number++) {
+        KeSetSystemAffinityThread((KAFFINITY)1 << Number);
+        for (ULONG t = 0; t < RTL_NUMBER_OF(Types); t++)
+            FillCaches(Types[t]);
+    }
+    KeSetSystemAffinityThread(1);
+}
+
+static ULONG Take(POOL_TYPE Type, SIZE_T Size, ULONG Most, PVOID *Chain)
+{
+    ULONG Count = 0;
+
+    for (PVOID *Block; Count < Most && (Block = ExAllocatePoolWithTag(Type, Size, TAG)) != NULL;
+         Count++) {
+        *Block = *Chain;
+        *Chain = Block;
+    }
+    return Count;
+}
+
+static VOID Give(PVOID Chain)
+{
+    while (Chain != NULL) {
+        PVOID Next = *(PVOID *)Chain;
+        ExFreePoolWithTag(Chain, TAG);
+        Chain = Next;
+    }
+}
+
+// All there is, in units of 64 KiB: large blocks first, then what fits between them.
+static ULONG TakeAll(POOL_TYPE Type)
+{
+    PVOID Chain = NULL;
+    ULONG Large = Take(Type, MEBIBYTE, MOST, &Chain);
+    ULONG Rest = Large < MOST ? Take(Type, UNIT, 64, &Chain) : 0;
+
+    Give(Chain);
+    return Large * (MEBIBYTE / UNIT) + Rest;
+}
+
+// The first round pays for page tables, which stay. A few pages more or less are the clock's, and
+// bookkeeping's.
+static VOID NothingIsLost(VOID)
+{
+    for (ULONG t = 0; t < RTL_NUMBER_OF(Types); t++) {
+        TakeAll(Types[t]);
+        FillAllCaches();
+        ULONG Before = TakeAll(Types[t]);
+        FillAllCaches();
+        ULONG After = TakeAll(Types[t]);
+        if (After + 1 < Before)
+            DbgPrint("# %u units, before %u\n", After, Before);
+        CHECK(After + 1 >= Before);
+    }
+    KeRevertToUserAffinityThread();
+}
+
+static const GUEST_CASE Cases[] = {
+    {"exhaustion takes what all processors keep, and loses nothing", NothingIsLost},
+};
+GUEST_DRIVER(Cases)
