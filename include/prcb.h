@@ -28,6 +28,7 @@ typedef struct _KI_CALL {
     volatile BOOLEAN Reschedule;   /* NextThread or QuantumEnd is set: look at DISPATCH_LEVEL */   \
     volatile BOOLEAN QuantumEnd;   /* the running thread has used its quantum up */                \
     PVOID DpcStackLimit;           /* lowest usable byte of DpcStack */                            \
+    PVOID PoolProcessor;           /* ex: its caches; addressed by poolfast.S */                   \
     /* ke: identity */                                                                             \
     ULONG ProcessorNumber;                                                                         \
     ULONG ApicId;                                                                                  \
@@ -78,6 +79,5 @@ typedef struct _KI_CALL {
     struct _KTRAP_FRAME *volatile FreezeFrame; /* where it stands while it is frozen */            \
     struct _KTRAP_FRAME *NmiFrame; /* an NMI or machine check is being handled; NULL: none */      \
     KIRQL BugCheckIrql;           /* the IRQL before KeBugCheckEx raised it */                     \
-    /* mm and ex: per-processor caches, owned by them */                                           \
-    PVOID MmProcessor;                                                                             \
-    PVOID PoolProcessor;
+    /* mm: its own */                                                                              \
+    PVOID MmProcessor;

@@ -3,7 +3,7 @@
 #pragma once
 
 #define PCR_IRQL  0x24
-#define PCR_CELLS 0xB58
+#define PCR_CELLS 0x140
 
 #define CELL_KEY   0
 #define CELL_TAG   4
