@@ -28,7 +28,7 @@ bench:
 	@$(MAKE) --no-print-directory ARCH=amd64 CHECKED=0 kernel drivers guest bench-drivers
 	@$(MAKE) --no-print-directory poolmalloc
 	@$(MAKE) --no-print-directory build/lookaside.iso
-	@python3 bench/bench.py
+	@python3 bench/bench.py $(ROWS)
 
 # The medium: both architectures, the sample drivers, the guest tests. tools/mkiso says what is where.
 kernel_kinds := amd64-0 amd64-1 i386-0 i386-1
@@ -46,7 +46,7 @@ help:
 	@echo "make debug     the same under gdb, stopped at KiSystemStartup"
 	@echo "make test-hw   a table of machines standing in for hardware; pictures in build/hardware/"
 	@echo "make iso       build/lookaside.iso for CD and USB, BIOS and UEFI, both architectures"
-	@echo "make bench     measurements: a table, and build/bench.json"
+	@echo "make bench     measurements: a table, and build/bench.json (ROWS=\"pool boot-wall\": some)"
 	@echo "make drivers   drivers/*/ with mingw-w64, both architectures"
 	@echo "make setup     installs what all of these need"
 	@echo "make clean     removes build/"
