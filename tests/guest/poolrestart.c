@@ -11,7 +11,7 @@
 #include "crew.h"
 
 #define TAG         'rtsR'
-#define TICKS       400
+#define TICKS       1000u // of all processors
 #define BLOCKS      24u
 #define BYTES       56u // one class, whatever is asked for above 40
 #define STEPS       6u  // of an interrupting routine
@@ -72,9 +72,10 @@ static VOID Step(OWNER *Owner)
         Take(Owner, Place);
 }
 
-static VOID Pair(VOID)
+static VOID Pairs(VOID)
 {
     ExFreePoolWithTag(ExAllocatePoolWithTag(NonPagedPool, BYTES, TAG), TAG);
+    ExFreePool(ExAllocatePoolWithTag(NonPagedPool, BYTES, TAG));
 }
 
 static VOID NTAPI OnTimer(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2)
@@ -86,7 +87,7 @@ static VOID NTAPI OnTimer(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argum
     UNREFERENCED_PARAMETER(Argument2);
     for (ULONG i = 0; i < STEPS; i++)
         Step(&Site->Timer);
-    Pair();
+    Pairs();
     InterlockedIncrement(&Site->Ticks);
 }
 
@@ -105,7 +106,7 @@ static VOID NTAPI OnCall(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argume
 static BOOLEAN Done(VOID)
 {
     for (ULONG i = 0; i < Processors; i++)
-        if (Sites[i].Ticks < TICKS)
+        if ((ULONG)Sites[i].Ticks < TICKS / Processors)
             return FALSE;
     return TRUE;
 }
@@ -117,8 +118,8 @@ static VOID NTAPI Work(PVOID Context)
 
     KeSetSystemAffinityThread((KAFFINITY)1 << Number);
     while (!Done()) {
-        for (ULONG i = 0; i < 32; i++)
-            Pair();
+        for (ULONG i = 0; i < 16; i++)
+            Pairs();
         for (ULONG i = 0; i < 8; i++)
             Step(&Site->Thread);
         if (Processors > 1)
