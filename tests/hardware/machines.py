@@ -16,7 +16,7 @@ STICK = {
 }
 MODERN = ["-machine", "q35", "-device", "qemu-xhci,id=usb"]
 # What hwinfo shows of a driver that found its device and runs.
-DRIVEN = r"GSI 8 edge high: rtc\.sys|8259 input 8 edge: rtc\.sys"
+DRIVEN = r"GSI 8 edge high(, APIC \d+)?: rtc\.sys|8259 input 8 edge: rtc\.sys"
 
 
 class Machine(NamedTuple):
