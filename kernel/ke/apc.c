@@ -6,6 +6,7 @@
 // in no critical region and no other normal APC of its runs; after KernelRoutine its NormalRoutine
 // runs at PASSIVE_LEVEL. Special ones come before normal ones, otherwise in the order they were
 // queued. A user APC runs in user mode: here it is queued, and ends an alertable UserMode wait.
+// From then on it is pending (UserApcPending) and ends any wait in that mode, until it is removed.
 //
 // KernelApcPending says that there may be something to deliver; it is set by whoever queues or
 // leaves a region, and cleared by the delivery, which then takes what the rules allow. While it is
@@ -15,10 +16,10 @@
 // waiting thread is woken for a deliverable APC and waits again afterwards.
 //
 // Locking: KTHREAD.ApcLock covers lists and Inserted; it is taken under the dispatcher lock, or
-// alone at DISPATCH_LEVEL. The disable counts are written by the thread itself alone, or by whoever
-// ends its wait.
+// alone at DISPATCH_LEVEL to deliver and to run down. The disable counts are written by the thread
+// itself alone, or by whoever ends its wait.
 //
-// Tests: tests/guest/threads.c.
+// Tests: tests/guest/threads.c, tests/guest/apcs.c.
 #include "ki.h"
 
 // A routine that leaves at another IRQL or with the regions unbalanced has lost track.
@@ -197,15 +198,20 @@ EXPORT(KeInsertQueueApc, DISPATCH_LEVEL, "ntifs.h KeInsertQueueApc");
 // IRQL: <= DISPATCH_LEVEL. Source: ntifs.h prototypes.
 BOOLEAN NTAPI KeRemoveQueueApc(PRKAPC Apc)
 {
+    KIRQL OldIrql = KiLockDispatcher(); // a wait looks at the list of user APCs
     PKTHREAD Thread = Apc->Thread;
-    KIRQL OldIrql = KiAcquireLock(&Thread->ApcLock);
-    BOOLEAN Removed = Apc->Inserted;
+    BOOLEAN Removed;
 
+    KiTakeLock(&Thread->ApcLock);
+    Removed = Apc->Inserted;
     if (Removed) {
         RemoveEntryList(&Apc->ApcListEntry);
         Apc->Inserted = FALSE;
+        if (Apc->ApcMode != KernelMode && IsListEmpty(&Thread->ApcListHead[UserMode]))
+            Thread->UserApcPending = FALSE;
     }
-    KiReleaseLock(&Thread->ApcLock, OldIrql);
+    KiDropLock(&Thread->ApcLock);
+    KiUnlockDispatcher(OldIrql);
     return Removed;
 }
 EXPORT(KeRemoveQueueApc, DISPATCH_LEVEL, "ntifs.h KeRemoveQueueApc");

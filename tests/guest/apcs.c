@@ -173,6 +173,26 @@ static VOID UserApcsEndAlertableUserWaits(VOID)
     CHECK_EQUAL(RundownRan, 1); // the thread ended with it queued
 }
 
+// Once a user APC is pending it ends every UserMode wait, alertable or not, until it is gone.
+static VOID RemovedUserApcsEndNoWait(VOID)
+{
+    LARGE_INTEGER None = {.QuadPart = 0};
+    KEVENT Event;
+    KAPC Apc;
+
+    Begin();
+    KeInitializeEvent(&Event, NotificationEvent, FALSE);
+    KeInitializeApc(&Apc, KeGetCurrentThread(), 0, Kernel, Rundown, Normal, UserMode, NULL);
+    CHECK(KeInsertQueueApc(&Apc, NULL, NULL, 0));
+    CHECK_EQUAL(KeWaitForSingleObject(&Event, Executive, UserMode, FALSE, &None), STATUS_TIMEOUT);
+    CHECK_EQUAL(KeWaitForSingleObject(&Event, Executive, UserMode, TRUE, &None), STATUS_USER_APC);
+    CHECK_EQUAL(KeWaitForSingleObject(&Event, Executive, UserMode, FALSE, &None), STATUS_USER_APC);
+    CHECK(KeRemoveQueueApc(&Apc));
+    CHECK_EQUAL(KeWaitForSingleObject(&Event, Executive, UserMode, FALSE, &None), STATUS_TIMEOUT);
+    CHECK(!KeRemoveQueueApc(&Apc));
+    CHECK_EQUAL(KernelRan + RundownRan, 0);
+}
+
 // A thread that runs on, on any processor, is interrupted.
 static volatile LONG Stop;
 
@@ -239,6 +259,7 @@ static const GUEST_CASE Cases[] = {
     {"a removed APC does not run", RemovedOnesDoNotRun},
     {"a waiting thread runs its APC and waits on", WaitingThreadsRunThemAndWaitOn},
     {"a user APC ends an alertable UserMode wait", UserApcsEndAlertableUserWaits},
+    {"a user APC that was removed ends no wait", RemovedUserApcsEndNoWait},
     {"a running thread is interrupted", RunningThreadsAreInterrupted},
     {"a callout runs on a larger stack", CalloutsRunOnLargerStacks},
 };

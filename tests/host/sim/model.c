@@ -65,7 +65,7 @@ void model_start_thread(SIM_THREAD_STATE *thread)
     model_start_object(&thread->self, SIM_THREAD, &thread->tcb.Header);
     model_start_object(&thread->timer, SIM_TIMER, &thread->tcb.Timer.Header);
     thread->op = thread->wait = NULL;
-    thread->alerted[0] = thread->alerted[1] = FALSE;
+    thread->alerted[0] = thread->alerted[1] = thread->user_apc = FALSE;
     thread->queue = NULL;
     thread->waited_for_queue = FALSE;
     thread->owns = 0;
@@ -295,16 +295,32 @@ static void model_block(SIM_OP *op, SIM_THREAD_STATE *thread)
     thread->waited_for_queue = op->kind == OP_REMOVE_QUEUE;
 }
 
+// Whether user APCs are queued. Their list changes under the dispatcher lock only, but when the
+// thread ends.
+static int model_has_user_apcs(const SIM_THREAD_STATE *thread)
+{
+    return !IsListEmpty(&thread->tcb.ApcListHead[UserMode]);
+}
+
+static int model_take_alert(SIM_THREAD_STATE *thread, KPROCESSOR_MODE mode)
+{
+    int alerted = thread->alerted[(int)mode];
+
+    thread->alerted[(int)mode] = FALSE;
+    return alerted;
+}
+
 static LONG64 model_alert(SIM_OP *op, SIM_THREAD_STATE *thread)
 {
-    KPROCESSOR_MODE modes[] = {op->mode, KernelMode};
-
-    for (int i = 0; op->alertable && i < 2; i++)
-        if (thread->alerted[(int)modes[i]]) {
-            thread->alerted[(int)modes[i]] = FALSE;
-            return STATUS_ALERTED;
-        }
-    return 0;
+    if (!op->alertable)
+        return op->mode == UserMode && thread->user_apc ? STATUS_USER_APC : 0;
+    if (model_take_alert(thread, op->mode))
+        return STATUS_ALERTED;
+    if (op->mode == UserMode && model_has_user_apcs(thread)) {
+        thread->user_apc = TRUE;
+        return STATUS_USER_APC;
+    }
+    return model_take_alert(thread, KernelMode) ? STATUS_ALERTED : 0;
 }
 
 // The objects are not to be had. Whether the wait ends all the same.
@@ -554,7 +570,11 @@ static void model_expire_all(void)
 static int model_apc_ends_wait(const SIM_APC *apc)
 {
     const KTHREAD *tcb = &apc->target->tcb;
+    const SIM_OP *wait = apc->target->wait;
 
+    if (apc->apc.ApcMode == UserMode)
+        return wait != NULL && wait->mode == UserMode &&
+               (wait->alertable || apc->target->user_apc);
     return apc->target->wait != NULL && tcb->WaitIrql < APC_LEVEL && tcb->SpecialApcDisable == 0 &&
            (apc->apc.NormalRoutine == NULL ||
             (tcb->KernelApcDisable == 0 && !tcb->KernelApcInProgress));
@@ -566,9 +586,17 @@ void model_apc_locked(void)
 {
     SIM_OP *op = sim_current_op();
 
-    if (op == NULL || op->kind != OP_QUEUE_APC ||
+    if (op == NULL || (op->kind != OP_QUEUE_APC && op->kind != OP_REMOVE_APC) ||
         KiDispatcherLock != (ULONG_PTR)&sim_current()->pcr.Prcb)
-        return; // it is to be delivered, flushed or removed
+        return; // it is to be delivered or flushed
+    if (op->kind == OP_REMOVE_APC) {
+        const LIST_ENTRY *entry = &op->apc->apc.ApcListEntry;
+        op->result = op->apc->apc.Inserted;
+        op->apc->removed += op->result != 0;
+        op->adjustment = op->result && op->apc->apc.ApcMode == UserMode &&
+                         entry->Flink == entry->Blink; // the last of its list
+        return;
+    }
     op->result = op->apc->target->tcb.ApcQueueable && !op->apc->apc.Inserted;
     if (!op->result)
         return;
@@ -580,8 +608,19 @@ void model_apc_locked(void)
 
 static void model_queue_apc(SIM_OP *op)
 {
-    if (op->result && op->adjustment)
-        model_end_wait(op->apc->target, STATUS_KERNEL_APC, op->increment);
+    int user = op->apc->apc.ApcMode == UserMode;
+
+    if (!op->result || !op->adjustment)
+        return;
+    if (user)
+        op->apc->target->user_apc = TRUE;
+    model_end_wait(op->apc->target, user ? STATUS_USER_APC : STATUS_KERNEL_APC, op->increment);
+}
+
+static void model_remove_apc(SIM_OP *op)
+{
+    if (op->adjustment)
+        op->apc->target->user_apc = FALSE;
 }
 
 static void model_alert_thread(SIM_OP *op)
@@ -600,8 +639,9 @@ static void model_alert_thread(SIM_OP *op)
 static void model_test_alert(SIM_OP *op)
 {
     SIM_THREAD_STATE *thread = model_current();
-    op->result = thread->alerted[(int)op->mode];
-    thread->alerted[(int)op->mode] = FALSE;
+    op->result = model_take_alert(thread, op->mode);
+    if (!op->result && op->mode == UserMode && model_has_user_apcs(thread))
+        thread->user_apc = TRUE;
 }
 
 static void model_end_thread(void)
@@ -689,6 +729,8 @@ static void model_compare_thread(SIM_THREAD_STATE *thread)
     SIM_CHECK(!thread->wait_ended || tcb->WaitStatus == thread->wait_status,
               "thread %d: the wait ended with 0x%llx, should be 0x%llx", thread->index,
               (unsigned long long)tcb->WaitStatus, (unsigned long long)thread->wait_status);
+    SIM_CHECK(tcb->UserApcPending == thread->user_apc, "thread %d: a user APC is %spending",
+              thread->index, thread->user_apc ? "not " : "");
     SIM_CHECK(tcb->Timer.Header.Inserted == thread->timer.inserted, "thread %d: timer is %sset",
               thread->index, thread->timer.inserted ? "not " : "");
     SIM_CHECK((tcb->State == ThreadTerminated) == (thread->slot == SLOT_ENDED), "thread %d ended",
@@ -723,6 +765,7 @@ static void model_apply(SIM_OP *op)
     case OP_CANCEL_TIMER: model_cancel_timer(op); break;
     case OP_EXPIRE: model_expire_all(); break;
     case OP_QUEUE_APC: model_queue_apc(op); break;
+    case OP_REMOVE_APC: model_remove_apc(op); break;
     case OP_ALERT: model_alert_thread(op); break;
     case OP_TEST_ALERT: model_test_alert(op); break;
     case OP_END_THREAD: model_end_thread(); break;

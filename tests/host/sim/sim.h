@@ -88,6 +88,7 @@ typedef enum {
     OP_CANCEL_TIMER,
     OP_EXPIRE,
     OP_QUEUE_APC,
+    OP_REMOVE_APC,
     OP_ALERT,
     OP_TEST_ALERT,
     OP_START_THREAD,
@@ -194,6 +195,7 @@ struct _SIM_THREAD_STATE {
     BOOLEAN wait_ended;     // in this hold of the lock,
     LONG64 wait_status;     // by this
     BOOLEAN alerted[2];
+    BOOLEAN user_apc;       // one is pending: ends waits in UserMode
     SIM_OBJECT_STATE *queue;
     BOOLEAN waited_for_queue; // last
     SIM_OBJECT_STATE *owned[SIM_OBJECTS * 2];

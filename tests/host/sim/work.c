@@ -104,6 +104,7 @@ static LONG64 work_dispatch(SIM_OP *op)
     case OP_SET_TIMER: return work_set_timer(op);
     case OP_CANCEL_TIMER: return KeCancelTimer(&object->real.timer);
     case OP_QUEUE_APC: return KeInsertQueueApc(&op->apc->apc, NULL, NULL, op->increment);
+    case OP_REMOVE_APC: return KeRemoveQueueApc(&op->apc->apc);
     case OP_ALERT: return KeAlertThread(&op->thread->tcb, op->mode);
     case OP_TEST_ALERT: return KeTestAlertThread(op->mode);
     case OP_START_THREAD: KeStartThread(&op->thread->tcb); return 0;
@@ -432,17 +433,16 @@ static void work_queue_apc(void)
         apc->making = 1;
         work_refer(&op, 1);
         KeInitializeApc(&apc->apc, &target->tcb, OriginalApcEnvironment, work_kernel_routine, NULL,
-                        sim_chance(2) ? work_normal_routine : NULL, KernelMode, NULL);
+                        sim_chance(2) ? work_normal_routine : NULL,
+                        sim_chance(4) ? UserMode : KernelMode, NULL);
         apc->making = 0;
         work_call(&op);
         work_refer(&op, -1);
     } else if (apc->target->slot < SLOT_ALIVE) {
         return;
     } else if (sim_chance(3)) {
-        work_refer(&op, 1);
-        if (KeRemoveQueueApc(&apc->apc))
-            apc->removed++;
-        work_refer(&op, -1);
+        op.kind = OP_REMOVE_APC;
+        work_call(&op);
     } else {
         work_call(&op);
     }
@@ -721,8 +721,9 @@ static void work_flush_apcs(SIM_THREAD_STATE *self)
 {
     PKAPC Apc;
 
-    while ((Apc = KeFlushApc(&self->tcb, KernelMode)) != NULL)
-        CONTAINING_RECORD(Apc, SIM_APC, apc)->removed++;
+    for (KPROCESSOR_MODE mode = KernelMode; mode <= UserMode; mode++)
+        while ((Apc = KeFlushApc(&self->tcb, mode)) != NULL)
+            CONTAINING_RECORD(Apc, SIM_APC, apc)->removed++;
 }
 
 static VOID work_system_routine(PKSTART_ROUTINE StartRoutine, PVOID StartContext)
