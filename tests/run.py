@@ -15,6 +15,7 @@ import argparse
 import concurrent.futures
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -124,9 +125,12 @@ def fuzz() -> Iterator[Result]:
     """Every parser, a fixed number of inputs from a fixed seed: the same in every run."""
     for source in sorted((ROOT / "tests" / "host").glob("fuzz_*.c")):
         seeds = ROOT / "tests" / "host" / "seeds" / source.stem[len("fuzz_"):]
+        found = OUT / "corpus" / source.stem  # libFuzzer keeps what it finds in its first folder
+        shutil.rmtree(found, ignore_errors=True)
+        found.mkdir(parents=True)
         done = call([str(ROOT / "build" / "host" / source.stem), "-runs=%d" % FUZZ_RUNS, "-seed=1",
                      "-verbosity=0", "-artifact_prefix=%s/" % OUT]
-                    + ([str(seeds)] if seeds.is_dir() else []),
+                    + [str(found)] + ([str(seeds)] if seeds.is_dir() else []),
                     source.stem + ".txt", timeout=300, env=sanitizer_environment())
         yield Result("%s: %d inputs do no harm" % (source.stem, FUZZ_RUNS), done.returncode == 0,
                      last_lines(done.stdout, 40))

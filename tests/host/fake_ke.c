@@ -3,6 +3,8 @@
 // test can catch, options from a string, a log that goes nowhere.
 #include "fake_ke.h"
 
+#include "ex.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -228,4 +230,22 @@ volatile KAFFINITY KeActiveProcessors = ~(KAFFINITY)0;
 
 VOID KeCallOthers(KAFFINITY Targets, VOID (*Routine)(PVOID Context), PVOID Context)
 {
+}
+
+// ---- fast mutexes: no thread waits for another here ---------------------------------------------
+VOID NTAPI KeInitializeEvent(PKEVENT event, EVENT_TYPE type, BOOLEAN state)
+{
+}
+
+VOID FASTCALL ExAcquireFastMutex(PFAST_MUTEX mutex)
+{
+    if (HostIrql > APC_LEVEL)
+        KiBugCheck(0xA, (ULONG_PTR)mutex, HostIrql, 0, 0, NULL, "a fast mutex above APC_LEVEL");
+    mutex->OldIrql = HostIrql;
+    HostIrql = APC_LEVEL;
+}
+
+VOID FASTCALL ExReleaseFastMutex(PFAST_MUTEX mutex)
+{
+    HostIrql = (KIRQL)mutex->OldIrql;
 }

@@ -108,23 +108,6 @@ static void a_free_above_depth_goes_to_the_pool(void **state)
     assert_int_equal(live_blocks(), 0);
 }
 
-// No thread waits for another here.
-VOID NTAPI KeInitializeEvent(PKEVENT event, EVENT_TYPE type, BOOLEAN state)
-{
-}
-
-VOID FASTCALL ExAcquireFastMutex(PFAST_MUTEX mutex)
-{
-    assert_true(HostIrql <= APC_LEVEL);
-    mutex->OldIrql = HostIrql;
-    HostIrql = APC_LEVEL;
-}
-
-VOID FASTCALL ExReleaseFastMutex(PFAST_MUTEX mutex)
-{
-    HostIrql = (KIRQL)mutex->OldIrql;
-}
-
 static VOID NTAPI free_own(PVOID entry)
 {
     assert_true(HostIrql == PASSIVE_LEVEL);
