@@ -79,6 +79,8 @@ VOID MmUnmapPhysical(PVOID Mapping, SIZE_T Length);
 // Whole pages for the pools: reserved and committed. Fails: NULL. IRQL: <= DISPATCH_LEVEL.
 PVOID MmAllocatePoolPages(MM_REGION_TYPE Pool, SIZE_T Pages);
 VOID MmFreePoolPages(PVOID Base, SIZE_T Pages);
+// Count > 0 pages of one pool, each of which was a range, with one flush of all processors.
+VOID MmFreeSinglePoolPages(const PVOID *Base, ULONG Count);
 
 // Their protection, for whoever commits pages of the same kind elsewhere.
 ULONG MmPoolProtection(MM_REGION_TYPE Pool);

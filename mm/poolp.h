@@ -18,6 +18,7 @@
 #define POOL_LOW_SHARE     16u    // of RAM or address space is left by requests of low priority
 #define POOL_NORMAL_SHARE  64u    // and by those of normal priority
 #define POOL_SPARE_BATCH   16u    // single pages that are taken from mm at a time
+#define POOL_RETURN_BATCH  32u    // that go back to mm at a time
 #define POOL_RUN_PAGES     16u    // large blocks of up to so many pages are cached by processors
 #define POOL_RUN_DEPTH     7u     // so many of one length at most
 

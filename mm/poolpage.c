@@ -53,6 +53,18 @@ static VOID ExpReturnPages(POOL *Pool, POOL_PAGE *Page, SIZE_T Pages)
     MmFreePoolPages(Address, Pages);
 }
 
+// Single pages, at most POOL_RETURN_BATCH: other processors are interrupted once for all of them.
+static VOID ExpReturnSinglePages(POOL *Pool, POOL_PAGE **Page, ULONG Count)
+{
+    PVOID Address[POOL_RETURN_BATCH];
+    for (ULONG Index = 0; Index < Count; Index++) {
+        Address[Index] = (PVOID)ExpPageAddress(Pool, Page[Index]);
+        ExpForgetPages(Pool, (ULONG_PTR)Address[Index] - Pool->Base, 1);
+    }
+    __atomic_fetch_sub(&Pool->PageCount, Count, __ATOMIC_RELAXED);
+    MmFreeSinglePoolPages(Address, Count);
+}
+
 // ---- single pages ------------------------------------------------------------------------------
 static POOL_PAGE *ExpPopSpare(POOL *Pool)
 {
@@ -78,8 +90,32 @@ static BOOLEAN ExpPushSpare(POOL *Pool, POOL_PAGE *Page)
     return Room;
 }
 
+// Up to a batch of spare pages beyond Keep; how many.
+static ULONG ExpPopSpares(POOL *Pool, ULONG Keep, POOL_PAGE **Page)
+{
+    ULONG Count = 0;
+    while (Count < POOL_RETURN_BATCH && ExpLoad(Pool->SpareCount) > Keep &&
+           (Page[Count] = ExpPopSpare(Pool)) != NULL)
+        Count++;
+    return Count;
+}
+
+static ULONG ExpReleaseSpare(POOL *Pool, ULONG Keep)
+{
+    POOL_PAGE *Page[POOL_RETURN_BATCH];
+    ULONG Released = 0, Count;
+    while ((Count = ExpPopSpares(Pool, Keep, Page)) != 0) {
+        ExpReturnSinglePages(Pool, Page, Count);
+        Released += Count;
+    }
+    return Released;
+}
+
 static VOID ExpPutPage(POOL *Pool, POOL_PAGE *Page)
 {
+    if (ExpPushSpare(Pool, Page))
+        return;
+    ExpReleaseSpare(Pool, POOL_SPARE_PAGES / 2);
     if (!ExpPushSpare(Pool, Page))
         ExpReturnPages(Pool, Page, 1);
 }
@@ -104,19 +140,6 @@ static POOL_PAGE *ExpGetPage(POOL *Pool)
     while (--Batch != 0)
         ExpPutPage(Pool, &Page[Batch]);
     return Page;
-}
-
-static ULONG ExpReleaseSpare(POOL *Pool, ULONG Keep)
-{
-    ULONG Released = 0;
-    while (ExpLoad(Pool->SpareCount) > Keep) {
-        POOL_PAGE *Page = ExpPopSpare(Pool);
-        if (Page == NULL)
-            break;
-        ExpReturnPages(Pool, Page, 1);
-        Released++;
-    }
-    return Released;
 }
 
 // ---- runs of pages -----------------------------------------------------------------------------

@@ -132,8 +132,8 @@ BOOLEAN MmCommitSystemRange(PVOID Base, SIZE_T Pages, ULONG Protection, ULONG Pa
 }
 
 // Pages that were given back before (a driver's discardable sections) are passed over. No page is
-// freed before every processor has forgotten how it was mapped.
-VOID MmDecommitSystemRange(PVOID Base, SIZE_T Pages)
+// freed before every processor has forgotten how it was mapped: between the two a flush is due.
+static VOID MiUnmapHeld(PVOID Base, SIZE_T Pages)
 {
     PMMPTE Pte = MiPteOf((ULONG_PTR)Base);
     for (SIZE_T i = 0; i < Pages; i++) {
@@ -141,7 +141,11 @@ VOID MmDecommitSystemRange(PVOID Base, SIZE_T Pages)
         if (Entry & PTE_VALID)
             MiWriteInvalidPte(Pte + i, (Entry & PTE_FRAME_MASK) | PTE_SOFT_FREED | PTE_SOFT_HELD);
     }
-    MiFlushTlb(Base, Pages);
+}
+
+static VOID MiFreeHeld(PVOID Base, SIZE_T Pages)
+{
+    PMMPTE Pte = MiPteOf((ULONG_PTR)Base);
     for (SIZE_T i = 0; i < Pages; i++) {
         ULONG64 Entry = MiReadPte(Pte + i);
         if ((Entry & PTE_SOFT_HELD) == 0)
@@ -149,6 +153,13 @@ VOID MmDecommitSystemRange(PVOID Base, SIZE_T Pages)
         MiWriteInvalidPte(Pte + i, PTE_SOFT_FREED);
         MmFreePage(PTE_FRAME(Entry));
     }
+}
+
+VOID MmDecommitSystemRange(PVOID Base, SIZE_T Pages)
+{
+    MiUnmapHeld(Base, Pages);
+    MiFlushTlb(Base, Pages);
+    MiFreeHeld(Base, Pages);
 }
 
 static PFN_NUMBER MiZeroesPage(VOID)
@@ -246,6 +257,22 @@ VOID MmFreePoolPages(PVOID Base, SIZE_T Pages)
     MmDecommitSystemRange(Base, Pages);
     MmReleaseSystemRange(Base, Pages);
     __atomic_fetch_sub(&MiPoolPageCount[Pool], Pages, __ATOMIC_RELAXED);
+}
+
+VOID MmFreeSinglePoolPages(const PVOID *Base, ULONG Count)
+{
+    MM_REGION_TYPE Pool = MiRegionOfRange((ULONG_PTR)Base[0]);
+    for (ULONG i = 0; i < Count; i++)
+        MiUnmapHeld(Base[i], 1);
+    if (Count == 1)
+        MiFlushTlb(Base[0], 1);
+    else
+        MiFlushTlb(NULL, ~(SIZE_T)0);
+    for (ULONG i = 0; i < Count; i++) {
+        MiFreeHeld(Base[i], 1);
+        MmReleaseSystemRange(Base[i], 1);
+    }
+    __atomic_fetch_sub(&MiPoolPageCount[Pool], Count, __ATOMIC_RELAXED);
 }
 
 PVOID MmReserveSpecialPool(SIZE_T Pages)

@@ -300,6 +300,12 @@ VOID MmFreePoolPages(PVOID Base, SIZE_T Pages)
                                   + PAGE_SIZE), Pages);
 }
 
+VOID MmFreeSinglePoolPages(const PVOID *Base, ULONG Count)
+{
+    for (ULONG i = 0; i < Count; i++)
+        MmFreePoolPages(Base[i], 1);
+}
+
 ULONG64 MmQueryAvailablePages(ULONG64 *Total)
 {
     *Total = (ULONG64)sysconf(_SC_PHYS_PAGES);

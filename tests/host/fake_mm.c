@@ -197,3 +197,9 @@ VOID MmFreePoolPages(PVOID Base, SIZE_T Pages)
     MmDecommitSystemRange(Base, Pages);
     MmReleaseSystemRange(Base, Pages);
 }
+
+VOID MmFreeSinglePoolPages(const PVOID *Base, ULONG Count)
+{
+    for (ULONG i = 0; i < Count; i++)
+        MmFreePoolPages(Base[i], 1);
+}
