@@ -16,6 +16,7 @@ By default everything: both architectures, and malloc. ROW is the beginning of k
 ("pool", "boot-wall"): only the steps that give such rows are taken.
 """
 import argparse
+import functools
 import json
 import re
 import subprocess
@@ -34,6 +35,7 @@ import gdbrates
 import machines as hardware
 import mallocs
 import run as hardware_run
+import traces
 from lookaside_cli.arguments import run_plan
 from lookaside_cli.machine import qemu_command
 from lookaside_cli.report import Outcome
@@ -109,6 +111,29 @@ def measure_instructions(arch: str) -> Figures:
     first = number(r"first instruction at (\d+)", "\n".join(outcome.lines))
     figures["boot-instructions"] = figures.pop("entered") - first
     figures["switch"] = figures.pop("event-round") / 2
+    return figures
+
+
+@functools.lru_cache(maxsize=None)
+def trace_of(program: str) -> List[Tuple[int, int]]:
+    """What a program allocates, recorded once for all architectures."""
+    return traces.operations(traces.record(program))
+
+
+def measure_traces(arch: str) -> Figures:
+    """What real programs allocate, done again: instructions an operation, memory over bytes."""
+    figures = {}
+    for program in traces.installed():
+        with tempfile.TemporaryDirectory(prefix="lookaside-bench-") as folder:
+            replay = Path(folder, "replay.sys")
+            traces.write_driver(driver(arch, "replay", "pool"), replay, trace_of(program))
+            outcome = clean(run(arch, [replay], "--options", '/MONITOR="!poolused 1 Rlay"',
+                                qemu=ICOUNT))
+        found, log = reported(outcome), "\n".join(outcome.lines)
+        peak = sum(number(pattern, log) for pattern in (r"(?m)^ Rlay .* (\d+)/\d+$",
+                                                        r"(?m)^ Rlay .* \d+/(\d+)$"))
+        figures["trace-" + program] = found["replay"]
+        figures["trace-memory-" + program] = 100 * peak / found["replay-live"]
     return figures
 
 
@@ -249,6 +274,10 @@ STEPS = (
         Row("dpc-lowering", "DPC queued to running, at the lowering", peer=205, goal=120),
         Row("boot-instructions", "first instruction to first DriverEntry", peer=1.61e9, goal=20e6),
     )),
+    Step(measure_traces, tuple(
+        row for program in traces.installed() for row in (
+            Row("trace-" + program, "pool, what %s did, an operation" % program),
+            Row("trace-memory-" + program, "    at most in use, of the bytes asked for", "%")))),
     Step(measure_idle_gdb_server, (
         Row("gdb-idle", "gdb server enabled and idle: the most any costs", goal=0),)),
     Step(measure_processors, (

@@ -103,4 +103,4 @@ build/host/libtrace.so: bench/host/trace.c
 	@mkdir -p $(@D)
 	$(HOSTCC) -std=gnu11 -O2 -g $(WARN) -fPIC -shared -fno-builtin $< -o $@ -lpthread
 .PHONY: poolmalloc
-poolmalloc: build/host/libpoolmalloc.so build/host/alloc
+poolmalloc: build/host/libpoolmalloc.so build/host/alloc build/host/libtrace.so
