@@ -163,6 +163,27 @@ static void tags_that_find_no_room_are_counted_together(void **state)
     assert_null(ExValidatePool());
 }
 
+// The fast path looks at one cell of a bucket: those of a tag that a driver uses for all pools and
+// sizes must not lie in each other's way, nor tags that differ in one letter.
+static void cells_of_a_driver_rarely_share_a_bucket(void **state)
+{
+    static UCHAR taken[POOL_BUCKETS];
+    ULONG shared = 0, cells = 0;
+    for (ULONG t = 0; t < 8; t++) {
+        memset(taken, 0, sizeof(taken));
+        for (ULONG letter = 0; letter < 2; letter++)
+            for (ULONG type = 0; type < 3; type++)
+                for (ULONG class = 0; class < POOL_CLASSES; class++, cells++) {
+                    ULONG key = (ULONG)types[type] | ExpClassKey[class];
+                    UCHAR *bucket = &taken[ExpBucketOf(
+                        ExpIdentity(TAG('A' + letter, 'b' + t, 'c', 'd' + 3 * t), key))];
+                    shared += *bucket;
+                    *bucket = 1;
+                }
+    }
+    assert_true(shared < cells / 16);
+}
+
 static int start(void **state)
 {
     fake_mm_start();
@@ -174,6 +195,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_sums_by_tag_are_what_a_walk_over_all_blocks_counts),
+        cmocka_unit_test(cells_of_a_driver_rarely_share_a_bucket),
         cmocka_unit_test(a_tag_may_have_one_to_four_letters),
         cmocka_unit_test(a_protected_tag_reads_like_any_other),
         cmocka_unit_test(ten_thousand_tags_are_told_apart),
