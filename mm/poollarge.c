@@ -113,8 +113,12 @@ FORCEINLINE PVOID ExpAllocateCachedRun(POOL_TYPE Type, SIZE_T Bytes, ULONG Tag, 
         return NULL;
     ULONG Index = ExpOwnerOf(Place)->Pool;
     POOL_RUNS *Runs = ExpRunsOf(Index, POOL_PAGES_OF(Bytes));
-    if (Runs->Count == 0 || ExpCountDown(&ExpCellHere(Place)->Left))
+    if (Runs->Count == 0)
         return NULL;
+    if (ExpCountDown(&ExpCellHere(Place)->Left)) {
+        ExpCountUp(&ExpCellHere(Place)->Left);  // the slow path looks at this one, and counts it
+        return NULL;
+    }
     return ExpStartLarge(&ExpPool[Index], ExpPopRun(Runs), Place, Bytes, Caller);
 }
 

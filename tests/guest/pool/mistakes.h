@@ -367,7 +367,6 @@ static const MISTAKE Mistakes[] = {
     {"foreign", Foreign, SMALL, EITHER, "Frees"},
     {"overrun", Overrun, SMALL | LARGE, USUAL, "Frees Allocates"},
     {"overrun_by_one", OverrunByOne, SMALL | LARGE, USUAL, "Frees Allocates"},
-    {"write_freed", WriteFreed, SMALL, USUAL | CHECKED, "Allocates"},
     {"behind", Behind, SMALL, ALONE, "Frees Allocates"},
     {"before", Before, SMALL, ALONE | AT_END, "Frees Allocates"},
     {"one_bit", OneBit, SMALL, ALONE, "Frees Allocates"},
@@ -376,6 +375,7 @@ static const MISTAKE Mistakes[] = {
     {"kernel_beside", KernelBeside, SMALL, ALONE | FAULTS, "Allocates"},
     {"touch_freed", TouchFreed, SMALL, ALONE | FAULTS, "Allocates FreesFirst"},
     {"kernel_freed", KernelFreed, SMALL, ALONE | FAULTS, "Allocates FreesFirst"},
+    {"write_freed", WriteFreed, SMALL, USUAL | CHECKED, "Allocates"},
 };
 
 // ---- the other words of a case's name ----------------------------------------------------------
