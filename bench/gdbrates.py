@@ -84,10 +84,10 @@ class Relay(threading.Thread):
                 pass
 
 
-def wait_for(path: Path, machine: subprocess.Popen) -> None:
-    """Returns when QEMU has made its socket."""
+def wait_for(console: Path, machine: subprocess.Popen) -> None:
+    """Returns when the kernel listens: what is sent before is lost, and sent again much later."""
     end = time.monotonic() + LONGEST
-    while not path.exists():
+    while b"gdb is waited for" not in console.read_bytes():
         if machine.poll() is not None or time.monotonic() > end:
             raise ToolError("the machine did not start")
         time.sleep(0.05)
@@ -102,9 +102,10 @@ def measure(arch: str, baud: Optional[int], steps: int, size: int) -> Dict[str, 
             [str(ROOT / "lookaside"), "run", "--no-build", "--arch", arch, "--accel", "tcg",
              "--timeout", "0", "--kgdb=%s" % (folder / "kgdb"),
              str(ROOT / "build" / "drivers" / arch / "rtc.sys")],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            stdin=subprocess.DEVNULL, stdout=open(folder / "console", "wb"),
+            stderr=subprocess.DEVNULL)
         try:
-            wait_for(folder / "kgdb", machine)
+            wait_for(folder / "console", machine)
             Relay(folder / "line", folder / "kgdb", baud).start()
             (folder / "script").write_text(SCRIPT % (steps, size))
             done = subprocess.run(
