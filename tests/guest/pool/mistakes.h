@@ -201,14 +201,16 @@ static BOOLEAN IsHandedOut(PVOID Block)
     return FALSE;
 }
 
-// The first block of a page of a class that nobody else uses, while it still waits there.
+// The first block of a page of a class that hardly anybody else uses, while it still waits there.
+// The pages of the kernel's own blocks of that size, if there are any, come first, and are passed.
 static VOID NeverUsed(const SCENE *Scene)
 {
     static ULONG Count;
+    ULONG Pass = Count + 8;
     UCHAR *Block;
     do
         HandedOut[Count++] = Block = Allocates(Scene->Type, 1300, GOOD_TAG);
-    while (IsHandedOut(PAGE_ALIGN(Block)));
+    while (Count < Pass || IsHandedOut(PAGE_ALIGN(Block)));
     Expect(0xC2, 0x46, (ULONG_PTR)PAGE_ALIGN(Block), 0, 0);
     Frees(PAGE_ALIGN(Block), GOOD_TAG);
 }
