@@ -235,6 +235,7 @@ VOID KeCallOthers(KAFFINITY Targets, VOID (*Routine)(PVOID Context), PVOID Conte
 // ---- fast mutexes: no thread waits for another here ---------------------------------------------
 VOID NTAPI KeInitializeEvent(PKEVENT event, EVENT_TYPE type, BOOLEAN state)
 {
+    event->Header.SignalState = state;
 }
 
 VOID FASTCALL ExAcquireFastMutex(PFAST_MUTEX mutex)

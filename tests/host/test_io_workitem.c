@@ -26,11 +26,6 @@ static PWORK_QUEUE_ITEM queued[UNLOADS];
 static int items;
 
 // ---- ke and ex ----------------------------------------------------------------------------------
-VOID NTAPI KeInitializeEvent(PRKEVENT Event, EVENT_TYPE Type, BOOLEAN State)
-{
-    Event->Header.SignalState = State;
-}
-
 NTSTATUS NTAPI KeWaitForSingleObject(PVOID Object, KWAIT_REASON Reason, KPROCESSOR_MODE Mode,
                                      BOOLEAN Alertable, PLARGE_INTEGER Timeout)
 {
