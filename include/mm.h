@@ -66,10 +66,41 @@ VOID MmReleaseSystemRange(PVOID Base, SIZE_T Pages);
 // Memory behind a reserved range: all pages or none. IRQL: <= DISPATCH_LEVEL.
 BOOLEAN MmCommitSystemRange(PVOID Base, SIZE_T Pages, ULONG Protection, ULONG PageFlags);
 VOID MmDecommitSystemRange(PVOID Base, SIZE_T Pages);      // the pages go back, the range stays
+
+// A flush of all processors' TLBs that is due: for entries that change under a lock, or one after
+// the other, and one interrupt of the others for all of them when the lock is let go. Pages that
+// were behind the entries are free only then.
+#define MM_FLUSH_RANGES 32u
+typedef struct _MM_FLUSH {
+    ULONG Count;           // of Range; more than it has room for: everything is flushed
+    SIZE_T Pages;          // in all ranges
+    SIZE_T HeldPages;      // to be freed,
+    PFN_NUMBER Held;       // a chain
+    struct {
+        PVOID Base;
+        SIZE_T Pages;
+    } Range[MM_FLUSH_RANGES];
+} MM_FLUSH;
+
+FORCEINLINE VOID MmBeginFlush(MM_FLUSH *Flush)
+{
+    Flush->Count = 0;
+    Flush->Pages = Flush->HeldPages = 0;
+}
+
+VOID MmFlushLater(MM_FLUSH *Flush, PVOID Base, SIZE_T Pages);
+VOID MmDecommitLater(MM_FLUSH *Flush, PVOID Base, SIZE_T Pages);
+// Once, and the pages are free; Flush is as after MmBeginFlush. Hold no spin lock: whoever wants it
+// would wait for all processors.
+VOID MmFinishFlush(MM_FLUSH *Flush);
+
 // A committed page goes back, and its address reads as zeroes without a moment when it faults,
-// until it is restored: writable, and zero. Of one address, one call at a time. Fails: FALSE.
-VOID MmReplaceSystemPage(PVOID Base);
-BOOLEAN MmRestoreSystemPage(PVOID Base);
+// until it is restored: writable, and zero. Of one address, one call at a time. Until the flush,
+// other processors may see what was there before, so that a reader who finds it looks again after
+// MmRefreshSystemPage, which makes this processor read the entry anew. Fails: FALSE.
+VOID MmReplaceSystemPage(MM_FLUSH *Flush, PVOID Base);
+BOOLEAN MmRestoreSystemPage(MM_FLUSH *Flush, PVOID Base);
+VOID MmRefreshSystemPage(const VOID *Base);
 VOID MmProtectSystemRange(PVOID Base, SIZE_T Pages, ULONG Protection);
 
 // Maps physical memory (RAM or device) into system PTEs; Address and Length need no alignment.
@@ -79,8 +110,9 @@ VOID MmUnmapPhysical(PVOID Mapping, SIZE_T Length);
 // Whole pages for the pools: reserved and committed. Fails: NULL. IRQL: <= DISPATCH_LEVEL.
 PVOID MmAllocatePoolPages(MM_REGION_TYPE Pool, SIZE_T Pages);
 VOID MmFreePoolPages(PVOID Base, SIZE_T Pages);
-// Count > 0 pages of one pool, each of which was a range, with one flush of all processors.
-VOID MmFreeSinglePoolPages(const PVOID *Base, ULONG Count);
+// What this processor holds back: pool pages, to flush all processors for many of them at once, and
+// if All its cache of free pages. IRQL: DISPATCH_LEVEL, no spin lock held.
+VOID MmTrimProcessor(BOOLEAN All);
 
 // Their protection, for whoever commits pages of the same kind elsewhere.
 ULONG MmPoolProtection(MM_REGION_TYPE Pool);
@@ -113,6 +145,7 @@ typedef struct _MM_STATISTICS {
     ULONG64 PoolPages[3];     // nonpaged, nonpaged execute, paged
     ULONG64 PoolBookkeeping;  // what the pools know of them
     ULONG64 SystemPtePages;   // address space in use there
+    ULONG64 Shootdowns;       // times that a processor made the others flush their TLBs
     PFN_NUMBER LowestPage, HighestPage;
 } MM_STATISTICS;
 VOID MmQueryStatistics(MM_STATISTICS *Statistics);

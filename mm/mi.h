@@ -35,7 +35,6 @@
 
 // What an invalid entry says; the processor looks at bit 0 alone. Zero: never used.
 #define PTE_SOFT_FREED 0x2ull // was mapped until it was given back
-#define PTE_SOFT_HELD  0x8ull // with FREED: the page is still to be freed
 #define PTE_SOFT_GUARD 0x4ull // a guard page: left out on purpose
 
 typedef union _MMPTE {
@@ -115,7 +114,9 @@ BOOLEAN MiEnsureTables(ULONG_PTR Address, MI_SUPPLY_ROUTINE *Supply,
                        PVOID Context);           // caller's lock
 BOOLEAN MiMakeTables(PVOID Base, SIZE_T Pages);  // IRQL <= DISPATCH_LEVEL. Fails: no page.
 VOID MiShareTopLevel(VOID);                      // top-level entries of every region
-VOID MiFlushTlb(const VOID *Base, SIZE_T Pages); // on every processor that may know the range
+VOID MiFlushTlb(PVOID Base, SIZE_T Pages);       // on every processor, now
+VOID MiForgetRange(const VOID *Base, SIZE_T Pages); // on this processor alone
+VOID MiFreeLater(MM_FLUSH *Flush, PFN_NUMBER Page);
 // Writes to a page that is mapped nowhere: valid until the next call. IRQL >= DISPATCH_LEVEL.
 PVOID MiMapTransient(PFN_NUMBER Page);
 VOID MiZeroPage(PFN_NUMBER Page);     // IRQL >= DISPATCH_LEVEL
@@ -217,6 +218,8 @@ typedef struct _MI_PROCESSOR {
     PFN_NUMBER Cache[MI_CACHE_PAGES]; // free pages, popped from the end
     LONG_PTR Count[MiPageStates]; // changes made by this processor; the sum over all is the count
     PVOID Transient;              // one page of address space for MiMapTransient
+    MM_FLUSH Returned;            // pool pages whose address space is free after the flush, too
+    ULONG Shootdowns;             // flushes of the others that this one asked for
 } MI_PROCESSOR;
 extern MI_PROCESSOR *MiProcessors[MAXIMUM_PROCESSORS];
 extern MI_PROCESSOR MiBootProcessor;

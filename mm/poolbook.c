@@ -12,6 +12,12 @@
 // that the pool does not have. Taken is 0 then, and the group gets a page again when one of its 64
 // pages is used.
 //
+// Other processors' TLBs are flushed after the lock is let go, once for all groups: until then a
+// processor may see the page that a group had before. Taken is 0 in each such page, in the old one
+// from before it is replaced, so that whoever finds 0 under the lock makes its own processor look
+// again (ExpTakenOf). A group that got a page again is FRESH until all processors know; who takes
+// from it meanwhile flushes too, before its pages are used.
+//
 // Records are arrays of 2 to 256. A record page is cut into arrays of one size, by powers of two;
 // free ones are linked by their offsets, and the pages of a size that have free ones are in a list.
 // What is known of a record page lies apart from it, at a computed place. A page without an array
@@ -33,6 +39,7 @@
 #define RECORD_SIZES   9u  // arrays of 2 to 512 records: 16 to 4096 bytes
 #define RECORD_SHARE   4u  // of the bookkeeping region may be record pages
 #define NO_RECORD_PAGE 0u  // page numbers begin with 1, as do offsets of arrays
+#define FRESH          0x80u  // in Taken
 
 typedef struct _RECORD_PAGE {
     ULONG Next, Previous;  // in its list; of a released page, the next released one
@@ -44,7 +51,7 @@ typedef struct _RECORD_PAGE {
 #define DETAILS_PER_PAGE (PAGE_SIZE / sizeof(RECORD_PAGE))
 #define ARRAY_UNIT       16u
 
-C_ASSERT(POOL_GROUP_PAGES < MAXUCHAR);
+C_ASSERT(POOL_GROUP_PAGES + 1 < FRESH);
 C_ASSERT(sizeof(RECORD_PAGE) == 16 && ARRAY_UNIT == 2 * sizeof(POOL_RECORD));
 
 ULONG_PTR ExpRecordPages, ExpEmptyRecordPages;
@@ -144,29 +151,43 @@ static ULONG ExpPagesInGroup(ULONG_PTR Offset, ULONG_PTR End)
 // Commits the groups up to End. They are empty.
 static BOOLEAN ExpGrowGroups(POOL *Pool, ULONG_PTR End)
 {
-    ULONG_PTR Limit = ALIGN_UP_BY(End, GROUP_BYTES);
-    if (End <= Pool->Limit)
-        return TRUE;
-    SIZE_T Groups = (Limit - Pool->Limit) / GROUP_BYTES;
-    if (!ExpCommitBookkeeping(ExpPageOfOffset(Pool, Pool->Limit), Groups << PAGE_SHIFT))
-        return FALSE;
-    for (ULONG_PTR Offset = Pool->Limit; Offset < Limit; Offset += GROUP_BYTES)
-        ExpGroupOf(Pool, Offset)->Taken = 1;
-    ExpStore(Pool->EmptyGroups, Pool->EmptyGroups + Groups);
-    __atomic_store_n(&Pool->Limit, Limit, __ATOMIC_RELEASE);
+    while (Pool->Limit < End) {
+        POOL_PAGE *Group = ExpGroupOf(Pool, Pool->Limit);
+        if (!ExpCommitBookkeeping(Group, PAGE_SIZE))
+            return FALSE;
+        Group->Taken = 1;
+        ExpStore(Pool->EmptyGroups, Pool->EmptyGroups + 1);
+        __atomic_store_n(&Pool->Limit, Pool->Limit + GROUP_BYTES, __ATOMIC_RELEASE);
+    }
     return TRUE;
 }
 
-static BOOLEAN ExpTakeFromGroup(POOL *Pool, POOL_PAGE *Group, ULONG Pages)
+// As it is, whatever this processor's TLB says.
+static UCHAR ExpTakenOf(const POOL_PAGE *Group)
 {
-    if (Group->Taken == 0) {
-        if (!MmRestoreSystemPage(Group))
+    if (ExpLoad(Group->Taken) == 0)
+        MmRefreshSystemPage(Group);
+    return ExpLoad(Group->Taken);
+}
+
+static BOOLEAN ExpIsGroupEmpty(const POOL_PAGE *Group)
+{
+    return (Group->Taken & ~FRESH) == 1;
+}
+
+static BOOLEAN ExpTakeFromGroup(POOL *Pool, POOL_PAGE *Group, ULONG Pages, MM_FLUSH *Flush)
+{
+    UCHAR Taken = ExpTakenOf(Group);
+    if (Taken == 0) {
+        if (!MmRestoreSystemPage(Flush, Group))
             return FALSE;
         ExpCountBookkeeping(1);
-        ExpStore(Group->Taken, 1);
+        ExpStore(Group->Taken, FRESH | 1);
         ExpStore(Pool->EmptyGroups, Pool->EmptyGroups + 1);
+    } else if (Taken & FRESH) {
+        MmFlushLater(Flush, Group, 1);
     }
-    ExpStore(Pool->EmptyGroups, Pool->EmptyGroups - (Group->Taken == 1));
+    ExpStore(Pool->EmptyGroups, Pool->EmptyGroups - ExpIsGroupEmpty(Group));
     ExpStore(Group->Taken, (UCHAR)(Group->Taken + Pages));
     return TRUE;
 }
@@ -177,17 +198,26 @@ static VOID ExpForgetUpTo(POOL *Pool, ULONG_PTR Offset, ULONG_PTR End)
         POOL_PAGE *Group = ExpGroupOf(Pool, Offset);
         ULONG Pages = ExpPagesInGroup(Offset, End);
         ExpStore(Group->Taken, (UCHAR)(Group->Taken - Pages));
-        ExpStore(Pool->EmptyGroups, Pool->EmptyGroups + (Group->Taken == 1));
+        ExpStore(Pool->EmptyGroups, Pool->EmptyGroups + ExpIsGroupEmpty(Group));
         Offset += (ULONG_PTR)Pages << POOL_PAGE_SHIFT;
     }
 }
 
+// After the flush.
+static VOID ExpSettleUpTo(POOL *Pool, ULONG_PTR Offset, ULONG_PTR End)
+{
+    for (; Offset < End; Offset = ALIGN_DOWN_BY(Offset, GROUP_BYTES) + GROUP_BYTES) {
+        POOL_PAGE *Group = ExpGroupOf(Pool, Offset);
+        ExpStore(Group->Taken, (UCHAR)(Group->Taken & ~FRESH));
+    }
+}
+
 // Up to where it came: all or, when memory ended, the first group that has none.
-static ULONG_PTR ExpDescribeUpTo(POOL *Pool, ULONG_PTR Offset, ULONG_PTR End)
+static ULONG_PTR ExpDescribeUpTo(POOL *Pool, ULONG_PTR Offset, ULONG_PTR End, MM_FLUSH *Flush)
 {
     while (Offset < End) {
         ULONG Pages = ExpPagesInGroup(Offset, End);
-        if (!ExpTakeFromGroup(Pool, ExpGroupOf(Pool, Offset), Pages))
+        if (!ExpTakeFromGroup(Pool, ExpGroupOf(Pool, Offset), Pages, Flush))
             break;
         Offset += (ULONG_PTR)Pages << POOL_PAGE_SHIFT;
     }
@@ -197,12 +227,20 @@ static ULONG_PTR ExpDescribeUpTo(POOL *Pool, ULONG_PTR Offset, ULONG_PTR End)
 BOOLEAN ExpDescribePages(POOL *Pool, ULONG_PTR Offset, SIZE_T Pages)
 {
     ULONG_PTR End = Offset + (Pages << POOL_PAGE_SHIFT), Reached = Offset;
+    MM_FLUSH Flush;
+    MmBeginFlush(&Flush);
     KiAcquireLockAtDpcLevel(&Pool->GrowthLock);
     if (ExpGrowGroups(Pool, End))
-        Reached = ExpDescribeUpTo(Pool, Offset, End);
-    if (Reached != End)
-        ExpForgetUpTo(Pool, Offset, Reached);
+        Reached = ExpDescribeUpTo(Pool, Offset, End, &Flush);
     KiReleaseLockFromDpcLevel(&Pool->GrowthLock);
+    if (Flush.Count != 0) {
+        MmFinishFlush(&Flush);
+        KiAcquireLockAtDpcLevel(&Pool->GrowthLock);
+        ExpSettleUpTo(Pool, Offset, Reached);
+        KiReleaseLockFromDpcLevel(&Pool->GrowthLock);
+    }
+    if (Reached != End)
+        ExpForgetPages(Pool, Offset, (Reached - Offset) >> POOL_PAGE_SHIFT);
     return Reached == End;
 }
 
@@ -214,7 +252,7 @@ VOID ExpForgetPages(POOL *Pool, ULONG_PTR Offset, SIZE_T Pages)
 }
 
 // From the highest on. The lock is taken for one group at a time: others are not kept waiting.
-VOID ExpReleaseGroups(POOL *Pool, ULONG_PTR Keep)
+VOID ExpReleaseGroups(POOL *Pool, ULONG_PTR Keep, MM_FLUSH *Flush)
 {
     ULONG_PTR Offset = ExpLoad(Pool->Limit);
     while (Offset != 0 && ExpLoad(Pool->EmptyGroups) > Keep) {
@@ -222,8 +260,9 @@ VOID ExpReleaseGroups(POOL *Pool, ULONG_PTR Keep)
         if (ExpLoad(Group->Taken) != 1)
             continue;
         KiAcquireLockAtDpcLevel(&Pool->GrowthLock);
-        if (Group->Taken == 1) {
-            MmReplaceSystemPage(Group);
+        if (ExpTakenOf(Group) == 1) {
+            ExpStore(Group->Taken, 0);
+            MmReplaceSystemPage(Flush, Group);
             ExpCountBookkeeping(-1);
             ExpStore(Pool->EmptyGroups, Pool->EmptyGroups - 1);
         }
@@ -369,19 +408,37 @@ VOID ExpFreeRecords(POOL_RECORD *Records)
     KiReleaseLockFromDpcLevel(&ExpRecordLock);
 }
 
-VOID ExpReleaseRecordPages(ULONG_PTR Keep)
+// Unmaps the empty pages beyond Keep. They stay linked, from *First to the one returned.
+static ULONG ExpUnmapRecordPages(ULONG_PTR Keep, ULONG *First, MM_FLUSH *Flush)
 {
+    ULONG Last = NO_RECORD_PAGE;
     KiAcquireLockAtDpcLevel(&ExpRecordLock);
+    *First = ExpEmptyPage;
     while (ExpEmptyRecordPages > Keep && !ExpIsHeld()) {
-        ULONG Number = ExpEmptyPage;
-        ExpUnlinkRecordPage(&ExpEmptyPage, Number);
+        Last = ExpEmptyPage;
+        ExpUnlinkRecordPage(&ExpEmptyPage, Last);
         ExpStore(ExpEmptyRecordPages, ExpEmptyRecordPages - 1);
         ExpRecordPages--;
-        MmDecommitSystemRange(ExpRecordAddress(Number), 1);
         ExpCountBookkeeping(-1);
-        ExpRecordPage[Number].Next = ExpReleasedPage;
-        ExpReleasedPage = Number;
+        MmDecommitLater(Flush, ExpRecordAddress(Last), 1);
     }
+    KiReleaseLockFromDpcLevel(&ExpRecordLock);
+    return Last;
+}
+
+// Their addresses are used again only when every processor has forgotten what was there.
+VOID ExpReleaseRecordPages(ULONG_PTR Keep)
+{
+    MM_FLUSH Flush;
+    ULONG First;
+    MmBeginFlush(&Flush);
+    ULONG Last = ExpUnmapRecordPages(Keep, &First, &Flush);
+    if (Last == NO_RECORD_PAGE)
+        return;
+    MmFinishFlush(&Flush);
+    KiAcquireLockAtDpcLevel(&ExpRecordLock);
+    ExpRecordPage[Last].Next = ExpReleasedPage;
+    ExpReleasedPage = First;
     KiReleaseLockFromDpcLevel(&ExpRecordLock);
 }
 

@@ -18,7 +18,6 @@
 #define POOL_LOW_SHARE     16u    // of RAM or address space is left by requests of low priority
 #define POOL_NORMAL_SHARE  64u    // and by those of normal priority
 #define POOL_SPARE_BATCH   16u    // single pages that are taken from mm at a time
-#define POOL_RETURN_BATCH  32u    // that go back to mm at a time
 #define POOL_RUN_PAGES     16u    // large blocks of up to so many pages are cached by processors
 #define POOL_RUN_DEPTH     7u     // so many of one length at most
 
@@ -538,7 +537,7 @@ VOID ExpFreeRecords(POOL_RECORD *Records);
 BOOLEAN ExpDescribePages(POOL *Pool, ULONG_PTR Offset, SIZE_T Pages);
 VOID ExpForgetPages(POOL *Pool, ULONG_PTR Offset, SIZE_T Pages);
 // What is empty goes back to mm until Keep pages of it are left.
-VOID ExpReleaseGroups(POOL *Pool, ULONG_PTR Keep);
+VOID ExpReleaseGroups(POOL *Pool, ULONG_PTR Keep, MM_FLUSH *Flush);
 VOID ExpReleaseRecordPages(ULONG_PTR Keep);
 // Between these two no records go back: for those who look at blocks that are not their own, and
 // take no lock. IRQL: any.

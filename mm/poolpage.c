@@ -53,18 +53,6 @@ static VOID ExpReturnPages(POOL *Pool, POOL_PAGE *Page, SIZE_T Pages)
     MmFreePoolPages(Address, Pages);
 }
 
-// Single pages, at most POOL_RETURN_BATCH: other processors are interrupted once for all of them.
-static VOID ExpReturnSinglePages(POOL *Pool, POOL_PAGE **Page, ULONG Count)
-{
-    PVOID Address[POOL_RETURN_BATCH];
-    for (ULONG Index = 0; Index < Count; Index++) {
-        Address[Index] = (PVOID)ExpPageAddress(Pool, Page[Index]);
-        ExpForgetPages(Pool, (ULONG_PTR)Address[Index] - Pool->Base, 1);
-    }
-    __atomic_fetch_sub(&Pool->PageCount, Count, __ATOMIC_RELAXED);
-    MmFreeSinglePoolPages(Address, Count);
-}
-
 // ---- single pages ------------------------------------------------------------------------------
 static POOL_PAGE *ExpPopSpare(POOL *Pool)
 {
@@ -90,24 +78,13 @@ static BOOLEAN ExpPushSpare(POOL *Pool, POOL_PAGE *Page)
     return Room;
 }
 
-// Up to a batch of spare pages beyond Keep; how many.
-static ULONG ExpPopSpares(POOL *Pool, ULONG Keep, POOL_PAGE **Page)
-{
-    ULONG Count = 0;
-    while (Count < POOL_RETURN_BATCH && ExpLoad(Pool->SpareCount) > Keep &&
-           (Page[Count] = ExpPopSpare(Pool)) != NULL)
-        Count++;
-    return Count;
-}
-
+// Returns spare pages to mm until Keep are left; how many went.
 static ULONG ExpReleaseSpare(POOL *Pool, ULONG Keep)
 {
-    POOL_PAGE *Page[POOL_RETURN_BATCH];
-    ULONG Released = 0, Count;
-    while ((Count = ExpPopSpares(Pool, Keep, Page)) != 0) {
-        ExpReturnSinglePages(Pool, Page, Count);
-        Released += Count;
-    }
+    POOL_PAGE *Page;
+    ULONG Released = 0;
+    for (; ExpLoad(Pool->SpareCount) > Keep && (Page = ExpPopSpare(Pool)) != NULL; Released++)
+        ExpReturnPages(Pool, Page, 1);
     return Released;
 }
 
@@ -476,6 +453,7 @@ VOID NTAPI ExpTrimDpc(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2
             ExpFlushCaches(Processor, &ExpPool[Index]);
         else
             ExpTrimCaches(Processor, &ExpPool[Index]);
+    MmTrimProcessor(All);
 }
 
 static VOID ExpTrimOthers(BOOLEAN All)
@@ -507,18 +485,24 @@ VOID ExpAwaitTrims(VOID)
 ULONG ExpReclaim(POOL *Pool)
 {
     ULONG Released = 0;
+    MM_FLUSH Flush;
+    MmBeginFlush(&Flush);
     ExpTrimOthers(TRUE);
     ExpFlushCaches(ExpCurrentProcessor(), Pool);
     for (ULONG Class = 0; Class < POOL_CLASSES; Class++)
         ExpReleasePages(Pool, &Pool->Class[Class], 0);
     Released += ExpReleaseSpare(Pool, 0);
-    ExpReleaseGroups(Pool, 0);
+    ExpReleaseGroups(Pool, 0, &Flush);
+    MmFinishFlush(&Flush);
     ExpReleaseRecordPages(0);
+    MmTrimProcessor(TRUE);
     return Released;
 }
 
 VOID ExTrimPool(VOID)
 {
+    MM_FLUSH Flush;
+    MmBeginFlush(&Flush);
     KIRQL OldIrql = KiRaiseIrql(DISPATCH_LEVEL);
     ExpTrimOthers(FALSE);
     ExpNotePeaks();
@@ -528,9 +512,11 @@ VOID ExTrimPool(VOID)
         for (ULONG Class = 0; Class < POOL_CLASSES; Class++)
             ExpReleasePages(Pool, &Pool->Class[Class], ExpLoad(Pool->Class[Class].EmptyPages) / 2);
         ExpReleaseSpare(Pool, ExpLoad(Pool->SpareCount) / 2);
-        ExpReleaseGroups(Pool, ExpLoad(Pool->EmptyGroups) / 2);
+        ExpReleaseGroups(Pool, ExpLoad(Pool->EmptyGroups) / 2, &Flush);
     }
+    MmFinishFlush(&Flush);
     ExpReleaseRecordPages(ExpLoad(ExpEmptyRecordPages) / 2);
+    MmTrimProcessor(FALSE);
     KiLowerIrql(OldIrql);
 }
 

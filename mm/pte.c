@@ -113,11 +113,9 @@ VOID MiFlushCaches(VOID)
 }
 
 // ---- TLB ----------------------------------------------------------------------------------------
-typedef struct _MI_FLUSH {
-    const VOID *Base;
-    SIZE_T Pages;
-} MI_FLUSH;
-
+// A shootdown interrupts every other processor and waits for each. Hence MM_FLUSH: what changes
+// under a lock, or piece by piece, is noted there and flushed once, and pages that nobody may use
+// before are chained to it through their PFN entries. `!vm` counts shootdowns.
 static VOID MiFlushOwnTlb(const VOID *Base, SIZE_T Pages)
 {
     if (Pages < FLUSH_ALL_PAGES) {
@@ -139,20 +137,74 @@ static VOID MiFlushOwnTlb(const VOID *Base, SIZE_T Pages)
 
 static VOID MiServeFlush(PVOID Context)
 {
-    const MI_FLUSH *Flush = Context;
-    MiFlushOwnTlb(Flush->Base, Flush->Pages);
+    const MM_FLUSH *Flush = Context;
+    if (Flush->Count > MM_FLUSH_RANGES || Flush->Pages >= FLUSH_ALL_PAGES) {
+        MiFlushOwnTlb(NULL, ~(SIZE_T)0);
+        return;
+    }
+    for (ULONG i = 0; i < Flush->Count; i++)
+        MiFlushOwnTlb(Flush->Range[i].Base, Flush->Range[i].Pages);
 }
 
-// System space is every processor's. The caller's locks may be held: whoever waits for one of them
-// serves the flush meanwhile (ke/ipi.c).
-VOID MiFlushTlb(const VOID *Base, SIZE_T Pages)
+// System space is every processor's.
+static VOID MiFlushEverywhere(MM_FLUSH *Flush)
 {
-    MI_FLUSH Flush = {Base, Pages};
     KIRQL OldIrql = MiRaiseToDispatch();
-    MiFlushOwnTlb(Base, Pages);
-    if (KeNumberProcessors > 1)
-        KeCallOthers(KeActiveProcessors, MiServeFlush, &Flush);
+    MiServeFlush(Flush);
+    if (KeNumberProcessors > 1) {
+        MiCurrentProcessor()->Shootdowns++;
+        KeCallOthers(KeActiveProcessors, MiServeFlush, Flush);
+    }
     MiLowerFromDispatch(OldIrql);
+}
+
+VOID MmFlushLater(MM_FLUSH *Flush, PVOID Base, SIZE_T Pages)
+{
+    Flush->Pages += Pages;
+    if (Flush->Count < MM_FLUSH_RANGES) {
+        Flush->Range[Flush->Count].Base = Base;
+        Flush->Range[Flush->Count].Pages = Pages;
+    }
+    if (Flush->Count <= MM_FLUSH_RANGES)
+        Flush->Count++;
+}
+
+VOID MiFreeLater(MM_FLUSH *Flush, PFN_NUMBER Page)
+{
+    MiPfn(Page)->PteAddress = NULL;
+    MiPfn(Page)->u1.Flink = Flush->Held;
+    Flush->Held = Page;
+    Flush->HeldPages++;
+}
+
+VOID MmFinishFlush(MM_FLUSH *Flush)
+{
+    if (Flush->Pages != 0)
+        MiFlushEverywhere(Flush);
+    for (; Flush->HeldPages != 0; Flush->HeldPages--) {
+        PFN_NUMBER Page = Flush->Held;
+        Flush->Held = MiPfn(Page)->u1.Flink;
+        MmFreePage(Page);
+    }
+    MmBeginFlush(Flush);
+}
+
+VOID MiFlushTlb(PVOID Base, SIZE_T Pages)
+{
+    MM_FLUSH Flush;
+    MmBeginFlush(&Flush);
+    MmFlushLater(&Flush, Base, Pages);
+    MmFinishFlush(&Flush);
+}
+
+VOID MiForgetRange(const VOID *Base, SIZE_T Pages)
+{
+    MiFlushOwnTlb(Base, Pages);
+}
+
+VOID MmRefreshSystemPage(const VOID *Base)
+{
+    KiInvalidatePage(Base);
 }
 
 VOID MmEnterSystemSpace(VOID)

@@ -9,13 +9,17 @@
 // of its own that is handed out from low to high. Only the range handed out last can be given back,
 // which is what a reservation needs that found no memory.
 //
+// What the pools give back waits on its processor until other processors are to be interrupted for
+// up to 32 ranges at once, when the pools are trimmed at the latest.
+//
 // An entry that is no longer valid says that it was freed, or that it is a guard page: the fault
 // routine and `!pte` tell the reader (mm/fault.c).
 //
 // Locks: none here but those of mm/range.c, mm/pte.c and mm/pfn.c. Observability: `!vm`.
 #include "mi.h"
 
-#define GUARD_PAGES 1u
+#define GUARD_PAGES    1u
+#define RETURNED_PAGES 128u // of the pools that a processor holds back at most
 
 static MI_RANGE MiRanges[MmRegionMaximum];
 static ULONG_PTR MiBookkeepingNext;
@@ -62,16 +66,15 @@ VOID INIT_CODE MiCreateArray(MI_ARRAY *Array, SIZE_T Limit)
     VERIFY(Array->Base != NULL);
 }
 
+// Page by page: what was got stays when memory ends, and nothing need be flushed under the lock.
 BOOLEAN MiGrowArray(MI_ARRAY *Array, SIZE_T Bytes)
 {
-    SIZE_T Wanted = ROUND_TO_PAGES(Bytes);
-    if (Wanted <= Array->Committed)
-        return TRUE;
-    if (Wanted > Array->Limit || !MmCommitSystemRange(Array->Base + Array->Committed,
-                                                      (Wanted - Array->Committed) >> PAGE_SHIFT,
-                                                      MM_READ | MM_WRITE, MM_PAGE_ZEROED))
+    if (Bytes > Array->Limit)
         return FALSE;
-    Array->Committed = Wanted;
+    for (; Array->Committed < Bytes; Array->Committed += PAGE_SIZE)
+        if (!MmCommitSystemRange(Array->Base + Array->Committed, 1, MM_READ | MM_WRITE,
+                                 MM_PAGE_ZEROED))
+            return FALSE;
     return TRUE;
 }
 
@@ -132,34 +135,26 @@ BOOLEAN MmCommitSystemRange(PVOID Base, SIZE_T Pages, ULONG Protection, ULONG Pa
 }
 
 // Pages that were given back before (a driver's discardable sections) are passed over. No page is
-// freed before every processor has forgotten how it was mapped: between the two a flush is due.
-static VOID MiUnmapHeld(PVOID Base, SIZE_T Pages)
+// freed before every processor has forgotten how it was mapped.
+VOID MmDecommitLater(MM_FLUSH *Flush, PVOID Base, SIZE_T Pages)
 {
     PMMPTE Pte = MiPteOf((ULONG_PTR)Base);
     for (SIZE_T i = 0; i < Pages; i++) {
         ULONG64 Entry = MiReadPte(Pte + i);
-        if (Entry & PTE_VALID)
-            MiWriteInvalidPte(Pte + i, (Entry & PTE_FRAME_MASK) | PTE_SOFT_FREED | PTE_SOFT_HELD);
-    }
-}
-
-static VOID MiFreeHeld(PVOID Base, SIZE_T Pages)
-{
-    PMMPTE Pte = MiPteOf((ULONG_PTR)Base);
-    for (SIZE_T i = 0; i < Pages; i++) {
-        ULONG64 Entry = MiReadPte(Pte + i);
-        if ((Entry & PTE_SOFT_HELD) == 0)
+        if ((Entry & PTE_VALID) == 0)
             continue;
         MiWriteInvalidPte(Pte + i, PTE_SOFT_FREED);
-        MmFreePage(PTE_FRAME(Entry));
+        MiFreeLater(Flush, PTE_FRAME(Entry));
     }
+    MmFlushLater(Flush, Base, Pages);
 }
 
 VOID MmDecommitSystemRange(PVOID Base, SIZE_T Pages)
 {
-    MiUnmapHeld(Base, Pages);
-    MiFlushTlb(Base, Pages);
-    MiFreeHeld(Base, Pages);
+    MM_FLUSH Flush;
+    MmBeginFlush(&Flush);
+    MmDecommitLater(&Flush, Base, Pages);
+    MmFinishFlush(&Flush);
 }
 
 static PFN_NUMBER MiZeroesPage(VOID)
@@ -170,16 +165,16 @@ static PFN_NUMBER MiZeroesPage(VOID)
     return Mapping.Page;
 }
 
-VOID MmReplaceSystemPage(PVOID Base)
+VOID MmReplaceSystemPage(MM_FLUSH *Flush, PVOID Base)
 {
     PMMPTE Pte = MiPteOf((ULONG_PTR)Base);
     PFN_NUMBER Page = PTE_FRAME(MiReadPte(Pte));
     MiReplacePte(Pte, MiMakePte(MiZeroesPage(), MM_READ, MmCached));
-    MiFlushTlb(Base, 1);
-    MmFreePage(Page);
+    MmFlushLater(Flush, Base, 1);
+    MiFreeLater(Flush, Page);
 }
 
-BOOLEAN MmRestoreSystemPage(PVOID Base)
+BOOLEAN MmRestoreSystemPage(MM_FLUSH *Flush, PVOID Base)
 {
     PMMPTE Pte = MiPteOf((ULONG_PTR)Base);
     PFN_NUMBER Page = MmAllocatePage(MM_PAGE_ZEROED);
@@ -187,7 +182,8 @@ BOOLEAN MmRestoreSystemPage(PVOID Base)
         return FALSE;
     MiPfn(Page)->PteAddress = Pte;
     MiReplacePte(Pte, MiMakePte(Page, MM_READ | MM_WRITE, MmCached));
-    MiFlushTlb(Base, 1);
+    MmRefreshSystemPage(Base);
+    MmFlushLater(Flush, Base, 1);
     return TRUE;
 }
 
@@ -251,28 +247,40 @@ PVOID MmAllocatePoolPages(MM_REGION_TYPE Pool, SIZE_T Pages)
     return Base;
 }
 
+static VOID MiFinishReturned(MM_FLUSH *Returned)
+{
+    ULONG Count = Returned->Count;
+    MmFinishFlush(Returned);
+    for (ULONG i = 0; i < Count; i++)
+        MmReleaseSystemRange(Returned->Range[i].Base, Returned->Range[i].Pages);
+}
+
+VOID MmTrimProcessor(BOOLEAN All)
+{
+    MI_PROCESSOR *Processor = MiCurrentProcessor();
+    MiFinishReturned(&Processor->Returned);
+    if (!All)
+        return;
+    KiAcquireLockAtDpcLevel(&MiPfnLock);
+    MiDrainCache(Processor, 0);
+    KiReleaseLockFromDpcLevel(&MiPfnLock);
+}
+
+// This processor forgets the range at once; the others may see the memory for a while longer, and
+// neither its pages nor its addresses are used again before they forget it too.
 VOID MmFreePoolPages(PVOID Base, SIZE_T Pages)
 {
     MM_REGION_TYPE Pool = MiRegionOfRange((ULONG_PTR)Base);
-    MmDecommitSystemRange(Base, Pages);
-    MmReleaseSystemRange(Base, Pages);
-    __atomic_fetch_sub(&MiPoolPageCount[Pool], Pages, __ATOMIC_RELAXED);
-}
-
-VOID MmFreeSinglePoolPages(const PVOID *Base, ULONG Count)
-{
-    MM_REGION_TYPE Pool = MiRegionOfRange((ULONG_PTR)Base[0]);
-    for (ULONG i = 0; i < Count; i++)
-        MiUnmapHeld(Base[i], 1);
-    if (Count == 1)
-        MiFlushTlb(Base[0], 1);
+    KIRQL OldIrql = MiRaiseToDispatch();
+    MM_FLUSH *Returned = &MiCurrentProcessor()->Returned;
+    MmDecommitLater(Returned, Base, Pages);
+    if (KeNumberProcessors == 1 || Returned->Count == MM_FLUSH_RANGES ||
+        Returned->Pages >= RETURNED_PAGES)
+        MiFinishReturned(Returned);
     else
-        MiFlushTlb(NULL, ~(SIZE_T)0);
-    for (ULONG i = 0; i < Count; i++) {
-        MiFreeHeld(Base[i], 1);
-        MmReleaseSystemRange(Base[i], 1);
-    }
-    __atomic_fetch_sub(&MiPoolPageCount[Pool], Count, __ATOMIC_RELAXED);
+        MiForgetRange(Base, Pages);
+    MiLowerFromDispatch(OldIrql);
+    __atomic_fetch_sub(&MiPoolPageCount[Pool], Pages, __ATOMIC_RELAXED);
 }
 
 PVOID MmReserveSpecialPool(SIZE_T Pages)

@@ -13,6 +13,15 @@ static ULONG64 MiPoolBookkeepingPages(VOID)
     return Pool.BookkeepingPages;
 }
 
+static ULONG64 MiCountShootdowns(VOID)
+{
+    ULONG64 Count = 0;
+    for (ULONG i = 0; i < MAXIMUM_PROCESSORS; i++)
+        if (MiProcessors[i] != NULL)
+            Count += MiProcessors[i]->Shootdowns;
+    return Count;
+}
+
 VOID MmQueryStatistics(MM_STATISTICS *Statistics)
 {
     memset(Statistics, 0, sizeof(*Statistics));
@@ -30,6 +39,7 @@ VOID MmQueryStatistics(MM_STATISTICS *Statistics)
     Statistics->PoolPages[2] = MiPoolPages(MmRegionPagedPool);
     Statistics->PoolBookkeeping = MiPoolBookkeepingPages();
     Statistics->SystemPtePages = MiRangeOf(MmRegionSystemPtes)->Used;
+    Statistics->Shootdowns = MiCountShootdowns();
     Statistics->LowestPage = MiLowestPage;
     Statistics->HighestPage = MiHighestPage;
 }
@@ -96,6 +106,7 @@ static BOOLEAN MmVmCommand(const char *Arguments)
     MiPrintPages("PagedPool Usage:", Vm.PoolPages[2]);
     MiPrintPages("PagedPool Maximum:", MiRangePages(MmRegionPagedPool));
     MiPrintPages("Driver Images:", MiRangeOf(MmRegionSystemImages)->Used);
+    KdPrintf("  %-24s %10llu\n", "TLB Shootdowns:", Vm.Shootdowns);
     KdPrintf("The regions of the address space:\n");
     MmPrintLayout();
     return TRUE;

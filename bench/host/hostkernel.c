@@ -274,12 +274,35 @@ VOID MmDecommitSystemRange(PVOID Base, SIZE_T Pages)
     madvise(Base, Pages << PAGE_SHIFT, MADV_DONTNEED);
 }
 
-VOID MmReplaceSystemPage(PVOID Base)
+VOID MmFlushLater(MM_FLUSH *Flush, PVOID Base, SIZE_T Pages)
+{
+    Flush->Count = 1;
+}
+
+VOID MmDecommitLater(MM_FLUSH *Flush, PVOID Base, SIZE_T Pages)
+{
+    MmDecommitSystemRange(Base, Pages);
+}
+
+VOID MmFinishFlush(MM_FLUSH *Flush)
+{
+    MmBeginFlush(Flush);
+}
+
+VOID MmRefreshSystemPage(const VOID *Base)
+{
+}
+
+VOID MmTrimProcessor(BOOLEAN All)
+{
+}
+
+VOID MmReplaceSystemPage(MM_FLUSH *Flush, PVOID Base)
 {
     MmDecommitSystemRange(Base, 1);
 }
 
-BOOLEAN MmRestoreSystemPage(PVOID Base)
+BOOLEAN MmRestoreSystemPage(MM_FLUSH *Flush, PVOID Base)
 {
     return TRUE;
 }
@@ -298,12 +321,6 @@ VOID MmFreePoolPages(PVOID Base, SIZE_T Pages)
     MmDecommitSystemRange(Base, Pages * PAGES_OF_POOL_PAGE);
     MiReleaseRange(&heap, (PVOID)(((ULONG_PTR)Base - region[0].Base) / PAGES_OF_POOL_PAGE
                                   + PAGE_SIZE), Pages);
-}
-
-VOID MmFreeSinglePoolPages(const PVOID *Base, ULONG Count)
-{
-    for (ULONG i = 0; i < Count; i++)
-        MmFreePoolPages(Base[i], 1);
 }
 
 ULONG64 MmQueryAvailablePages(ULONG64 *Total)

@@ -318,14 +318,17 @@ static VOID LdrpAwaitCalls(const LDR_DRIVER *Driver)
 // start.
 static VOID LdrpFreeDiscardable(LDR_LOAD *Load)
 {
+    MM_FLUSH Flush;
     SIZE_T Bytes;
     ULONG Traits;
 
+    MmBeginFlush(&Flush);
     for (SIZE_T Offset = 0; Offset < Load->Image.Size; Offset += Bytes) {
         Bytes = LdrpRunOfPages(&Load->Image, Offset, &Traits);
         if ((Traits & IMAGE_SCN_MEM_DISCARDABLE) != 0)
-            MmDecommitSystemRange((PVOID)(Load->Driver->Base + Offset), Bytes >> PAGE_SHIFT);
+            MmDecommitLater(&Flush, (PVOID)(Load->Driver->Base + Offset), Bytes >> PAGE_SHIFT);
     }
+    MmFinishFlush(&Flush);
 }
 
 NTSTATUS LdrLoadDriver(const char *Name, PLDR_DRIVER *Driver)

@@ -128,8 +128,32 @@ VOID MmDecommitSystemRange(PVOID Base, SIZE_T Pages)
     pthread_mutex_unlock(&lock);
 }
 
+// There is no TLB to flush: what is put off is done at once.
+VOID MmFlushLater(MM_FLUSH *Flush, PVOID Base, SIZE_T Pages)
+{
+    Flush->Count = 1;
+}
+
+VOID MmDecommitLater(MM_FLUSH *Flush, PVOID Base, SIZE_T Pages)
+{
+    MmDecommitSystemRange(Base, Pages);
+}
+
+VOID MmFinishFlush(MM_FLUSH *Flush)
+{
+    MmBeginFlush(Flush);
+}
+
+VOID MmRefreshSystemPage(const VOID *Base)
+{
+}
+
+VOID MmTrimProcessor(BOOLEAN All)
+{
+}
+
 // A fresh mapping reads as zeroes too.
-VOID MmReplaceSystemPage(PVOID Base)
+VOID MmReplaceSystemPage(MM_FLUSH *Flush, PVOID Base)
 {
     pthread_mutex_lock(&lock);
     if (mmap(Base, PAGE_SIZE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
@@ -139,8 +163,9 @@ VOID MmReplaceSystemPage(PVOID Base)
     pthread_mutex_unlock(&lock);
 }
 
-BOOLEAN MmRestoreSystemPage(PVOID Base)
+BOOLEAN MmRestoreSystemPage(MM_FLUSH *Flush, PVOID Base)
 {
+    MmFlushLater(Flush, Base, 1);
     return MmCommitSystemRange(Base, 1, MM_READ | MM_WRITE, MM_PAGE_ZEROED);
 }
 
@@ -196,10 +221,4 @@ VOID MmFreePoolPages(PVOID Base, SIZE_T Pages)
 {
     MmDecommitSystemRange(Base, Pages);
     MmReleaseSystemRange(Base, Pages);
-}
-
-VOID MmFreeSinglePoolPages(const PVOID *Base, ULONG Count)
-{
-    for (ULONG i = 0; i < Count; i++)
-        MmFreePoolPages(Base[i], 1);
 }

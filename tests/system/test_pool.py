@@ -54,6 +54,17 @@ def test_exhaustion_leaves_no_pages_scattered_over_ram(arch):
     assert kept and int(kept.group(1)) < 400, run.tail()
 
 
+@pytest.mark.parametrize("flavour", ([], ["--checked"]), ids=("free", "checked"))
+def test_processors_are_interrupted_for_many_frees_at_once(arch, flavour):
+    """3840 ranges of whole pages are freed: a TLB shootdown for each would be that many."""
+    run = lookaside("run", driver(arch, "poolflush", "tests"), "--smp", "4", "--memory", "96M",
+                    *flavour, "--options", '/MONITOR="!vm; poweroff"')
+    failed = [line for line in run.lines if line.startswith(("not ok", "# "))]
+    assert not failed and "ok 2" in run.out, run.tail()
+    shootdowns = int(re.search(r"TLB Shootdowns: +(\d+)", run.out).group(1))
+    assert 0 < shootdowns < 640, run.tail()
+
+
 @pytest.mark.parametrize("smp", (1, 4))
 @pytest.mark.parametrize("flavour", ([], ["--checked"]), ids=("free", "checked"))
 def test_what_processors_keep_comes_back(arch, flavour, smp):
