@@ -286,7 +286,7 @@ extern POOL ExpPool[PoolCount];
 extern POOL_PROCESSOR *ExpPoolProcessor[];   // by processor number; NULL: not started
 extern const USHORT ExpClassSize[POOL_CLASSES + 1];
 extern UCHAR ExpClassOfSize[POOL_SIZE_UNITS];
-extern ULONG ExpSizeKey[POOL_SIZE_UNITS];
+extern ULONG ExpSizeKey[POOL_SMALL_LIMIT + 1];   // by bytes: its class's code word
 extern ULONG ExpClassKey[POOL_CLASSES + 1];
 extern USHORT ExpBucket[POOL_BUCKETS];
 extern POOL_OWNER *ExpOwners;

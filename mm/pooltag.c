@@ -17,7 +17,7 @@
 
 POOL_PROCESSOR *ExpPoolProcessor[POOL_PROCESSORS];
 UCHAR ExpClassOfSize[POOL_SIZE_UNITS];
-ULONG ExpSizeKey[POOL_SIZE_UNITS];
+ULONG ExpSizeKey[POOL_SMALL_LIMIT + 1];
 ULONG ExpClassKey[POOL_CLASSES + 1];
 USHORT ExpBucket[POOL_BUCKETS];
 POOL_OWNER *ExpOwners;
@@ -441,6 +441,7 @@ static BOOLEAN ExpKeyTaken(ULONG Class)
     return FALSE;
 }
 
+// No class serves a request of 0 bytes, and no code word has so many bits.
 static VOID ExpInitializeSizes(VOID)
 {
     ULONG State = 1;
@@ -453,8 +454,10 @@ static VOID ExpInitializeSizes(VOID)
         if ((Unit + 1) * POOL_SIZE_UNIT + POOL_GUARD > ExpClassSize[Class])
             Class++;
         ExpClassOfSize[Unit] = (UCHAR)Class;
-        ExpSizeKey[Unit] = ExpClassKey[Class];
     }
+    ExpSizeKey[0] = ~0u << POOL_KEY_TYPE_BITS;
+    for (ULONG Bytes = 1; Bytes <= POOL_SMALL_LIMIT; Bytes++)
+        ExpSizeKey[Bytes] = ExpClassKey[ExpClassOfSize[(Bytes - 1) / POOL_SIZE_UNIT]];
 }
 
 // Not a secret worth much, but never what a driver writes by accident: no byte of it is zero.

@@ -168,10 +168,9 @@ static __attribute__((noinline)) void *allocate_slowly(size_t size)
 void *malloc(size_t size)
 {
     POOL_SLOT slot;
-    if (__builtin_expect(size - 1 >= POOL_SMALL_LIMIT, 0))
+    if (__builtin_expect(size > POOL_SMALL_LIMIT, 0))
         return allocate_slowly(size);
-    ULONG64 identity = ExpIdentity(MALLOC_TAG,
-                                   NonPagedPoolNx | ExpSizeKey[(size - 1) / POOL_SIZE_UNIT]);
+    ULONG64 identity = ExpIdentity(MALLOC_TAG, NonPagedPoolNx | ExpSizeKey[size]);
     ULONG_PTR cell = ExpBucket[ExpBucketOf(identity)];
     POOL_RESULT result = ExpPopHere(identity, cell, &slot);
     if (__builtin_expect(result == PoolDone, 1))
@@ -192,7 +191,7 @@ void free(void *block)
 {
     POOL_RECORD *record = ExpRecordToFree(block);
     if (__builtin_expect(record == NULL, 0) ||
-        __builtin_expect(ExpPushHere(MALLOC_TAG, record->Cell, block, record, 0) != PoolDone, 0))
+        __builtin_expect(ExpPushHere(MALLOC_TAG, record->Cell, block, record) != PoolDone, 0))
         free_slowly(block);
 }
 

@@ -24,7 +24,7 @@
 static DECLSPEC_NOINLINE PVOID ExpAllocateIdentity(ULONG64 Identity, SIZE_T Bytes,
                                                    ULONG_PTR Caller)
 {
-    ULONG Type = (ULONG)Identity & ~ExpSizeKey[(Bytes - 1) / POOL_SIZE_UNIT];
+    ULONG Type = (ULONG)Identity & ~ExpSizeKey[Bytes];
     return ExpAllocateSlow((POOL_TYPE)Type, Bytes, (ULONG)(Identity >> 32), Caller);
 }
 
@@ -40,9 +40,9 @@ static DECLSPEC_NOINLINE PVOID ExpAllocateEnded(ULONG64 Identity, SIZE_T Bytes, 
 POOL_HOT PVOID NTAPI ExAllocatePoolWithTag(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag)
 {
     POOL_SLOT Slot;
-    if (__builtin_expect(NumberOfBytes - 1 >= POOL_SMALL_LIMIT, 0))
+    if (__builtin_expect(NumberOfBytes > POOL_SMALL_LIMIT, 0))
         return ExpAllocateRun(PoolType, NumberOfBytes, Tag, KiReturnAddress());
-    ULONG Key = (ULONG)PoolType | ExpSizeKey[(NumberOfBytes - 1) / POOL_SIZE_UNIT];
+    ULONG Key = (ULONG)PoolType | ExpSizeKey[NumberOfBytes];
     ULONG64 Identity = ExpIdentity(Tag, Key);
     ULONG_PTR Cell = ExpReadShared(ExpBucket[ExpBucketOf(Identity)]);
     __asm__("" : "+r"(Cell));  // GCC would keep it twice, as a word and as half of one
@@ -75,31 +75,32 @@ FORCEINLINE ULONG ExpTagToCompare(const POOL_RECORD *Record, ULONG Tag, BOOLEAN 
     return AnyTag || DBG ? ExpOwnerOf(Record->Cell)->Tag : Tag;
 }
 
-FORCEINLINE VOID ExpFree(PVOID P, ULONG Tag, BOOLEAN AnyTag, ULONG_PTR Caller)
+// The return address is not read before it is needed: there is no register for it.
+FORCEINLINE VOID ExpFree(PVOID P, ULONG Tag, BOOLEAN AnyTag)
 {
     POOL_RECORD *Record = ExpRecordToFree(P);
     if (__builtin_expect(Record == NULL || !ExpFillIfOwned(P, Record, Tag), 0))
-        return ExpFreeRun(P, Tag, Caller);
+        return ExpFreeRun(P, Tag, KiReturnAddress());
     ULONG Cell = Record->Cell;
-    POOL_RESULT Result = ExpPushHere(ExpTagToCompare(Record, Tag, AnyTag), Cell, P, Record, Caller);
+    POOL_RESULT Result = ExpPushHere(ExpTagToCompare(Record, Tag, AnyTag), Cell, P, Record);
     if (__builtin_expect(Result == PoolSlow, 0))
-        return ExpFreeSlow(P, Tag, Caller);
+        return ExpFreeSlow(P, Tag, KiReturnAddress());
     if (__builtin_expect(Result == PoolFull, 0))
-        return ExpPushOrFlush(P, Record, Caller);
+        return ExpPushOrFlush(P, Record, KiReturnAddress());
 }
 
 POOL_HOT VOID NTAPI ExFreePoolWithTag(PVOID P, ULONG Tag)
 {
-    ExpFree(P, Tag, FALSE, KiReturnAddress());
+    ExpFree(P, Tag, FALSE);
 }
 
 POOL_HOT VOID NTAPI ExFreePool(PVOID P)
 {
-    ExpFree(P, 0, TRUE, KiReturnAddress());
+    ExpFree(P, 0, TRUE);
 }
 
 POOL_HOT VOID NTAPI ExFreePool2(PVOID P, ULONG Tag, PCPOOL_EXTENDED_PARAMETER ExtendedParameters,
                                 ULONG ExtendedParametersCount)
 {
-    ExpFree(P, Tag, FALSE, KiReturnAddress());
+    ExpFree(P, Tag, FALSE);
 }

@@ -84,38 +84,47 @@ Slow:
     return PoolSlow;
 }
 
-// The block goes on top of the cache behind the cell at Place, and is marked free.
-FORCEINLINE POOL_RESULT ExpPushHere(ULONG Tag, ULONG_PTR Place, PVOID Block, POOL_RECORD *Record,
-                                    ULONG_PTR Caller)
+// Where the running routine will return to, in memory: in a sequence's input it takes no register.
+#define KiReturnSlot() ((const ULONG *)__builtin_dwarf_cfa() - 2)
+
+// The block goes on top of the cache behind the cell at Place, and is marked free, by whoever
+// called the routine that this is a part of.
+FORCEINLINE POOL_RESULT ExpPushHere(ULONG Tag, ULONG_PTR Place, PVOID Block, POOL_RECORD *Record)
 {
-    register ULONG_PTR Where __asm__("r9") = Place;
-    register POOL_RECORD *Freed __asm__("rax") = Record;
-    register PVOID Top __asm__("r10"), Cache __asm__("r11");
+    register ULONG_PTR Where __asm__("rax") = Place;
+    register POOL_RECORD *Freed __asm__("r9") = Record;
+    register PVOID Cell __asm__("r8"), Top __asm__("r10"), Cache __asm__("r11");
     __asm__ volatile goto("1:\t"
-                          "movq %%gs:%c[Cells], %[top]\n\t"
-                          "cmpl %k[tag], %c[Tag](%[top],%[place],8)\n\t"
+                          "movq %%gs:%c[Cells], %[cell]\n\t"
+                          "cmpl %k[tag], %c[Tag](%[cell],%[place],8)\n\t"
                           "jne %l[Slow]\n\t"
-                          "movq %c[Cache](%[top],%[place],8), %[cache]\n\t"
+                          "movq %c[Cache](%[cell],%[place],8), %[cache]\n\t"
                           "movq %%cr8, %[top]\n\t"
                           "cmpb %b[top], %c[Irql](%[cache])\n\t"
                           "jb %l[Slow]\n\t"
+                          "movl %[caller], %k[top]\n\t"
+                          "movl %k[top], %c[Caller](%[record])\n\t"
                           "movq (%[cache]), %[top]\n\t"
                           "cmpq %c[Limit](%[cache]), %[top]\n\t"
                           "je %l[Full]\n\t"
-                          "movl %k[caller], %c[Caller](%[record])\n\t"
                           "andl $0xFFFE, %c[Mark](%[record])\n\t"  // of Cell and Size: free
                           "movq %[block], %c[Block](%[cache],%[top])\n\t"
                           "movq %[record], %c[Record](%[cache],%[top])\n\t"
                           "addq $16, (%[cache])\n"  // commits
                           "2:\t"
-                          "movq %%gs:%c[Cells], %[top]\n\t"
-                          "addq $1, %c[Frees](%[top],%[place],8)\n"
+                          "addq $1, %c[Frees](%[cell],%[place],8)\n\t"
+                          ".subsection 1\n"
                           "3:\t"
+                          "movq %%gs:%c[Cells], %[cell]\n"
+                          "4:\t"
+                          "jmp 2b\n\t"
+                          ".previous\n\t"
                           POOL_RESTART("1b", "2b", "1b")
-                          POOL_RESTART("2b", "3b", "2b")
-                          : [top] "=&r"(Top), [cache] "=&r"(Cache)
+                          POOL_RESTART("2b", "2b + 1", "3b")
+                          POOL_RESTART("4b", "4b + 1", "3b")
+                          : [cell] "=&r"(Cell), [top] "=&r"(Top), [cache] "=&r"(Cache)
                           : [tag] "r"(Tag), [place] "r"(Where), [block] "r"(Block),
-                            [record] "r"(Freed), [caller] "r"(Caller), POOL_SEQUENCE_OFFSETS,
+                            [record] "r"(Freed), [caller] "m"(*KiReturnSlot()), POOL_SEQUENCE_OFFSETS,
                             [Tag] "i"(FIELD_OFFSET(POOL_CELL, Tag)),
                             [Frees] "i"(FIELD_OFFSET(POOL_CELL, Frees)),
                             [Limit] "i"(FIELD_OFFSET(POOL_CACHE, Limit)),
@@ -159,6 +168,11 @@ FORCEINLINE const POOL_PAGE *ExpPageToFree(PVOID P)
     return NULL;
 }
 
+#define POOL_RECORD_SHIFT 3
+
+C_ASSERT(sizeof(POOL_RECORD) == 1u << POOL_RECORD_SHIFT);
+C_ASSERT(POOL_GRANULARITY >= 1u << POOL_RECORD_SHIFT);
+
 // The record of a small block whose address and guard are in order; NULL: look closer. Of a free
 // block this looks at the first bytes; that it is free is found when its tag is compared.
 FORCEINLINE POOL_RECORD *ExpRecordToFree(PVOID P)
@@ -170,7 +184,9 @@ FORCEINLINE POOL_RECORD *ExpRecordToFree(PVOID P)
     ULONG64 Product = (ULONG64)Reciprocal * POOL_OFFSET(P);
     if (__builtin_expect((ULONG)Product >= Reciprocal, 0))  // not the start of a small block
         return NULL;
-    POOL_RECORD *Record = &Page->Records[Product >> 32];
+    // The block's number times a record's size: the bits between are zero, since a reciprocal's are.
+    ULONG_PTR Offset = Product >> (32 - POOL_RECORD_SHIFT);
+    POOL_RECORD *Record = (POOL_RECORD *)((ULONG_PTR)Page->Records + Offset);
     ULONG Size = Record->Size;
     if (__builtin_expect(*ExpGuardOf(P, Size) != ExpGuard, 0))
         return NULL;

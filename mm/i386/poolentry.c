@@ -44,7 +44,7 @@ PVOID NTAPI ExpAllocateEntry(POOL_TYPE Type, SIZE_T Bytes, ULONG Tag)
 PVOID FASTCALL ExpAllocateEndedEntry(PVOID Block, POOL_RECORD *Record, POOL_TYPE Type, SIZE_T Bytes,
                                      ULONG Tag)
 {
-    ULONG64 Identity = ExpIdentity(Tag, (ULONG)Type | ExpSizeKey[(Bytes - 1) / POOL_SIZE_UNIT]);
+    ULONG64 Identity = ExpIdentity(Tag, (ULONG)Type | ExpSizeKey[Bytes]);
     ExpPutBack(ExpBucket[ExpBucketOf(Identity)], Block, Record);
     return ExpAllocateSlow(Type, Bytes, Tag, KiReturnAddress());
 }

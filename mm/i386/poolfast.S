@@ -35,11 +35,9 @@
 #else
     pushl   %ebx
 .Lallocate:
-    movl    12(%esp), %edx                      // bytes
-    leal    -1(%edx), %eax
+    movl    12(%esp), %eax                      // bytes
     cmpl    $POOL_SMALL_LIMIT, %eax
-    jae     .Lallocate_slow
-    shrl    $3, %eax
+    ja      .Lallocate_slow
     movl    8(%esp), %ecx                       // type
     orl     ExpSizeKey(, %eax, 4), %ecx
     movl    16(%esp), %edx

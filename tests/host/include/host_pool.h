@@ -17,8 +17,7 @@ FORCEINLINE POOL_RESULT ExpPopHere(ULONG64 Identity, ULONG_PTR Place, POOL_SLOT 
     return __builtin_expect(ExpCountDown(&Cell->Left), 0) ? PoolEnded : PoolDone;
 }
 
-FORCEINLINE POOL_RESULT ExpPushHere(ULONG Tag, ULONG_PTR Place, PVOID Block, POOL_RECORD *Record,
-                                    ULONG_PTR Caller)
+FORCEINLINE POOL_RESULT ExpPushHere(ULONG Tag, ULONG_PTR Place, PVOID Block, POOL_RECORD *Record)
 {
     POOL_CELL *Cell = ExpCellAt(KiReadPoolProcessor(), (ULONG)Place);
     POOL_CACHE *Cache = Cell->Cache;
@@ -27,7 +26,7 @@ FORCEINLINE POOL_RESULT ExpPushHere(ULONG Tag, ULONG_PTR Place, PVOID Block, POO
     LONG_PTR Top = Cache->Top;
     if (__builtin_expect(Top == Cache->Limit, 0))
         return PoolFull;
-    Record->Caller = (ULONG)Caller;
+    Record->Caller = (ULONG)KiReturnAddress();
     Record->Owner = (ULONG)Place & ~POOL_CELL_LIVE;
     ExpSlot(Cache, Top)->Block = Block;
     ExpSlot(Cache, Top)->Record = Record;
