@@ -37,9 +37,9 @@ FORCEINLINE BOOLEAN ExpIsGuardIntact(PVOID P, SIZE_T Bytes)
 }
 
 // ---- runs, at DISPATCH_LEVEL -------------------------------------------------------------------
-FORCEINLINE POOL_RUNS *ExpRunsOf(ULONG Pool, SIZE_T Pages)
+FORCEINLINE POOL_RUNS *ExpRunsOf(POOL_PROCESSOR *Processor, ULONG Pool, SIZE_T Pages)
 {
-    return &ExpCurrentProcessor()->Runs[Pool][Pages - 1];
+    return &Processor->Runs[Pool][Pages - 1];
 }
 
 // How many of a length are kept: of the short ones more.
@@ -82,50 +82,54 @@ VOID ExpReleaseRuns(POOL_PROCESSOR *Processor, POOL *Pool, BOOLEAN All)
 }
 
 // ---- allocation --------------------------------------------------------------------------------
-FORCEINLINE PVOID ExpStartLarge(const POOL *Pool, POOL_PAGE *Page, USHORT Cell, SIZE_T Bytes,
-                                ULONG_PTR Caller)
+FORCEINLINE PVOID ExpStartLarge(POOL_PROCESSOR *Processor, POOL_OWNER *Owner, POOL_PAGE *Page,
+                                SIZE_T Pages, SIZE_T Bytes, ULONG_PTR Caller)
 {
-    POOL_CELL_REST *Rest = ExpRestOf(ExpCurrentProcessor(), Cell);
+    USHORT Cell = Owner->Place;
+    POOL_CELL_REST *Rest = ExpRestOf(Processor, Cell);
     Page->Caller = Caller;
     Page->Cell = Cell;
     Page->Bytes = Bytes;
     Page->State = PoolPageLarge;
-    ULONG Pages = Rest->LargePages + (ULONG)POOL_PAGES_OF(Bytes);
-    ExpStore(Rest->LargePages, Pages);
-    if (__builtin_expect((LONG)(Pages - ExpLoad(ExpOwnerOf(Cell)->LargeHigh)) > 0, 0))
-        ExpNoteLargePeak(Cell, Pages);
-    return (PVOID)ExpPageAddress(Pool, Page);
+    ULONG Now = Rest->LargePages + (ULONG)Pages;
+    ExpStore(Rest->LargePages, Now);
+    if (__builtin_expect((LONG)(Now - ExpLoad(Owner->LargeHigh)) > 0, 0))
+        ExpNoteLargePeak(Cell, Now);
+    return (PVOID)ExpPageAddress(&ExpPool[Owner->Pool], Page);
 }
 
-// The place of the cell, if it exists and is not trapped; or 0.
-FORCEINLINE USHORT ExpLargeCell(POOL_TYPE Type, ULONG Tag)
+// The cell on this processor, if it exists and is not trapped; its place. Or NULL.
+FORCEINLINE POOL_CELL *ExpLargeCell(POOL_TYPE Type, ULONG Tag, USHORT *Place)
 {
     ULONG64 Identity = ExpIdentity(Tag, (ULONG)Type | ExpClassKey[POOL_CLASS_LARGE]);
-    USHORT Place = ExpLoad(ExpBucket[ExpBucketOf(Identity)]);
-    const POOL_CELL *Cell = ExpCellHere(Place);
-    return Place != 0 && Cell->Identity == Identity && Cell->Cache == NULL ? Place : 0;
+    *Place = ExpLoad(ExpBucket[ExpBucketOf(Identity)]);
+    POOL_CELL *Cell = ExpCellHere(*Place);
+    return Cell->Identity == Identity && Cell->Cache == NULL ? Cell : NULL;
 }
 
 FORCEINLINE PVOID ExpAllocateCachedRun(POOL_TYPE Type, SIZE_T Bytes, ULONG Tag, ULONG_PTR Caller)
 {
-    USHORT Place = ExpLargeCell(Type, Tag);
-    if (Place == 0)
+    USHORT Place;
+    POOL_CELL *Cell = ExpLargeCell(Type, Tag, &Place);
+    if (Cell == NULL)
         return NULL;
-    ULONG Index = ExpOwnerOf(Place)->Pool;
-    POOL_RUNS *Runs = ExpRunsOf(Index, POOL_PAGES_OF(Bytes));
+    POOL_OWNER *Owner = ExpOwnerOf(Place);
+    POOL_PROCESSOR *Processor = ExpCurrentProcessor();
+    SIZE_T Pages = (Bytes + POOL_PAGE_SIZE - 1) >> POOL_PAGE_SHIFT;
+    POOL_RUNS *Runs = ExpRunsOf(Processor, Owner->Pool, Pages);
     if (Runs->Count == 0)
         return NULL;
-    if (ExpCountDown(&ExpCellHere(Place)->Left)) {
-        ExpCountUp(&ExpCellHere(Place)->Left);  // the slow path looks at this one, and counts it
+    if (ExpCountDown(&Cell->Left)) {
+        ExpCountUp(&Cell->Left);  // the slow path looks at this one, and counts it
         return NULL;
     }
-    return ExpStartLarge(&ExpPool[Index], ExpPopRun(Runs), Place, Bytes, Caller);
+    return ExpStartLarge(Processor, Owner, ExpPopRun(Runs), Pages, Bytes, Caller);
 }
 
 POOL_HOT PVOID ExpAllocateRun(POOL_TYPE Type, SIZE_T Bytes, ULONG Tag, ULONG_PTR Caller)
 {
     KIRQL OldIrql = KiGetIrql();
-    if (POOL_PAGES_OF(Bytes) - 1 >= POOL_RUN_PAGES ||
+    if (Bytes > POOL_RUN_PAGES << POOL_PAGE_SHIFT ||
         OldIrql > (Type & PagedPool ? APC_LEVEL : DISPATCH_LEVEL))
         return ExpAllocateSlow(Type, Bytes, Tag, Caller);
     KiSetIrql(DISPATCH_LEVEL);
@@ -153,34 +157,38 @@ static POOL_PAGE *ExpMakeRun(POOL *Pool, SIZE_T Pages)
 
 PVOID ExpAllocateLarge(USHORT Cell, SIZE_T Bytes, ULONG_PTR Caller)
 {
-    ULONG Index = ExpOwnerOf(Cell)->Pool;
-    POOL *Pool = &ExpPool[Index];
+    POOL_PROCESSOR *Processor = ExpCurrentProcessor();
+    POOL_OWNER *Owner = ExpOwnerOf(Cell);
+    POOL *Pool = &ExpPool[Owner->Pool];
     SIZE_T Pages = POOL_PAGES_OF(Bytes);
-    POOL_PAGE *Page = Pages <= POOL_RUN_PAGES ? ExpPopRun(ExpRunsOf(Index, Pages)) : NULL;
+    POOL_PAGE *Page =
+        Pages <= POOL_RUN_PAGES ? ExpPopRun(ExpRunsOf(Processor, Owner->Pool, Pages)) : NULL;
     if (Page == NULL && Bytes <= Pool->Size)
         Page = ExpMakeRun(Pool, Pages);
     if (Page == NULL)
         return NULL;
     ExpCountDown(&ExpCellHere(Cell)->Left);
-    return ExpStartLarge(Pool, Page, Cell, Bytes, Caller);
+    return ExpStartLarge(Processor, Owner, Page, Pages, Bytes, Caller);
 }
 
 // ---- free --------------------------------------------------------------------------------------
-FORCEINLINE VOID ExpEndLarge(POOL_PAGE *Page, ULONG_PTR Caller)
+FORCEINLINE VOID ExpEndLarge(POOL_PROCESSOR *Processor, POOL_PAGE *Page, ULONG_PTR Caller)
 {
-    POOL_CELL_REST *Rest = ExpRestOf(ExpCurrentProcessor(), Page->Cell);
-    ExpCountUp(&ExpCellHere(Page->Cell)->Frees);
+    USHORT Cell = Page->Cell;
+    POOL_CELL_REST *Rest = ExpRestOf(Processor, Cell);
+    ExpCountUp(&ExpCellAt(Processor->Cells, Cell)->Frees);
     ExpStore(Rest->LargePages, Rest->LargePages - (ULONG)Page->Pages);
     Page->Caller = Caller;
     Page->State = PoolPageLargeFreed;
 }
 
-FORCEINLINE BOOLEAN ExpFreeToRuns(POOL_PAGE *Page, ULONG_PTR Caller)
+FORCEINLINE BOOLEAN ExpFreeToRuns(ULONG Pool, POOL_PAGE *Page, ULONG_PTR Caller)
 {
-    ULONG Index = ExpOwnerOf(Page->Cell)->Pool;
-    if (!ExpPushRun(ExpRunsOf(Index, Page->Pages), Page, Page->Pages))
+    POOL_PROCESSOR *Processor = ExpCurrentProcessor();
+    SIZE_T Pages = Page->Pages;
+    if (!ExpPushRun(ExpRunsOf(Processor, Pool, Pages), Page, Pages))
         return FALSE;
-    ExpEndLarge(Page, Caller);
+    ExpEndLarge(Processor, Page, Caller);
     return TRUE;
 }
 
@@ -193,25 +201,29 @@ FORCEINLINE BOOLEAN ExpIsPlainFree(const POOL_PAGE *Page, PVOID P, ULONG Tag)
            ExpIsGuardIntact(P, Page->Bytes);
 }
 
-FORCEINLINE BOOLEAN ExpFreeIfPlain(POOL *Pool, PVOID P, ULONG Tag, ULONG_PTR Caller)
+FORCEINLINE BOOLEAN ExpFreeIfPlain(ULONG Index, PVOID P, ULONG Tag, ULONG_PTR Caller)
 {
+    const POOL *Pool = &ExpPool[Index];
     POOL_PAGE *Page = ExpPageOfOffset(Pool, (ULONG_PTR)P - Pool->Base);
     KIRQL OldIrql = KiGetIrql();
-    if (OldIrql > (Pool->Type == PagedPool ? APC_LEVEL : DISPATCH_LEVEL) ||
-        !ExpIsPlainFree(Page, P, Tag))
+    if (OldIrql > ExpTrap[Index].Irql || !ExpIsPlainFree(Page, P, Tag))
         return FALSE;
     KeCheckFreedMemory(P, Page->Bytes);
     KiSetIrql(DISPATCH_LEVEL);
-    BOOLEAN Done = ExpFreeToRuns(Page, Caller);
+    BOOLEAN Done = ExpFreeToRuns(Index, Page, Caller);
     KiLowerIrql(OldIrql);
     return Done;
 }
 
 POOL_HOT VOID ExpFreeRun(PVOID P, ULONG Tag, ULONG_PTR Caller)
 {
-    POOL *Pool = ExpPoolOfAddress((ULONG_PTR)P);
-    if (Pool == NULL || !ExpFreeIfPlain(Pool, P, Tag, Caller))
-        ExpFreeSlow(P, Tag, Caller);
+    for (ULONG Index = 0; Index < PoolCount; Index++)
+        if ((ULONG_PTR)P - ExpPool[Index].Base < ExpLoad(ExpPool[Index].Limit)) {
+            if (ExpFreeIfPlain(Index, P, Tag, Caller))
+                return;
+            break;
+        }
+    ExpFreeSlow(P, Tag, Caller);
 }
 
 VOID ExpFreeLarge(POOL *Pool, POOL_PAGE *Page, PVOID P, ULONG Tag, ULONG_PTR Caller)
@@ -226,8 +238,8 @@ VOID ExpFreeLarge(POOL *Pool, POOL_PAGE *Page, PVOID P, ULONG Tag, ULONG_PTR Cal
     if (ExpTracking)
         ExpUntrack(P, Caller);
     ExpReturnCharge(Owner, Page->Pages << POOL_PAGE_SHIFT);
-    if (Page->Pages > POOL_RUN_PAGES || !ExpFreeToRuns(Page, Caller)) {
-        ExpEndLarge(Page, Caller);
+    if (Page->Pages > POOL_RUN_PAGES || !ExpFreeToRuns(Owner->Pool, Page, Caller)) {
+        ExpEndLarge(ExpCurrentProcessor(), Page, Caller);
         ExpReleaseRun(Pool, Page, Page->Pages);
     }
     KiLowerIrql(OldIrql);

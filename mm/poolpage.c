@@ -230,10 +230,12 @@ FORCEINLINE POOL_SLOT *ExpTakeBits(ULONG64 *Free, ULONG_PTR Base, SIZE_T BlockSi
                                    POOL_RECORD *Records, POOL_SLOT *Slot, const POOL_SLOT *End)
 {
     ULONG64 Rest = *Free;
-    for (; Rest != 0 && Slot != End; Rest &= Rest - 1, Slot++) {
-        ULONG_PTR Index = (ULONG_PTR)__builtin_ctzll(Rest);
+    while (Rest != 0 && Slot != End) {
+        ULONG Index = (ULONG)__builtin_ctzll(Rest);
         Slot->Block = (PVOID)(Base + Index * BlockSize);
         Slot->Record = Records + Index;
+        Slot++;
+        Rest &= Rest - 1;
     }
     *Free = Rest;
     return Slot;
@@ -333,9 +335,8 @@ static VOID ExpPlacePage(POOL *Pool, POOL_CLASS *Class, POOL_PAGE *Page)
 static VOID ExpReturnBlock(POOL *Pool, POOL_CLASS *Class, POOL_PAGE *Page, const POOL_SLOT *Slot)
 {
     ULONG_PTR Index = (ULONG_PTR)(Slot->Record - Page->Records);
-    ULONG Free = Page->FreeCount + 1u;
     Page->FreeMap[Index / 64] |= 1ull << (Index % 64);
-    Page->FreeCount = (USHORT)Free;
+    USHORT Free = ++Page->FreeCount;
     if (__builtin_expect(Free == 1 || Free == Page->BlockCount, 0))
         ExpPlacePage(Pool, Class, Page);
 }

@@ -124,7 +124,8 @@ FORCEINLINE POOL_RESULT ExpPushHere(ULONG Tag, ULONG_PTR Place, PVOID Block, POO
                           POOL_RESTART("4b", "4b + 1", "3b")
                           : [cell] "=&r"(Cell), [top] "=&r"(Top), [cache] "=&r"(Cache)
                           : [tag] "r"(Tag), [place] "r"(Where), [block] "r"(Block),
-                            [record] "r"(Freed), [caller] "m"(*KiReturnSlot()), POOL_SEQUENCE_OFFSETS,
+                            [record] "r"(Freed), [caller] "m"(*KiReturnSlot()),
+                            POOL_SEQUENCE_OFFSETS,
                             [Tag] "i"(FIELD_OFFSET(POOL_CELL, Tag)),
                             [Frees] "i"(FIELD_OFFSET(POOL_CELL, Frees)),
                             [Limit] "i"(FIELD_OFFSET(POOL_CACHE, Limit)),
@@ -184,7 +185,8 @@ FORCEINLINE POOL_RECORD *ExpRecordToFree(PVOID P)
     ULONG64 Product = (ULONG64)Reciprocal * POOL_OFFSET(P);
     if (__builtin_expect((ULONG)Product >= Reciprocal, 0))  // not the start of a small block
         return NULL;
-    // The block's number times a record's size: the bits between are zero, since a reciprocal's are.
+    // The block's number times a record's size: what is below the number is less than the
+    // reciprocal, at most a 16th, so that the bits in between are zero.
     ULONG_PTR Offset = Product >> (32 - POOL_RECORD_SHIFT);
     POOL_RECORD *Record = (POOL_RECORD *)((ULONG_PTR)Page->Records + Offset);
     ULONG Size = Record->Size;
