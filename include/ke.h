@@ -63,7 +63,7 @@ typedef VOID NTAPI KE_STACK_ROUTINE(PVOID Parameter);
 VOID KeCallOnStack(KE_STACK_ROUTINE *Routine, PVOID Parameter, PVOID StackBase);
 // The stack that is used just now, a DPC's included. IRQL: any.
 VOID KeQueryStack(ULONG_PTR *Limit, ULONG_PTR *Base);
-// The thread's stack is another one from now on. IRQL: any below DISPATCH_LEVEL, in that thread.
+// The thread's stack is another one from now on. IRQL: DISPATCH_LEVEL, until it is: in that thread.
 VOID KeSetStack(PVOID StackBase, PVOID StackLimit);
 
 // ---- APCs ---------------------------------------------------------------------------------------

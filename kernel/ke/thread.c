@@ -124,13 +124,12 @@ VOID KeQueryStack(ULONG_PTR *Limit, ULONG_PTR *Base)
 
 VOID KeSetStack(PVOID StackBase, PVOID StackLimit)
 {
-    KIRQL OldIrql = KiRaiseIrqlChecked(DISPATCH_LEVEL);
     PKTHREAD Thread = KiCurrentThread();
 
+    ASSERT_AT_LEAST_DISPATCH();
     Thread->StackBase = StackBase;
     Thread->StackLimit = StackLimit;
     KiStackChanged(Thread);
-    KiLowerIrql(OldIrql);
 }
 
 // ---- priority -----------------------------------------------------------------------------------

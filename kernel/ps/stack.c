@@ -7,7 +7,10 @@
 // leads back; a thread must not end in between. Nested calls get another stack each, up to
 // MAXIMUM_DEPTH.
 //
-// Tests: tests/guest/threads.c.
+// Stack and limits change together, at DISPATCH_LEVEL: an APC in between would run on one stack
+// with the other's limits, by which its exception handlers and its own callouts go.
+//
+// Tests: tests/guest/threads.c, tests/guest/apcs.c.
 #include "psp.h"
 
 #ifdef _AMD64_
@@ -23,6 +26,9 @@ typedef struct _PS_CALLOUT {
     struct _PS_CALLOUT *Outer;
     ULONG Depth;
     PVOID StackBase, StackLimit; // of the stack called from
+    KE_STACK_ROUTINE *Routine;
+    PVOID Parameter;
+    KIRQL Irql; // of the caller, and of Routine
 } PS_CALLOUT;
 
 // IoGetStackLimits: the bounds of the stack in use, a DPC's included.
@@ -51,12 +57,24 @@ ULONG_PTR NTAPI IoGetRemainingStackSize(VOID)
 }
 EXPORT(IoGetRemainingStackSize, EXPORT_ANY_IRQL, "WDK wdm.h IoGetRemainingStackSize");
 
+// On the new stack, whose limits are the thread's by now.
+static VOID NTAPI PspRunCallout(PVOID Parameter)
+{
+    PS_CALLOUT *Frame = Parameter;
+
+    KiLowerIrql(Frame->Irql);
+    Frame->Routine(Frame->Parameter);
+    KiRaiseIrql(DISPATCH_LEVEL);
+}
+
 static NTSTATUS PspCallOnNewStack(KE_STACK_ROUTINE *Callout, PVOID Parameter)
 {
     PKTHREAD Thread = KiCurrentThread();
     PS_CALLOUT Frame = {.Outer = Thread->CalloutFrame,
                         .StackBase = Thread->StackBase,
-                        .StackLimit = Thread->StackLimit};
+                        .StackLimit = Thread->StackLimit,
+                        .Routine = Callout,
+                        .Parameter = Parameter};
     PVOID Stack;
 
     Frame.Depth = Frame.Outer != NULL ? Frame.Outer->Depth + 1 : 1;
@@ -65,11 +83,13 @@ static NTSTATUS PspCallOnNewStack(KE_STACK_ROUTINE *Callout, PVOID Parameter)
     Stack = MmCreateKernelStack(KERNEL_LARGE_STACK_SIZE / PAGE_SIZE);
     if (Stack == NULL)
         return STATUS_NO_MEMORY;
+    Frame.Irql = KiRaiseIrql(DISPATCH_LEVEL);
     Thread->CalloutFrame = &Frame;
     KeSetStack(Stack, (PUCHAR)Stack - KERNEL_LARGE_STACK_SIZE);
-    KeCallOnStack(Callout, Parameter, Stack);
+    KeCallOnStack(PspRunCallout, &Frame, Stack);
     KeSetStack(Frame.StackBase, Frame.StackLimit);
     Thread->CalloutFrame = Frame.Outer;
+    KiLowerIrql(Frame.Irql);
     MmDeleteKernelStack(Stack, KERNEL_LARGE_STACK_SIZE / PAGE_SIZE);
     return STATUS_SUCCESS;
 }

@@ -253,6 +253,137 @@ static VOID CalloutsRunOnLargerStacks(VOID)
     CHECK(Low == LowAfter && High == HighAfter);
 }
 
+// As deep as they nest, each waiting on its own stack; the next is refused.
+typedef struct _NEST {
+    CREW *Crew;
+    ULONG Depth;
+    NTSTATUS Refused;
+} NEST;
+
+#define MOST_STACK (sizeof(PVOID) == 8 ? 0x12000 - 0x800 : 61440 - 0x800)
+
+static VOID NTAPI Nest(PVOID Parameter)
+{
+    volatile UCHAR Space[3000]; // so much is not left on a large stack any more
+    NEST *Inner = Parameter;
+    NTSTATUS Status;
+    KAPC Apc;
+
+    Space[0] = Space[2999] = 0;
+    Inner->Depth++;
+    CrewPause();
+    InitializeSpecial(&Apc, KeGetCurrentThread());
+    CHECK(KeInsertQueueApc(&Apc, NULL, NULL, 0));
+    CHECK_EQUAL(KernelRan, Inner->Depth);
+    Status = KeExpandKernelStackAndCallout(Nest, Inner, MOST_STACK);
+    if (!NT_SUCCESS(Status))
+        Inner->Refused = Status;
+    CrewPause();
+}
+
+static VOID CalloutsNest(VOID)
+{
+    NEST Outer = {.Depth = 0, .Refused = STATUS_SUCCESS};
+    ULONG_PTR Low, High, LowAfter, HighAfter;
+
+    Begin();
+    IoGetStackLimits(&Low, &High);
+    CHECK_EQUAL(KeExpandKernelStackAndCallout(Nest, &Outer, MOST_STACK), STATUS_SUCCESS);
+    CHECK_EQUAL(Outer.Depth, 8);
+    CHECK_EQUAL(Outer.Refused, STATUS_STACK_OVERFLOW);
+    IoGetStackLimits(&LowAfter, &HighAfter);
+    CHECK(Low == LowAfter && High == HighAfter);
+}
+
+// An APC that comes while a callout changes stacks runs on one of the two, and has to find the
+// limits of that one: exceptions and callouts of its own go by them.
+static volatile LONG Astray, Calling;
+static KEVENT Delivered;
+
+static VOID NTAPI LookAtLimits(PKAPC Apc, NORMAL_ROUTINE *Routine, PVOID *Context, PVOID *Argument1,
+                               PVOID *Argument2)
+{
+    ULONG_PTR Low, High, Here = (ULONG_PTR)&Low;
+
+    IoGetStackLimits(&Low, &High);
+    if (Here < Low || Here >= High)
+        InterlockedIncrement(&Astray);
+    Kernel(Apc, Routine, Context, Argument1, Argument2);
+    KeSetEvent(&Delivered, 0, FALSE);
+}
+
+static VOID NTAPI Return(PVOID Parameter)
+{
+    UNREFERENCED_PARAMETER(Parameter);
+}
+
+static VOID NTAPI CallOut(PVOID Context)
+{
+    UNREFERENCED_PARAMETER(Context);
+    while (Calling)
+        CHECK_EQUAL(KeExpandKernelStackAndCallout(Return, NULL, 56 * 1024), STATUS_SUCCESS);
+}
+
+static VOID ApcsFindTheLimitsOfTheirStack(VOID)
+{
+    KPRIORITY Old = KeSetPriorityThread(KeGetCurrentThread(), 12); // it goes on at once
+    CREW Crew = {.Count = 0};
+    KAPC Apc;
+
+    Begin();
+    Astray = 0;
+    Calling = 1;
+    KeInitializeEvent(&Delivered, SynchronizationEvent, FALSE);
+    CrewAdd(&Crew, CallOut, NULL);
+    KeInitializeApc(&Apc, Crew.Thread[0], 0, LookAtLimits, Rundown, NULL, KernelMode, NULL);
+    for (ULONG i = 0; i < 3000; i++) {
+        CHECK(KeInsertQueueApc(&Apc, NULL, NULL, 0));
+        KeWaitForSingleObject(&Delivered, Executive, KernelMode, FALSE, NULL);
+        KeStallExecutionProcessor(i % 16);
+        if (i % 64 == 0)
+            CrewPause(); // on one processor the other gets on meanwhile
+    }
+    Calling = 0;
+    KeSetPriorityThread(KeGetCurrentThread(), Old);
+    CrewJoin(&Crew);
+    CHECK_EQUAL(KernelRan, 3000);
+    CHECK_EQUAL(Astray, 0);
+}
+
+// ---- threads that end ---------------------------------------------------------------------------
+static VOID NTAPI EndSoon(PVOID Context)
+{
+    for (ULONG_PTR i = 0; i < (ULONG_PTR)Context % 4; i++)
+        CrewYield();
+}
+
+// Whatever an ending thread accepted runs or is run down, once; later ones are refused.
+static VOID EndingThreadsLoseNoApc(VOID)
+{
+    static KAPC Apcs[64];
+    LONG Accepted = 0;
+
+    Begin();
+    for (ULONG i = 0; i < 100; i++) {
+        CREW Crew = {.Count = 0};
+        ULONG Count = 0;
+        CrewAdd(&Crew, EndSoon, (PVOID)(ULONG_PTR)i);
+        for (BOOLEAN Taken = TRUE; Taken && Count < RTL_NUMBER_OF(Apcs); Count += Taken) {
+            if (Count % 2)
+                InitializeSpecial(&Apcs[Count], Crew.Thread[0]);
+            else
+                InitializeNormal(&Apcs[Count], Crew.Thread[0]);
+            Taken = KeInsertQueueApc(&Apcs[Count], NULL, NULL, 0);
+        }
+        Accepted += (LONG)Count;
+        KeWaitForSingleObject(Crew.Thread[0], Executive, KernelMode, FALSE, NULL);
+        InitializeSpecial(&Apcs[0], Crew.Thread[0]);
+        CHECK(!KeInsertQueueApc(&Apcs[0], NULL, NULL, 0));
+        CrewJoin(&Crew);
+        CHECK_EQUAL(KernelRan + RundownRan, Accepted);
+    }
+}
+
 static const GUEST_CASE Cases[] = {
     {"an APC for oneself runs at once", ToOneself},
     {"regions and APC_LEVEL keep APCs away until they end", RegionsKeepThemAway},
@@ -262,5 +393,8 @@ static const GUEST_CASE Cases[] = {
     {"a user APC that was removed ends no wait", RemovedUserApcsEndNoWait},
     {"a running thread is interrupted", RunningThreadsAreInterrupted},
     {"a callout runs on a larger stack", CalloutsRunOnLargerStacks},
+    {"callouts nest, wait and take APCs, to a limit", CalloutsNest},
+    {"an APC finds the limits of the stack it runs on", ApcsFindTheLimitsOfTheirStack},
+    {"an ending thread runs or runs down each APC it accepted", EndingThreadsLoseNoApc},
 };
 GUEST_DRIVER(Cases)

@@ -429,6 +429,34 @@ static VOID ExceptionsDoNotUseUpTheStack(VOID)
     }
 }
 
+// ---- on another stack ---------------------------------------------------------------------------
+typedef VOID(NTAPI *CALLOUT)(PVOID Parameter);
+NTKERNELAPI NTSTATUS NTAPI KeExpandKernelStackAndCallout(CALLOUT Callout, PVOID Parameter,
+                                                         SIZE_T Size);
+
+static VOID NTAPI RaiseInside(PVOID Parameter)
+{
+    ULONG *Taken = Parameter;
+
+    *Taken += (ULONG)SehTry(Read, (PVOID)UNMAPPED, Take) == (ULONG)STATUS_ACCESS_VIOLATION;
+    *Taken += (ULONG)SehTry(Raise, (PVOID)(LONG_PTR)STATUS_CANCELLED, Take) ==
+              (ULONG)STATUS_CANCELLED;
+}
+
+static VOID CallOutInside(PVOID Parameter)
+{
+    CHECK_EQUAL(KeExpandKernelStackAndCallout(RaiseInside, Parameter, 56 * 1024), STATUS_SUCCESS);
+    Raise((PVOID)(LONG_PTR)STATUS_CANCELLED);
+}
+
+static VOID HandlersWorkOnALargerStack(VOID)
+{
+    ULONG Taken = 0;
+
+    CHECK_EQUAL((ULONG)SehTry(CallOutInside, &Taken, Take), (ULONG)STATUS_CANCELLED);
+    CHECK_EQUAL(Taken, 2);
+}
+
 static const GUEST_CASE Cases[] = {
     {"a body that returns is no exception", ABodyThatReturnsIsNoException},
     {"a fault reaches the filter", AFaultReachesTheFilter},
@@ -447,5 +475,6 @@ static const GUEST_CASE Cases[] = {
     {"a finally may handle exceptions of its own", AFinallyMayHandleExceptionsOfItsOwn},
     {"registers survive an unwind", RegistersSurviveAnUnwind},
     {"exceptions do not use up the stack", ExceptionsDoNotUseUpTheStack},
+    {"handlers work in a callout on a larger stack, and after it", HandlersWorkOnALargerStack},
 };
 GUEST_DRIVER(Cases)
