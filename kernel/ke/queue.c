@@ -176,6 +176,7 @@ PLIST_ENTRY NTAPI KeRundownQueue(PRKQUEUE Queue)
         InitializeListHead(&Queue->EntryListHead);
     }
     Queue->Header.SignalState = 0;
+    Queue->CurrentCount = 0; // those that run do not serve it any more
     while (!IsListEmpty(&Queue->ThreadListHead)) {
         PLIST_ENTRY Entry = RemoveHeadList(&Queue->ThreadListHead);
         CONTAINING_RECORD(Entry, KTHREAD, QueueListEntry)->Queue = NULL;

@@ -200,11 +200,96 @@ static VOID NothingIsLostOrTakenTwice(VOID)
         CHECK_EQUAL(Taken[i], 1);
 }
 
+// Run down while entries come and go: each is taken once, or returned once, and all servers leave.
+static volatile LONG Returned, Feeding;
+
+static VOID NTAPI Feed(PVOID Context)
+{
+    ULONG First = (ULONG)(ULONG_PTR)Context;
+
+    for (ULONG i = First; i < ENTRIES; i += 2) {
+        KeInsertQueue(&Queue, &Entries[i]);
+        if (i % 16 == First)
+            CrewYield();
+    }
+    InterlockedDecrement(&Feeding);
+}
+
+static VOID CountReturned(PLIST_ENTRY First)
+{
+    PLIST_ENTRY Entry = First;
+
+    if (First == NULL)
+        return;
+    do {
+        Taken[Entry - Entries]++;
+        Returned++;
+        Entry = Entry->Flink;
+    } while (Entry != First);
+}
+
+static VOID RunDownUnderLoad(VOID)
+{
+    CREW Servers = {.Count = 0}, Feeders = {.Count = 0};
+
+    KeInitializeQueue(&Queue, 2);
+    memset((PVOID)Taken, 0, sizeof(Taken));
+    TakenCount = Returned = 0;
+    Feeding = 2;
+    CrewFill(&Servers, TakeAll, NULL);
+    CrewAdd(&Feeders, Feed, (PVOID)0);
+    CrewAdd(&Feeders, Feed, (PVOID)1);
+    while (Feeding != 0) {
+        CountReturned(KeRundownQueue(&Queue));
+        CrewPause();
+    }
+    CrewJoin(&Feeders);
+    // A server that was running when the queue was run down serves it again: until none waits.
+    while (Servers.Count != 0) {
+        LARGE_INTEGER Zero = {.QuadPart = 0};
+        CountReturned(KeRundownQueue(&Queue));
+        if (KeWaitForSingleObject(Servers.Thread[Servers.Count - 1], Executive, KernelMode, FALSE,
+                                  &Zero) == STATUS_SUCCESS)
+            ObDereferenceObject(Servers.Thread[--Servers.Count]);
+        else
+            CrewPause();
+    }
+    CountReturned(KeRundownQueue(&Queue));
+    CHECK_EQUAL(TakenCount + Returned, ENTRIES);
+    for (ULONG i = 0; i < ENTRIES; i++)
+        CHECK_EQUAL(Taken[i], 1);
+    CHECK_EQUAL(Waiters(), 0);
+}
+
+// A queue that was run down while a thread served it can be used again: that one does not count.
+static VOID NTAPI ServeAndRunDown(PVOID Context)
+{
+    LIST_ENTRY Entry;
+
+    UNREFERENCED_PARAMETER(Context);
+    KeInsertQueue(&Queue, &Entry);
+    CHECK(KeRemoveQueue(&Queue, KernelMode, &Zero) == &Entry);
+    CHECK_EQUAL(Queue.CurrentCount, 1);
+    CHECK(KeRundownQueue(&Queue) == NULL);
+    CHECK_EQUAL(Queue.CurrentCount, 0);
+    KeInsertQueue(&Queue, &Entry);
+    CHECK(KeRemoveQueue(&Queue, KernelMode, &Zero) == &Entry);
+    KeRundownQueue(&Queue);
+}
+
+static VOID RunDownItServesAgain(VOID)
+{
+    KeInitializeQueue(&Queue, 1);
+    InAThread(ServeAndRunDown);
+}
+
 static const GUEST_CASE Cases[] = {
     {"entries come in order, from the head first", EntriesComeInOrder},
     {"a server that waits makes room for another", WaitingServersMakeRoom},
     {"no more servers run than may", NoMoreRunThanMay},
     {"running down returns the entries", RunningDownReturnsTheEntries},
     {"2000 entries: none lost, none taken twice", NothingIsLostOrTakenTwice},
+    {"run down under load it loses nothing", RunDownUnderLoad},
+    {"run down while it is served, it can be used again", RunDownItServesAgain},
 };
 GUEST_DRIVER(Cases)

@@ -258,7 +258,7 @@ static void model_run_down(SIM_OP *op)
     SIM_OBJECT_STATE *queue = op->object[0];
 
     op->result = queue->entries;
-    queue->entries = queue->state = 0;
+    queue->entries = queue->state = queue->current = 0;
     for (int i = 0; i < SIM_THREADS; i++)
         if (sim_thread[i].queue == queue)
             sim_thread[i].queue = NULL;
