@@ -5,8 +5,9 @@
 #include "ke.h"
 #include "nt/nt.h"
 
-// Returns when no work item's routine in [Start, End) is queued or running. IRQL: PASSIVE_LEVEL.
-VOID IoWaitForWorkItems(ULONG_PTR Start, ULONG_PTR End);
+// Returns when no work item's routine in [Start, End) is queued or running: whether there was one.
+// IRQL: PASSIVE_LEVEL.
+BOOLEAN IoWaitForWorkItems(ULONG_PTR Start, ULONG_PTR End);
 
 // The PCI function behind a physical device object that IoReportDetectedDevice gave out.
 typedef struct _IO_PCI_FUNCTION {

@@ -99,8 +99,9 @@ static BOOLEAN IopHasWork(ULONG_PTR Start, ULONG_PTR End)
     return Has;
 }
 
-VOID IoWaitForWorkItems(ULONG_PTR Start, ULONG_PTR End)
+BOOLEAN IoWaitForWorkItems(ULONG_PTR Start, ULONG_PTR End)
 {
+    BOOLEAN Waited = FALSE;
     IOP_WAITER Waiter;
     KIRQL OldIrql;
 
@@ -108,11 +109,14 @@ VOID IoWaitForWorkItems(ULONG_PTR Start, ULONG_PTR End)
     OldIrql = KiAcquireLock(&IopLock);
     InsertTailList(&IopWaiters, &Waiter.Entry);
     KiReleaseLock(&IopLock, OldIrql);
-    while (IopHasWork(Start, End))
+    while (IopHasWork(Start, End)) {
         KeWaitForSingleObject(&Waiter.Ended, Executive, KernelMode, FALSE, NULL);
+        Waited = TRUE;
+    }
     OldIrql = KiAcquireLock(&IopLock);
     RemoveEntryList(&Waiter.Entry);
     KiReleaseLock(&IopLock, OldIrql);
+    return Waited;
 }
 
 // ---- queueing -----------------------------------------------------------------------------------

@@ -306,12 +306,12 @@ static ULONG LdrpReportLeaks(const LDR_DRIVER *Driver)
 }
 
 // The driver's last calls end: of its DPCs, on whichever processor, and of its work items, either
-// of which may have queued the other.
+// of which may have queued the other, again and again.
 static VOID LdrpAwaitCalls(const LDR_DRIVER *Driver)
 {
-    KeFlushQueuedDpcs();
-    IoWaitForWorkItems(Driver->Base, Driver->Base + Driver->Size);
-    KeFlushQueuedDpcs();
+    do
+        KeFlushQueuedDpcs();
+    while (IoWaitForWorkItems(Driver->Base, Driver->Base + Driver->Size));
 }
 
 // Sections marked discardable (INIT code, relocations, debug information) are not needed after the

@@ -1,18 +1,32 @@
 // SPDX-License-Identifier: MIT
 // A driver that goes while it still has something to do: when its unload routine returns, a DPC
-// runs on another processor, which takes its time and then queues a work item.
+// runs on another processor, which takes its time and then queues a work item. That queues itself
+// from its routine, and then the DPC once more, and so on: the last but one call queues the last.
 #include "crew.h"
 
 static KDPC Last;
 static PIO_WORKITEM Item;
 static volatile LONG Begun;
+static volatile LONG Items; // times the work item has run
+
+#define ITEMS 4
 static DRIVER_UNLOAD LeaveCallsBehind;
 
 static VOID NTAPI RunLastItem(PDEVICE_OBJECT DeviceObject, PVOID Context)
 {
+    LARGE_INTEGER Moment = {.QuadPart = -20000};
+
     UNREFERENCED_PARAMETER(DeviceObject);
-    IoFreeWorkItem(Context);
-    DbgPrint("the last work item has run\n");
+    KeDelayExecutionThread(KernelMode, FALSE, &Moment); // long enough for the driver to be gone
+    Items++;
+    if (Items == ITEMS) {
+        IoFreeWorkItem(Context);
+        DbgPrint("the last work item has run\n");
+    } else if (Items % 2) {
+        IoQueueWorkItem(Context, RunLastItem, DelayedWorkQueue, Context);
+    } else {
+        KeInsertQueueDpc(&Last, NULL, NULL);
+    }
 }
 
 static VOID NTAPI RunLastDpc(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2)
@@ -22,9 +36,10 @@ static VOID NTAPI RunLastDpc(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Ar
     UNREFERENCED_PARAMETER(Argument1);
     UNREFERENCED_PARAMETER(Argument2);
     Begun = TRUE;
-    for (ULONG i = 0; i < 1000; i++)
+    for (ULONG i = 0; i < 1000 && Items == 0; i++)
         KeStallExecutionProcessor(50);
-    DbgPrint("the last DPC has run\n");
+    if (Items != 0)
+        DbgPrint("the last DPC has run\n");
     IoQueueWorkItem(Item, RunLastItem, DelayedWorkQueue, Item);
 }
 
