@@ -15,8 +15,12 @@
 // held, and no edge. Nor does who acquires again what he owns.
 //
 // A share is an acquisition like any other: who wants one may have to wait behind somebody who
-// wants all, and that one for a sharer. A resource or push lock that another thread gives up than
-// the one that acquired it is looked for among what all threads hold (KeForgetOwned).
+// wants all, and that one for a sharer. So two locks that are only ever shared, in both orders, are
+// reported: a writer that waits for each is enough to stop the sharers, and whether one ever comes
+// cannot be seen from here.
+//
+// A resource or push lock that another thread gives up than the one that acquired it is looked for
+// among what all threads hold (KeForgetOwned).
 //
 // A lock is known by its address, until it is initialised anew or its memory is freed
 // (KeForgetLocks). When one of the tables is full nothing more is noted; that is logged once.

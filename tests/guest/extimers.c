@@ -151,6 +151,42 @@ static VOID AttributesThatExcludeEachOther(VOID)
     CHECK(ExAllocateTimer(NULL, NULL, EX_TIMER_HIGH_RESOLUTION | EX_TIMER_NO_WAKE) == NULL);
 }
 
+// Deleting with Wait: no call is under way afterwards, on any processor, and none comes.
+static volatile LONG InCallback, AfterDeletion, Deleted;
+
+static VOID NTAPI FireAtLength(PEX_TIMER Timer, PVOID Context)
+{
+    UNREFERENCED_PARAMETER(Timer);
+    UNREFERENCED_PARAMETER(Context);
+    InterlockedIncrement(&InCallback);
+    if (Deleted)
+        AfterDeletion++;
+    InterlockedIncrement(&Fired);
+    KeStallExecutionProcessor(50);
+    InterlockedDecrement(&InCallback);
+}
+
+static VOID DeletionWaitsForCallbacks(VOID)
+{
+    AfterDeletion = 0;
+    for (ULONG i = 0; i < 60; i++) {
+        PEX_TIMER Timer = ExAllocateTimer(FireAtLength, NULL, EX_TIMER_HIGH_RESOLUTION);
+        Deleted = Fired = 0;
+        CHECK(Timer != NULL);
+        if (Timer == NULL)
+            return;
+        ExSetTimer(Timer, -1, i % 2 ? 10000 : 0, NULL);
+        while (Fired == 0)
+            CrewYield();
+        ExDeleteTimer(Timer, TRUE, TRUE, NULL);
+        CHECK_EQUAL(InCallback, 0);
+        Deleted = 1;
+    }
+    CrewPause();
+    CrewPause();
+    CHECK_EQUAL(AfterDeletion, 0);
+}
+
 static const GUEST_CASE Cases[] = {
     {"a timer without a period calls once, at DISPATCH_LEVEL", OneShotCallsOnce},
     {"a timer with a period calls again", PeriodsRepeat},
@@ -159,6 +195,7 @@ static const GUEST_CASE Cases[] = {
     {"a timer deleted without being cancelled expires first", DeletingTellsWhenItIsDone},
     {"a timer deleted while the DPC of an earlier expiry is queued expires first",
      DeletingWaitsForTheSecondExpiry},
+    {"deleting a timer waits for its callback", DeletionWaitsForCallbacks},
     {"a timer deletes itself in its callback", ATimerDeletesItself},
     {"high resolution and no wake exclude each other", AttributesThatExcludeEachOther},
 };

@@ -95,6 +95,44 @@ static VOID NobodyIsInsideAfterTheWait(VOID)
     }
 }
 
+// Closed and opened again under threads that come and go all the time.
+static VOID NTAPI UseUntilStopped(PVOID Context)
+{
+    UNREFERENCED_PARAMETER(Context);
+    while (!Gone) {
+        if (!ExAcquireRundownProtection(&Ref)) {
+            CrewYield();
+            continue;
+        }
+        InterlockedIncrement(&Inside);
+        CrewYield();
+        InterlockedDecrement(&Inside);
+        ExReleaseRundownProtection(&Ref);
+    }
+}
+
+static VOID OpenedAgainItServesAgain(VOID)
+{
+    CREW Crew = {.Count = 0};
+
+    Inside = Gone = 0;
+    ExInitializeRundownProtection(&Ref);
+    CrewFill(&Crew, UseUntilStopped, NULL);
+    for (ULONG i = 0; i < 200; i++) {
+        if (i % 4 == 0)
+            CREW_UNTIL(Inside != 0);
+        ExWaitForRundownProtectionRelease(&Ref);
+        CHECK_EQUAL(Inside, 0);
+        ExWaitForRundownProtectionRelease(&Ref); // run down already: it returns
+        if (i % 2)
+            ExRundownCompleted(&Ref);
+        CHECK_EQUAL(Inside, 0);
+        ExReInitializeRundownProtection(&Ref);
+    }
+    Gone = 1;
+    CrewJoin(&Crew);
+}
+
 static VOID TheCacheAwareKindToo(VOID)
 {
     Aware = ExAllocateCacheAwareRundownProtection(NonPagedPool, 'nwdR');
@@ -138,6 +176,7 @@ static const GUEST_CASE Cases[] = {
     {"nobody is let in after a rundown", NobodyIsLetInAfterwards},
     {"the wait ends with the last use", TheWaitEndsWithTheLastUse},
     {"nobody is inside after the wait", NobodyIsInsideAfterTheWait},
+    {"opened again, it serves again", OpenedAgainItServesAgain},
     {"nor with a count for every processor", TheCacheAwareKindToo},
     {"a cache-aware reference in the caller's memory", TheCallersMemoryServes},
 };

@@ -195,6 +195,43 @@ static VOID MutantsOfEndedThreadsAreAbandoned(VOID)
     KeReleaseMutant(&Mutant, 0, FALSE, FALSE);
 }
 
+// Several wait when the owner ends: the first is told, the others get it as usual.
+static volatile LONG ToldAbandoned, ToldOwned;
+
+static VOID NTAPI OwnUntilAwaited(PVOID Mutant)
+{
+    CHECK_EQUAL(Look(Mutant), STATUS_SUCCESS);
+    CREW_UNTIL(CrewWaiters(Mutant) == 4);
+}
+
+static VOID NTAPI OwnInTurn(PVOID Mutant)
+{
+    NTSTATUS Status = KeWaitForSingleObject(Mutant, Executive, KernelMode, FALSE, NULL);
+
+    InterlockedIncrement(Status == STATUS_ABANDONED_WAIT_0 ? &ToldAbandoned : &ToldOwned);
+    CHECK(Status == STATUS_ABANDONED_WAIT_0 || Status == STATUS_SUCCESS);
+    KeReleaseMutant(Mutant, 0, FALSE, FALSE);
+}
+
+static VOID OneOfSeveralWaitersIsTold(VOID)
+{
+    KMUTEX Mutant;
+
+    for (ULONG Round = 0; Round < 10; Round++) {
+        CREW Crew = {.Count = 0};
+        ToldAbandoned = ToldOwned = 0;
+        KeInitializeMutant(&Mutant, FALSE);
+        CrewAdd(&Crew, OwnUntilAwaited, &Mutant);
+        CREW_UNTIL(KeReadStateMutex(&Mutant) == 0);
+        for (ULONG i = 0; i < 4; i++)
+            CrewAdd(&Crew, OwnInTurn, &Mutant);
+        CrewJoin(&Crew);
+        CHECK_EQUAL(ToldAbandoned, 1);
+        CHECK_EQUAL(ToldOwned, 3);
+        CHECK_EQUAL(KeReadStateMutex(&Mutant), 1);
+    }
+}
+
 static KMUTEX PairMutex;
 static CREW_PAIR Pair;
 #define ROUNDS 200u
@@ -383,6 +420,7 @@ static const GUEST_CASE Cases[] = {
     {"a semaphore counts", SemaphoresCount},
     {"a mutex is recursive and disables APCs", MutexesAreRecursive},
     {"a mutant whose owner ended is abandoned", MutantsOfEndedThreadsAreAbandoned},
+    {"one of several waiters is told that it was abandoned", OneOfSeveralWaitersIsTold},
     {"one thread at a time owns a mutex", MutexesExclude},
     {"a wait for any tells which", AnyTellsWhich},
     {"a wait for all takes all or nothing", AllTakesAllOrNothing},
