@@ -373,6 +373,29 @@ static VOID ReadersNeverSeeHalfAChange(VOID)
     Unmake();
 }
 
+static VOID TryingTakesItOrNot(VOID)
+{
+    // The import libraries lack it.
+    UNICODE_STRING Name = RTL_CONSTANT_STRING(L"ExTryToAcquireResourceExclusiveLite");
+    BOOLEAN(NTAPI * Try)(PERESOURCE) = (BOOLEAN(NTAPI *)(PERESOURCE))
+        MmGetSystemRoutineAddress(&Name);
+    ACTOR Actor;
+
+    CHECK(Try != NULL);
+    if (Try == NULL)
+        return;
+    Make();
+    CHECK(Try(&Resource));
+    CHECK(Try(&Resource)); // once more
+    ExReleaseResourceLite(&Resource);
+    ExReleaseResourceLite(&Resource);
+    Begin(&Actor, ExAcquireResourceSharedLite, TRUE);
+    WaitFor(&Actor);
+    CHECK(!Try(&Resource));
+    End(&Actor);
+    Unmake();
+}
+
 static const GUEST_CASE Cases[] = {
     {"an exclusive owner keeps all others out", ExclusiveKeepsAllOthersOut},
     {"an exclusive owner acquires again, in any way", ExclusiveOwnersAcquireAgain},
@@ -387,5 +410,6 @@ static const GUEST_CASE Cases[] = {
     {"the forms with a critical region enter and leave it", RegionFormsEnterAndLeave},
     {"who waits lends its priority to the owner", WaitersLendTheirPriority},
     {"readers never see half a change", ReadersNeverSeeHalfAChange},
+    {"trying for all of it takes it or does not wait", TryingTakesItOrNot},
 };
 GUEST_DRIVER(Cases)
