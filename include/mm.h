@@ -113,6 +113,8 @@ VOID MmFreePoolPages(PVOID Base, SIZE_T Pages);
 // What this processor holds back: pool pages, to flush all processors for many of them at once, and
 // if All its cache of free pages. IRQL: DISPATCH_LEVEL, no spin lock held.
 VOID MmTrimProcessor(BOOLEAN All);
+// Page tables of the pools' regions in which nothing is reserved go back, all or some at each call.
+VOID MmTrimPoolTables(BOOLEAN All);
 
 // Their protection, for whoever commits pages of the same kind elsewhere.
 ULONG MmPoolProtection(MM_REGION_TYPE Pool);

@@ -7,7 +7,7 @@
 // MmAllocateContiguousNodeMemory with PAGE_READWRITE gets no-execute memory among the system PTEs.
 //
 // When there is no such run, the pools give back what they keep for later, once: the pages that a
-// burst left with them lie everywhere.
+// burst left with them lie everywhere, and so do its page tables.
 //
 // RAM that becomes uncached or write-combined has no other mapping, since the kernel keeps none of
 // RAM at large; the caches are written back once so that no dirty line lands in it later.
@@ -104,6 +104,7 @@ static PVOID MiAllocateContiguous(SIZE_T Bytes, ULONG64 Low, ULONG64 High, ULONG
     PFN_NUMBER First = MiTakeRunWithin(Bytes, Low, High, Boundary);
     if (First == MM_NO_PAGE) {
         ExReclaimPool();
+        MmTrimPoolTables(TRUE);
         First = MiTakeRunWithin(Bytes, Low, High, Boundary);
     }
     if (First == MM_NO_PAGE)

@@ -320,11 +320,13 @@ typedef struct _MI_RANGE {
     ULONG Frontier; // groups below have bookkeeping; above everything is free
     ULONG Hint;     // no group below has a clear bit
     SIZE_T Used;    // pages reserved
+    ULONG_PTR TableHint; // where page tables are looked for that may go back
     MI_ARRAY Array; // of MI_GROUP
 } MI_RANGE;
 
 VOID MiInitializeRange(MI_RANGE *Range, ULONG_PTR Base, ULONG_PTR Size);
 PVOID MiReserveRange(MI_RANGE *Range, SIZE_T Pages);
+BOOLEAN MiReserveExactly(MI_RANGE *Range, PVOID Base, SIZE_T Pages); // FALSE: is not free
 BOOLEAN MiReleaseRange(MI_RANGE *Range, PVOID Base, SIZE_T Pages); // FALSE: was not reserved
 BOOLEAN MiCheckRange(const MI_RANGE *Range, const char **What);
 

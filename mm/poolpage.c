@@ -518,6 +518,7 @@ VOID ExTrimPool(VOID)
     MmFinishFlush(&Flush);
     ExpReleaseRecordPages(ExpLoad(ExpEmptyRecordPages) / 2);
     MmTrimProcessor(FALSE);
+    MmTrimPoolTables(FALSE);
     KiLowerIrql(OldIrql);
 }
 

@@ -3,8 +3,17 @@
 //
 // The tables are seen through the self map: the entry for an address lies at a computed address,
 // and so does the entry for that entry, one level up (MiEntryOf). Tables of system space are made
-// when first needed and stay for good, so an entry that was reachable once stays reachable and
-// readers take no lock. The top-level entries of all regions are made at start: a later process
+// when first needed, and an entry that was reachable once stays reachable, so that readers take no
+// lock. A pool's last-level table goes back when nobody has any of its 512 pages reserved: it is
+// replaced, in one store, by a table for all such places, which says of every page that it was
+// freed. It is free itself after a flush: who reads an entry without a lock reads the old table or
+// that one, and finds nothing mapped in either. Nobody writes entries meanwhile, because who writes
+// them has reserved the range, and here that is this file.
+//
+// When such a place gets a table again, other processors may still know the common one. The table
+// is PTE_NEW until they do; who needs it meanwhile flushes too.
+//
+// The top-level entries of all regions are made at start: a later process
 // copies them once and has the same system space for ever.
 //
 // A new table is zeroed through the processor's transient window before it is linked in. The other
@@ -299,6 +308,16 @@ EXPORT(MmGetPhysicalAddress, EXPORT_ANY_IRQL, "WDK: MmGetPhysicalAddress");
 
 // ---- making -------------------------------------------------------------------------------------
 #define PTE_TABLE (PTE_VALID | PTE_WRITE | PTE_ACCESSED)
+#define PTE_NEW   0x200ull // software's: of a table that not every processor knows
+
+// What a table becomes that went back. MM_NO_PAGE: none did yet.
+static DECLSPEC_ALIGN(PAGE_SIZE) MMPTE MiFreedTable[LARGE_PAGE_PAGES];
+static PFN_NUMBER MiFreedTablePage = MM_NO_PAGE;
+
+static BOOLEAN MiIsFreedTable(ULONG64 Entry)
+{
+    return PTE_FRAME(Entry) == MiFreedTablePage;
+}
 
 static BOOLEAN MiLinkTable(PMMPTE Entry, MI_SUPPLY_ROUTINE *Supply, PVOID Context)
 {
@@ -329,36 +348,152 @@ static PFN_NUMBER MiSupplyTablePage(PVOID Context)
     return Page;
 }
 
-// Tables that were found lately, by the 2 MiB that they map. Tables stay, so this never lies.
+// Tables that were found lately, by the 2 MiB that they map. One that goes back leaves this too.
 #define KNOWN_TABLES 16u
 static ULONG_PTR MiKnownTable[KNOWN_TABLES];
+
+// Is there a table of its own in which the address has an entry?
+static BOOLEAN MiIsReachable(ULONG_PTR Address)
+{
+    for (ULONG Level = MI_SELF_MAP_LEVELS; Level > 1; Level--)
+        if ((MiReadPte(MiEntryOf(Address, Level)) & PTE_VALID) == 0)
+            return FALSE;
+    return !MiIsFreedTable(MiReadPte(MiEntryOf(Address, 2)));
+}
 
 static BOOLEAN MiHasTable(ULONG_PTR Address)
 {
     ULONG_PTR Number = Address / LARGE_PAGE_SIZE;
     if (MiKnownTable[Number % KNOWN_TABLES] == Number)
         return TRUE;
-    for (ULONG Level = MI_SELF_MAP_LEVELS; Level > 1; Level--)
-        if ((MiReadPte(MiEntryOf(Address, Level)) & PTE_VALID) == 0)
-            return FALSE;
+    if (!MiIsReachable(Address) || (MiReadPte(MiEntryOf(Address, 2)) & PTE_NEW))
+        return FALSE;
     MiKnownTable[Number % KNOWN_TABLES] = Number;
     return TRUE;
+}
+
+// Locked: MiTableLock.
+static BOOLEAN MiRestoreTable(PMMPTE Entry)
+{
+    PFN_NUMBER Page = MiSupplyTablePage(NULL);
+    if (Page == MM_NO_PAGE)
+        return FALSE;
+    memcpy(MiMapTransient(Page), MiFreedTable, PAGE_SIZE);
+    MiReplacePte(Entry, PAGE_BYTES(Page) | PTE_TABLE | PTE_NEW);
+    MiTablePages++;
+    return TRUE;
+}
+
+static VOID MiSettleTable(ULONG_PTR Address)
+{
+    PMMPTE Entry = MiEntryOf(Address, 2);
+    MiFlushTlb(PAGE_ALIGN(MiPteOf(Address)), 1);
+    KIRQL OldIrql = MiAcquire(&MiTableLock);
+    MiReplacePte(Entry, MiReadPte(Entry) & ~PTE_NEW);
+    MiRelease(&MiTableLock, OldIrql);
+}
+
+static BOOLEAN MiMakeTable(ULONG_PTR Address)
+{
+    PMMPTE Entry = MiEntryOf(Address, 2);
+    KIRQL OldIrql = MiAcquire(&MiTableLock);
+    BOOLEAN Made = MiEnsureTables(Address, MiSupplyTablePage, NULL) &&
+                   (!MiIsFreedTable(MiReadPte(Entry)) || MiRestoreTable(Entry));
+    BOOLEAN New = Made && (MiReadPte(Entry) & PTE_NEW) != 0;
+    MiRelease(&MiTableLock, OldIrql);
+    if (New)
+        MiSettleTable(Address);
+    return Made;
 }
 
 BOOLEAN MiMakeTables(PVOID Base, SIZE_T Pages)
 {
     ULONG_PTR Address = (ULONG_PTR)Base, Last = Address + (Pages - 1) * PAGE_SIZE;
     for (;; Address = ALIGN_DOWN_BY(Address, LARGE_PAGE_SIZE) + LARGE_PAGE_SIZE) {
-        if (!MiHasTable(Address)) {
-            KIRQL OldIrql = MiAcquire(&MiTableLock);
-            BOOLEAN Made = MiEnsureTables(Address, MiSupplyTablePage, NULL);
-            MiRelease(&MiTableLock, OldIrql);
-            if (!Made)
-                return FALSE;
-        }
+        if (!MiHasTable(Address) && !MiMakeTable(Address))
+            return FALSE;
         if (Last - ALIGN_DOWN_BY(Address, LARGE_PAGE_SIZE) < LARGE_PAGE_SIZE)
             return TRUE;
     }
+}
+
+// ---- giving back --------------------------------------------------------------------------------
+#define TABLES_AT_ONCE 32u // with one flush
+#define TABLES_A_LOOK  128u
+
+static VOID MiFindFreedTablePage(VOID)
+{
+    MI_MAPPING Mapping;
+    if (MiFreedTablePage != MM_NO_PAGE)
+        return;
+    for (ULONG i = 0; i < LARGE_PAGE_PAGES; i++)
+        MiFreedTable[i].Long = PTE_SOFT_FREED;
+    VERIFY(MiQueryMapping((ULONG_PTR)MiFreedTable, &Mapping) && Mapping.Valid);
+    MiFreedTablePage = Mapping.Page;
+}
+
+// Its 512 pages are reserved by the caller.
+static VOID MiUnlinkTable(MM_FLUSH *Flush, ULONG_PTR Address)
+{
+    PMMPTE Entry = MiEntryOf(Address, 2);
+    ULONG_PTR Number = Address / LARGE_PAGE_SIZE;
+    KIRQL OldIrql = MiAcquire(&MiTableLock);
+    MiFindFreedTablePage();
+    PFN_NUMBER Page = PTE_FRAME(MiReadPte(Entry));
+    if (MiKnownTable[Number % KNOWN_TABLES] == Number)
+        MiKnownTable[Number % KNOWN_TABLES] = 0;
+    MiReplacePte(Entry, PAGE_BYTES(MiFreedTablePage) | PTE_VALID | PTE_ACCESSED);
+    MiTablePages--;
+    MiRelease(&MiTableLock, OldIrql);
+    MiPfn(Page)->u3.Fixed = 0;
+    MiFreeLater(Flush, Page);
+    MmFlushLater(Flush, MiPteOf(Address), 1);
+}
+
+// Looks at up to Looks tables from Address on, until a flush is full; returns where it came.
+static ULONG_PTR MiReleaseTables(MI_RANGE *Range, ULONG_PTR Address, ULONG Looks)
+{
+    ULONG_PTR Released[TABLES_AT_ONCE];
+    ULONG Count = 0;
+    MM_FLUSH Flush;
+    MmBeginFlush(&Flush);
+    for (; Looks != 0 && Count < TABLES_AT_ONCE; Looks--, Address += LARGE_PAGE_SIZE) {
+        if (!MiIsReachable(Address) || !MiReserveExactly(Range, (PVOID)Address, LARGE_PAGE_PAGES))
+            continue;
+        if (MiIsReachable(Address))
+            MiUnlinkTable(&Flush, Address);
+        Released[Count++] = Address;
+    }
+    MmFinishFlush(&Flush);
+    while (Count != 0)
+        MiReleaseRange(Range, (PVOID)Released[--Count], LARGE_PAGE_PAGES);
+    return Address;
+}
+
+static VOID MiTrimTables(MI_RANGE *Range, BOOLEAN All)
+{
+    ULONG_PTR First = ALIGN_UP_BY(Range->Base, LARGE_PAGE_SIZE);
+    ULONG_PTR Size = (ULONG_PTR)Range->Frontier * MI_GROUP_PAGES * PAGE_SIZE;
+    ULONG_PTR End = ALIGN_DOWN_BY(Range->Base + Size, LARGE_PAGE_SIZE);
+    ULONG_PTR Address = All || Range->TableHint < First || Range->TableHint >= End
+                            ? First : Range->TableHint;
+    while (Address < End) {
+        ULONG_PTR Left = (End - Address) / LARGE_PAGE_SIZE;
+        Address = MiReleaseTables(Range, Address,
+                                  Left < TABLES_A_LOOK ? (ULONG)Left : TABLES_A_LOOK);
+        if (!All)
+            break;
+    }
+    Range->TableHint = Address;
+}
+
+VOID MmTrimPoolTables(BOOLEAN All)
+{
+    static const UCHAR Pools[] = {MmRegionNonPagedPool, MmRegionPagedPool,
+                                  MmRegionNonPagedPoolExecute};
+    for (ULONG i = 0; i < RTL_NUMBER_OF(Pools); i++)
+        if (MiRangeOf(Pools[i]) != NULL)
+            MiTrimTables(MiRangeOf(Pools[i]), All);
 }
 
 // User space and hyperspace are each process's own. The page directories of i386 all exist from

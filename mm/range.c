@@ -235,6 +235,19 @@ PVOID MiReserveRange(MI_RANGE *Range, SIZE_T Pages)
     return First == NOT_FOUND ? NULL : (PVOID)(Range->Base + First * PAGE_SIZE);
 }
 
+BOOLEAN MiReserveExactly(MI_RANGE *Range, PVOID Base, SIZE_T Pages)
+{
+    SIZE_T First = ((ULONG_PTR)Base - Range->Base) >> PAGE_SHIFT;
+    KIRQL OldIrql = MiAcquire(&Range->Lock);
+    SIZE_T End = (SIZE_T)Range->Frontier * MI_GROUP_PAGES;
+    BOOLEAN Free =
+        First < End && Pages <= End - First && MiChangeRun(Range, First, Pages, TRUE);
+    if (Free)
+        Range->Used += Pages;
+    MiRelease(&Range->Lock, OldIrql);
+    return Free;
+}
+
 BOOLEAN MiReleaseRange(MI_RANGE *Range, PVOID Base, SIZE_T Pages)
 {
     SIZE_T First = ((ULONG_PTR)Base - Range->Base) >> PAGE_SHIFT;

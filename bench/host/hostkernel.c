@@ -297,6 +297,10 @@ VOID MmTrimProcessor(BOOLEAN All)
 {
 }
 
+VOID MmTrimPoolTables(BOOLEAN All)
+{
+}
+
 VOID MmReplaceSystemPage(MM_FLUSH *Flush, PVOID Base)
 {
     MmDecommitSystemRange(Base, 1);

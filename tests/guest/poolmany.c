@@ -72,7 +72,7 @@ static ULONG TakeAll(POOL_TYPE Type)
     return Large * (MEBIBYTE / UNIT) + Rest;
 }
 
-// The first round pays for page tables, which stay. A few pages more or less are the clock's, and
+// The first round pays for page tables, some of which stay. A few pages more or less are the clock's, and
 // bookkeeping's.
 static VOID NothingIsLost(VOID)
 {
@@ -89,7 +89,48 @@ static VOID NothingIsLost(VOID)
     KeRevertToUserAffinityThread();
 }
 
+// What the pools were made of, page tables included, does not stay scattered over RAM: what does
+// is the PFN database, of which the first pages of each 2 MiB hold their part.
+#define WHOLE (500u * PAGE_SIZE)
+
+static VOID RamIsWholeAgain(VOID)
+{
+    PHYSICAL_ADDRESS Anywhere = {.QuadPart = -1};
+    PVOID Run;
+
+    for (ULONG t = 0; t < RTL_NUMBER_OF(Types); t++)
+        TakeAll(Types[t]);
+    Run = MmAllocateContiguousMemory(WHOLE, Anywhere);
+    CHECK(Run != NULL);
+    if (Run != NULL)
+        MmFreeContiguousMemory(Run);
+}
+
+// Address space that lost its page tables gets them again, known to every processor.
+static VOID TablesComeBack(VOID)
+{
+    PHYSICAL_ADDRESS Anywhere = {.QuadPart = -1};
+
+    for (CCHAR Number = 0; Number < KeNumberProcessors; Number++) {
+        PVOID Run = MmAllocateContiguousMemory(1024 * MEBIBYTE, Anywhere);
+        CHECK(Run == NULL);
+        KeSetSystemAffinityThread((KAFFINITY)1 << Number);
+        ULONG *Block = ExAllocatePoolWithTag(NX, 16 * MEBIBYTE, TAG);
+        CHECK(Block != NULL);
+        for (ULONG i = 0; Block != NULL && i < 16 * MEBIBYTE / sizeof(ULONG); i += 1024)
+            Block[i] = i;
+        KeSetSystemAffinityThread((KAFFINITY)1 << (Number + 1) % KeNumberProcessors);
+        for (ULONG i = 0; Block != NULL && i < 16 * MEBIBYTE / sizeof(ULONG); i += 1024)
+            CHECK_EQUAL(Block[i], i);
+        if (Block != NULL)
+            ExFreePoolWithTag(Block, TAG);
+    }
+    KeRevertToUserAffinityThread();
+}
+
 static const GUEST_CASE Cases[] = {
     {"exhaustion takes what all processors keep, and loses nothing", NothingIsLost},
+    {"nearly 2 contiguous MiB are there after an exhaustion", RamIsWholeAgain},
+    {"page tables that went back are made again", TablesComeBack},
 };
 GUEST_DRIVER(Cases)

@@ -152,6 +152,10 @@ VOID MmTrimProcessor(BOOLEAN All)
 {
 }
 
+VOID MmTrimPoolTables(BOOLEAN All)
+{
+}
+
 // A fresh mapping reads as zeroes too.
 VOID MmReplaceSystemPage(MM_FLUSH *Flush, PVOID Base)
 {
