@@ -134,7 +134,9 @@ BOOLEAN MmCheckIntegrity(VOID)
 
 static BOOLEAN MmPfnCheckCommand(const char *Arguments)
 {
+    KIRQL OldIrql = MiRaiseToDispatch(); // the pools are trimmed in a DPC
     BOOLEAN Good = MiCheckPages() && MiCheckRanges();
+    MiLowerFromDispatch(OldIrql);
     if (Good)
         KdPrintf("PFN database, page lists and address space are consistent\n");
     else

@@ -72,8 +72,8 @@ static ULONG TakeAll(POOL_TYPE Type)
     return Large * (MEBIBYTE / UNIT) + Rest;
 }
 
-// The first round pays for page tables, some of which stay. A few pages more or less are the clock's, and
-// bookkeeping's.
+// The first round pays for page tables, some of which stay. A few pages more or less are the
+// clock's, and bookkeeping's.
 static VOID NothingIsLost(VOID)
 {
     for (ULONG t = 0; t < RTL_NUMBER_OF(Types); t++) {
