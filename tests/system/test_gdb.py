@@ -456,17 +456,17 @@ def step_elsewhere(debugger: Debugger, lines, others, here: int) -> None:
 def test_ctrl_c_while_another_processor_spins_at_high_level(arch):
     debugger = open_session(arch, "kgdb", more=["--smp", "2"])
     try:
-        start(debugger, "HighLevel")
+        debugger("tbreak Spin")
+        assert run(debugger, "HighLevel").function == "Spin"
         spinning = 0
-        while not spinning:     # until it has got there
+        while not spinning:     # it may be at the entry of an interrupt, where no frame is yet
+            debugger.go()
             debugger.interrupt()
             debugger.wait()
             for number in (1, 2):
                 debugger("thread %d" % number)
                 if "Spin" in debugger("backtrace 4") and "HIGH_LEVEL" in debugger("info threads"):
                     spinning = number
-            if not spinning:
-                debugger.go()
         debugger("thread %d" % spinning)
         assert set(debugger.steps(10)) <= {"Spin", "_mm_pause"}
         back(debugger)
