@@ -168,10 +168,11 @@ VOID MiReturnPage(PFN_NUMBER Page)
 
 // ---- one page -----------------------------------------------------------------------------------
 #if DBG
+// A check walks all of RAM: the more there is, the rarer, so that it costs every refill the same.
 static VOID MiCheckNowAndThen(VOID)
 {
     static ULONG Turns;
-    if (++Turns % 1024 == 0)
+    if (++Turns % (1024 + MiTotalPages / 16) == 0)
         VERIFY(MmCheckIntegrity());
 }
 #else

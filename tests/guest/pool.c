@@ -200,7 +200,7 @@ static VOID ExhaustionIsNullAndLosesNothing(VOID)
         FreeChain(Small);
         FreeChain(Large);
         Large = NULL;
-        CHECK_EQUAL(Exhaust(Types[t], 1 << 20, &Large), First);
+        CHECK(Exhaust(Types[t], 1 << 20, &Large) >= First); // page tables went back as well
         FreeChain(Large);
     }
 }

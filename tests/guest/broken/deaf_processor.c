@@ -2,7 +2,6 @@
 // A processor with interrupts off without end, while another waits for it to forget a mapping
 // Options: --smp 2 --options "/CLOCKWATCHDOG=2"
 // Says: Processor 1 has not answered
-// Says: Processor 1, IRQL
 #include "broken.h"
 
 static KEVENT Deaf;

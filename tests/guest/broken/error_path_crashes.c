@@ -5,7 +5,7 @@
 // Says: allocation 1 (48 bytes, tag Brok, asked for by error_path_crashes.sys
 // Says: allocation 2 (64 bytes, tag Brok, asked for by error_path_crashes.sys
 // Says: allocation 3 (80 bytes, tag Brok, asked for by error_path_crashes.sys
-// Says: verdict: 3 1 of 3 failed allocations ended in a crash or a leak
+// Says: verdict: 3 1 of 3 allocations, made to fail, ended in a crash, a hang or a leak
 #include "broken.h"
 
 BREAK

@@ -2,7 +2,7 @@
 // A driver that forgets its first block when the second cannot be had: --fail-each-allocation
 // Options: --fail-each-allocation
 // Status: 4
-// Says: verdict: 4 1 of 2 failed allocations ended in a crash or a leak
+// Says: verdict: 4 1 of 2 allocations, made to fail, ended in a crash, a hang or a leak
 #include "broken.h"
 
 BREAK

@@ -2,7 +2,7 @@
 // A lookaside list is deleted while one of its blocks is still out
 // Status: 4
 // Says: deleted by lookaside_blocks_out.sys
-// Says: with 1 blocks still out
+// Says: with 1 block still out
 // Says: tag Brok, allocated by lookaside_blocks_out.sys
 #include "broken.h"
 
