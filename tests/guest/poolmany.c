@@ -10,7 +10,7 @@
 #define TAG      'ynaM'
 #define MEBIBYTE (1u << 20)
 #define UNIT     65536u
-#define MOST     512u  // MiB; a larger machine is not exhausted
+#define MOST     512u // MiB; a larger machine is not exhausted
 #define BLOCKS   100
 
 static const POOL_TYPE Types[] = {NonPagedPool, PagedPool, NX};
@@ -90,8 +90,22 @@ static VOID NothingIsLost(VOID)
 }
 
 // What the pools were made of, page tables included, does not stay scattered over RAM: what does
-// is the PFN database, of which the first pages of each 2 MiB hold their part.
+// is the PFN database, of which the first pages of each 2 MiB hold their part. In a machine with a
+// few times 2 MiB, some other page may lie in each of them.
 #define WHOLE (500u * PAGE_SIZE)
+#define ROOMY (64u * MEBIBYTE)
+
+static BOOLEAN IsRoomy(VOID)
+{
+    PPHYSICAL_MEMORY_RANGE Ranges = MmGetPhysicalMemoryRanges();
+    ULONG64 Bytes = 0;
+
+    for (ULONG i = 0; Ranges != NULL && Ranges[i].NumberOfBytes.QuadPart != 0; i++)
+        Bytes += (ULONG64)Ranges[i].NumberOfBytes.QuadPart;
+    if (Ranges != NULL)
+        ExFreePool(Ranges);
+    return Bytes >= ROOMY;
+}
 
 static VOID RamIsWholeAgain(VOID)
 {
@@ -101,10 +115,12 @@ static VOID RamIsWholeAgain(VOID)
     for (ULONG t = 0; t < RTL_NUMBER_OF(Types); t++)
         TakeAll(Types[t]);
     Run = MmAllocateContiguousMemory(WHOLE, Anywhere);
-    CHECK(Run != NULL);
+    CHECK(Run != NULL || !IsRoomy());
     if (Run != NULL)
         MmFreeContiguousMemory(Run);
 }
+
+#define SPAN (6u * MEBIBYTE) // several tables map it, and the smallest machine has as much
 
 // Address space that lost its page tables gets them again, known to every processor.
 static VOID TablesComeBack(VOID)
@@ -115,12 +131,12 @@ static VOID TablesComeBack(VOID)
         PVOID Run = MmAllocateContiguousMemory(1024 * MEBIBYTE, Anywhere);
         CHECK(Run == NULL);
         KeSetSystemAffinityThread((KAFFINITY)1 << Number);
-        ULONG *Block = ExAllocatePoolWithTag(NX, 16 * MEBIBYTE, TAG);
+        ULONG *Block = ExAllocatePoolWithTag(NX, SPAN, TAG);
         CHECK(Block != NULL);
-        for (ULONG i = 0; Block != NULL && i < 16 * MEBIBYTE / sizeof(ULONG); i += 1024)
+        for (ULONG i = 0; Block != NULL && i < SPAN / sizeof(ULONG); i += 1024)
             Block[i] = i;
         KeSetSystemAffinityThread((KAFFINITY)1 << (Number + 1) % KeNumberProcessors);
-        for (ULONG i = 0; Block != NULL && i < 16 * MEBIBYTE / sizeof(ULONG); i += 1024)
+        for (ULONG i = 0; Block != NULL && i < SPAN / sizeof(ULONG); i += 1024)
             CHECK_EQUAL(Block[i], i);
         if (Block != NULL)
             ExFreePoolWithTag(Block, TAG);
