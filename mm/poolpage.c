@@ -219,7 +219,7 @@ static BOOLEAN ExpAddPage(POOL *Pool, ULONG ClassIndex)
     Page->State = PoolPageSmall;
     POOL_CLASS *Class = &Pool->Class[ClassIndex];
     KiAcquireLockAtDpcLevel(&Class->Lock);
-    ExpLinkFirst(Pool, Class, Page);
+    ExpLinkLast(Pool, Class, Page);  // another processor may have given blocks back meanwhile
     ExpCountEmpty(Pool, Class, 1);
     KiReleaseLockFromDpcLevel(&Class->Lock);
     return TRUE;

@@ -110,3 +110,11 @@ def test_misuse_ends_the_program_with_a_sentence(preloaded, tmp_path):
                           check=False, timeout=PATIENCE)
     assert done.returncode != 0
     assert "a second time" in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("row", ["producing", "two-at-once"])
+def test_threads_that_allocate_for_each_other_do_no_harm(preloaded, row):
+    """A page that one thread makes must not be taken for another's empty one."""
+    program = str(ROOT / "build" / "host" / "alloc")
+    for _ in range(5):
+        assert run([program, row], preloaded).startswith("BENCH " + row)
