@@ -12,7 +12,8 @@
 //
 // A routine that returns at another IRQL is IRQL_UNEXPECTED_VALUE, as with an ordinary one.
 //
-// `!dpcs` prints both lists. Tests: tests/guest/irql.c, tests/guest/threadeddpcs.c.
+// `!dpcs` prints both lists. Tests: tests/guest/irql.c, tests/guest/threadeddpcs.c, and
+// tests/host/test_scheduler.c, which simulates them.
 #include "ki.h"
 
 VOID KiInitializeThreadedDpcs(PKPRCB Prcb)

@@ -23,6 +23,8 @@
 //                wait's timer left set
 //     APCs, DPCs normal ones in a critical region; pending ones not looked at after a switch, or
 //                when a wait ends at once; a drain's end that forgets that it was asked for
+//     threaded DPCs  their thread not woken, not bound, taking one at a time; one that counts as
+//                queued after it was taken, or as queued elsewhere; either list out of order
 // It did not find relief from starvation that is taken back twice: the base priority bounds that.
 // A worse thread that passes a better one, because the priority of the one that leaves the
 // processor falls meanwhile, took it 25 million steps.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What the simulator's parts offer each other: the machine (machine.c), the model (model.c), the
-// work (work.c).
+// What the simulator's parts offer each other: the machine (machine.c), the model (model.c and what
+// model.h names), the work (work.c).
 #pragma once
 
 #include "kernel/ke/ki.h"
@@ -9,10 +9,11 @@
 #include <stdint.h>
 
 #define SIM_PROCESSORS 4
-#define SIM_THREADS    14
+#define SIM_WORKERS    14
+#define SIM_THREADS    (SIM_WORKERS + SIM_PROCESSORS) // the last serve the threaded DPCs
 #define SIM_OBJECTS    12 // beside the threads'
 #define SIM_ENTRIES    12
-#define SIM_DPCS       5
+#define SIM_DPCS       8
 #define SIM_APCS       8
 #define SIM_TICK       HAL_CLOCK_INCREMENT
 
@@ -71,7 +72,7 @@ DECLSPEC_NORETURN void sim_fail(const char *format, ...) __attribute__((format(p
 void sim_trace(const char *what, const void *subject, long a, long b);
 #define SIM_CHECK(condition, ...) ((condition) ? (void)0 : sim_fail(__VA_ARGS__))
 
-// ---- model.c ------------------------------------------------------------------------------------
+// ---- model.c, waits.c, checks.c -----------------------------------------------------------------
 typedef enum {
     OP_NONE,
     OP_SET_EVENT,
@@ -95,6 +96,7 @@ typedef enum {
     OP_END_THREAD,
     OP_SET_PRIORITY,
     OP_SET_AFFINITY,
+    OP_SERVE_DPCS, // KeServeThreadedDpcs, for ever
 } SIM_OP_KIND;
 
 typedef enum { SIM_EVENT, SIM_SEMAPHORE, SIM_MUTANT, SIM_TIMER, SIM_QUEUE, SIM_THREAD } SIM_KIND;
@@ -104,7 +106,8 @@ typedef struct _SIM_OBJECT_STATE SIM_OBJECT_STATE;
 
 typedef struct {
     KDPC dpc;
-    unsigned long inserted, removed, taken, run;
+    unsigned long inserted, removed, taken;
+    unsigned long run, ended; // its routine
     unsigned long gone; // removed and taken when the dispatcher lock was taken
     int removing;       // calls of KeRemoveQueueDpc
 } SIM_DPC;
@@ -211,6 +214,8 @@ struct _SIM_THREAD_STATE {
 
 extern SIM_THREAD_STATE sim_thread[SIM_THREADS];
 extern SIM_OBJECT_STATE sim_object[SIM_OBJECTS];
+extern SIM_OBJECT_STATE sim_threaded_event[SIM_PROCESSORS]; // that threaded DPCs wait there
+extern SIM_OBJECT_STATE sim_flushed;                        // the DPC behind all others has run
 extern SIM_ENTRY sim_entry[SIM_ENTRIES];
 extern SIM_DPC sim_dpc[SIM_DPCS];
 extern SIM_APC sim_apc[SIM_APCS];

@@ -7,6 +7,9 @@
 // keep each other waiting for ever, those of a thread that owns a mutant, for a mutant or for a
 // thread, have a limit; all others may last as long as nobody signals.
 //
+// The last threads, one a processor, serve the threaded DPCs, as the kernel's own do; the routines
+// of those do what threads do, but wait with a limit, since others wait for them (work_flush).
+//
 // In some runs as many threads as there are processors do little but compute, so that others would
 // never run but for starvation relief.
 #include "sim.h"
@@ -16,7 +19,12 @@
 #define QUEUES 2
 #define FIRST_QUEUE (SIM_OBJECTS - QUEUES)
 
+#define FIRST_THREADED 5              // sim_dpc from here on is threaded,
+#define FLUSH_DPC      (SIM_DPCS - 1) // and the last is work_flush's
+
 VOID NTAPI KeSetTargetProcessorDpc(PKDPC Dpc, CCHAR Number);
+VOID NTAPI KeInitializeThreadedDpc(PKDPC Dpc, PKDEFERRED_ROUTINE DeferredRoutine,
+                                   PVOID DeferredContext);
 KAFFINITY NTAPI KeSetAffinityThread(PKTHREAD Thread, KAFFINITY Affinity);
 KAFFINITY NTAPI KeSetSystemAffinityThreadEx(KAFFINITY Affinity);
 VOID NTAPI KeRevertToUserAffinityThreadEx(KAFFINITY Affinity);
@@ -27,6 +35,11 @@ ULONG_PTR NTAPI KeIpiGenericCall(ULONG_PTR NTAPI (*BroadcastFunction)(ULONG_PTR)
 static SIM_THREAD_STATE *work_self(void)
 {
     return sim_thread_of(sim_current()->pcr.Prcb.CurrentThread);
+}
+
+static int work_is_server(const SIM_THREAD_STATE *thread)
+{
+    return thread->index >= SIM_WORKERS;
 }
 
 static ULONG64 work_time(void)
@@ -122,6 +135,7 @@ static LONG64 work_dispatch(SIM_OP *op)
         return op->result;
     case OP_NONE:
     case OP_EXPIRE:
+    case OP_SERVE_DPCS:
     case OP_END_THREAD: break;
     }
     return 0;
@@ -206,13 +220,13 @@ static SIM_OBJECT_STATE *work_object(SIM_KIND kind)
 
 static SIM_THREAD_STATE *work_thread(void)
 {
-    SIM_THREAD_STATE *thread = &sim_thread[sim_random(SIM_THREADS)];
+    SIM_THREAD_STATE *thread = &sim_thread[sim_random(SIM_WORKERS)];
     return thread->slot >= SLOT_ALIVE ? thread : NULL;
 }
 
 static SIM_DPC *work_dpc(void)
 {
-    return &sim_dpc[sim_random(SIM_DPCS)];
+    return &sim_dpc[sim_random(FLUSH_DPC)];
 }
 
 static void work_set_timeout(SIM_OP *op, LONG64 most)
@@ -226,7 +240,7 @@ static void work_set_timeout(SIM_OP *op, LONG64 most)
 
 static void work_choose_timeout(SIM_OP *op, int needed)
 {
-    switch (sim_random(needed ? 2 : 3)) {
+    switch (sim_random(needed || work_is_server(work_self()) ? 2 : 3)) {
     case 0:
         op->timed = TRUE;
         op->timeout.QuadPart = 0;
@@ -617,6 +631,37 @@ static void work_call_others(void)
     KfLowerIrql(irql);
 }
 
+// Behind everything that is queued on a processor goes a threaded DPC. When it has run, they have.
+static void work_flush(void)
+{
+    static int flushing;
+    SIM_DPC *flush = &sim_dpc[FLUSH_DPC];
+    PKPRCB Prcb = &sim_processor[sim_random(sim_processors)].pcr.Prcb;
+    unsigned long gone[SIM_DPCS];
+    int queued[SIM_DPCS];
+
+    if (flushing || work_is_server(work_self()) || work_self()->owns != 0)
+        return;
+    flushing = 1;
+    for (int i = 0; i < FLUSH_DPC; i++) {
+        queued[i] = ((ULONG_PTR)sim_dpc[i].dpc.DpcData & ~1ull) == (ULONG_PTR)Prcb;
+        gone[i] = sim_dpc[i].ended + sim_dpc[i].removed;
+    }
+    flush->dpc.Importance = MediumHighImportance;
+    KeSetTargetProcessorDpc(&flush->dpc, (CCHAR)Prcb->ProcessorNumber);
+    KeInsertQueueDpc(&flush->dpc, NULL, NULL);
+    work_call(&(SIM_OP){.kind = OP_WAIT,
+                        .count = 1,
+                        .object = {&sim_flushed},
+                        .type = WaitAny,
+                        .irql = sim_current()->irql});
+    for (int i = 0; i < FLUSH_DPC; i++)
+        SIM_CHECK(!queued[i] || sim_dpc[i].removing ||
+                      sim_dpc[i].ended + sim_dpc[i].removed > gone[i],
+                  "DPC %d of processor %u was not flushed", i, Prcb->ProcessorNumber);
+    flushing = 0;
+}
+
 static void work_operation(void)
 {
     SIM_THREAD_STATE *self = work_self();
@@ -626,7 +671,7 @@ static void work_operation(void)
         self->depth--;
         return;
     }
-    switch (sim_random(33)) {
+    switch (sim_random(34)) {
     case 0:
     case 1:
     case 2:
@@ -660,6 +705,7 @@ static void work_operation(void)
     case 30: work_affinity(); break;
     case 31: work_elsewhere(); break;
     case 32: work_call_others(); break;
+    case 33: work_flush(); break;
     }
     self->depth--;
 }
@@ -685,6 +731,48 @@ static VOID NTAPI work_dpc_routine(PKDPC Dpc, PVOID DeferredContext, PVOID Syste
         case 8: work_look(); break;
         case 9: work_affinity(); break;
         }
+    dpc->ended++;
+}
+
+static void work_release_all(SIM_THREAD_STATE *self)
+{
+    while (self->owns != 0)
+        work_release(self->owned[0]);
+}
+
+// Before the thread that serves them is there they run like the others.
+static VOID NTAPI work_threaded_routine(PKDPC Dpc, PVOID DeferredContext, PVOID SystemArgument1,
+                                        PVOID SystemArgument2)
+{
+    SIM_DPC *dpc = DeferredContext;
+    SIM_THREAD_STATE *self = work_self();
+
+    if (work_in_dpc()) {
+        SIM_CHECK(!sim_current()->pcr.Prcb.ThreadedReady, "a threaded DPC runs in no thread");
+        work_dpc_routine(Dpc, DeferredContext, SystemArgument1, SystemArgument2);
+        return;
+    }
+    dpc->run++;
+    SIM_CHECK(sim_current()->irql == PASSIVE_LEVEL, "a threaded DPC runs above PASSIVE_LEVEL");
+    SIM_CHECK(self == &sim_thread[SIM_WORKERS + sim_number(sim_current())],
+              "a threaded DPC runs in another processor's thread");
+    while (self->wait != NULL) // as in work_call
+        KiPause();
+    for (unsigned i = sim_random(3); i > 0 && !sim_stopping; i--)
+        work_operation();
+    work_release_all(self);
+    dpc->ended++;
+}
+
+static VOID NTAPI work_flush_routine(PKDPC Dpc, PVOID DeferredContext, PVOID SystemArgument1,
+                                     PVOID SystemArgument2)
+{
+    SIM_DPC *dpc = DeferredContext;
+    SIM_OP op = {.kind = OP_SET_EVENT, .count = 1, .object = {&sim_flushed}};
+
+    dpc->run++;
+    work_call(&op);
+    dpc->ended++;
 }
 
 void work_device(void)
@@ -705,6 +793,19 @@ static VOID NTAPI work_thread_routine(PVOID Context)
             work_release(self->owned[i]);
         else
             i++; // left behind, abandoned
+}
+
+static VOID NTAPI work_server(PVOID Context)
+{
+    SIM_THREAD_STATE *self = Context;
+    unsigned number = (unsigned)self->index - SIM_WORKERS;
+    SIM_OP op = {.kind = OP_SERVE_DPCS,
+                 .type = WaitAny,
+                 .count = 1,
+                 .object = {&sim_threaded_event[number]}};
+
+    self->op = &op;
+    KeServeThreadedDpcs(KiProcessorBlock[number]);
 }
 
 static VOID NTAPI work_hog(PVOID Context)
@@ -749,7 +850,7 @@ static void work_start_thread(SIM_THREAD_STATE *thread, PKSTART_ROUTINE routine,
 
     thread->slot = SLOT_MADE;
     KeInitializeThread(&thread->tcb, &what);
-    if (thread->index != 0 && sim_chance(3)) {
+    if (thread->index != 0 && !work_is_server(thread) && sim_chance(3)) {
         KAFFINITY some = work_some_processors();
         thread->tcb.Affinity = thread->tcb.UserAffinity = some;
     }
@@ -763,7 +864,7 @@ static void work_start_thread(SIM_THREAD_STATE *thread, PKSTART_ROUTINE routine,
 
 static void work_reap(void)
 {
-    for (int i = 1; i < SIM_THREADS; i++) {
+    for (int i = 1; i < SIM_WORKERS; i++) {
         SIM_THREAD_STATE *thread = &sim_thread[i];
         if (thread->slot != SLOT_ENDED || thread->references != 0 || !KeThreadHasLeft(&thread->tcb))
             continue;
@@ -778,7 +879,7 @@ static void work_reap(void)
 
 static void work_populate(void)
 {
-    for (int i = 1; i < SIM_THREADS; i++)
+    for (int i = 1; i < SIM_WORKERS; i++)
         if (sim_thread[i].slot == SLOT_FREE && i <= (int)work_hogs)
             work_start_thread(&sim_thread[i], work_hog, 8);
         else if (sim_thread[i].slot == SLOT_FREE && sim_chance(3))
@@ -808,8 +909,11 @@ static void work_signal_everything(void)
 static int work_all_have_left(void)
 {
     work_reap();
-    for (int i = 1; i < SIM_THREADS; i++)
+    for (int i = 1; i < SIM_WORKERS; i++)
         if (sim_thread[i].slot != SLOT_FREE)
+            return 0;
+    for (int i = 0; i < SIM_DPCS; i++)
+        if (sim_dpc[i].run != sim_dpc[i].ended)
             return 0;
     return 1;
 }
@@ -828,6 +932,8 @@ static void work_check_end(void)
 // Thread 0.
 static VOID NTAPI work_keeper(PVOID Context)
 {
+    for (unsigned i = 0; i < sim_processors; i++)
+        work_start_thread(&sim_thread[SIM_WORKERS + i], work_server, HIGH_PRIORITY);
     for (unsigned round = 0; !sim_stopping; round++) {
         SIM_OP op = {.kind = OP_WAIT};
         work_set_timeout(&op, 2 * SIM_TICK);
@@ -877,6 +983,24 @@ static void work_make_object(int index, SIM_KIND kind, int variant)
     }
 }
 
+static void work_make_dpcs(void)
+{
+    memset(sim_dpc, 0, sizeof(sim_dpc));
+    for (int i = 0; i < FIRST_THREADED; i++)
+        KeInitializeDpc(&sim_dpc[i].dpc, work_dpc_routine, &sim_dpc[i]);
+    for (int i = FIRST_THREADED; i < FLUSH_DPC; i++)
+        KeInitializeThreadedDpc(&sim_dpc[i].dpc, work_threaded_routine, &sim_dpc[i]);
+    KeInitializeThreadedDpc(&sim_dpc[FLUSH_DPC].dpc, work_flush_routine, &sim_dpc[FLUSH_DPC]);
+    for (unsigned i = 0; i < sim_processors; i++) {
+        PKPRCB Prcb = KiProcessorBlock[i];
+        model_start_object(&sim_threaded_event[i], SIM_EVENT, &Prcb->ThreadedEvent.Header);
+        sim_threaded_event[i].synchronization = 1;
+    }
+    model_start_object(&sim_flushed, SIM_EVENT, &sim_flushed.real.event.Header);
+    sim_flushed.synchronization = 1;
+    KeInitializeEvent(&sim_flushed.real.event, SynchronizationEvent, FALSE);
+}
+
 void work_start(void)
 {
     static const SIM_KIND kinds[SIM_OBJECTS] = {SIM_EVENT,  SIM_EVENT,  SIM_EVENT, SIM_SEMAPHORE,
@@ -885,10 +1009,7 @@ void work_start(void)
 
     for (int i = 0; i < SIM_OBJECTS; i++)
         work_make_object(i, kinds[i], i % 2);
-    for (int i = 0; i < SIM_DPCS; i++) {
-        memset(&sim_dpc[i], 0, sizeof(sim_dpc[i]));
-        KeInitializeDpc(&sim_dpc[i].dpc, work_dpc_routine, &sim_dpc[i]);
-    }
+    work_make_dpcs();
     memset(sim_apc, 0, sizeof(sim_apc));
     memset(sim_entry, 0, sizeof(sim_entry));
     work_hogs = sim_chance(4) ? sim_processors : 0;
