@@ -2,7 +2,8 @@
 // MmMapIoSpace and its kin: device memory in system space, for drivers.
 //
 // Rules held here. A physical page has one cache type at a time: a second mapping of another type
-// gets NULL. RAM is mapped cached or not at all, and only RAM that is in use: a free page could
+// gets NULL. RAM is mapped cached, unless the ledger knows it in another type, as it does memory
+// got from MmAllocateContiguousMemorySpecifyCache; and only RAM that is in use: a free page could
 // become anybody's (bugcheck 0x1A, 0x1233). Every mapping has a guard page behind it and is in the
 // ledger with its caller, so that an unmap of what was never mapped (bugcheck 0xDA, 0x400) and a
 // mapping left behind are both found.
@@ -12,39 +13,17 @@
 
 #define GUARD_PAGES 1u
 
-static PVOID MiMapIoSpace(ULONG64 Physical, SIZE_T Bytes, ULONG Protection,
-                          MEMORY_CACHING_TYPE Cache, ULONG_PTR Caller);
-
-// Device memory may be mapped by hand only where nobody else has it in another way.
-static BOOLEAN MiCacheTypeFits(ULONG64 Physical, SIZE_T Bytes, MEMORY_CACHING_TYPE Cache)
+// The cache type of memory that the ledger does not know: RAM has one. RAM that nobody has in use
+// may not be mapped: its contents are about to be someone else's.
+static MEMORY_CACHING_TYPE MiPresentCacheType(PFN_NUMBER First, SIZE_T Pages)
 {
-    MEMORY_CACHING_TYPE Present = MiLedgerCacheType(Physical, Bytes);
-    return Present == MmNotMapped || MiCacheBits[Present] == MiCacheBits[Cache];
-}
-
-// RAM that nobody has in use may not be mapped: its contents are about to be someone else's.
-static VOID MiRefuseFreeRam(PFN_NUMBER First, SIZE_T Pages)
-{
-    for (PFN_NUMBER Page = First; Page < First + Pages; Page++) {
-        MI_PAGE_STATE State = MiQueryPageState(Page);
-        if (State == MiPageFree || State == MiPageZeroed)
-            KiBugCheck(MEMORY_MANAGEMENT, 0x1233, Page, 0, 0, NULL,
-                       "A driver mapped RAM as I/O space that is free: it may become anyone's at "
-                       "any time.");
-    }
-}
-
-// Where RAM already is in another cache type, as memory got from
-// MmAllocateContiguousMemorySpecifyCache may be, the ledger knows it.
-static BOOLEAN MiMayMap(ULONG64 Physical, SIZE_T Bytes, SIZE_T Pages, MEMORY_CACHING_TYPE Cache)
-{
-    PFN_NUMBER First = (PFN_NUMBER)(Physical >> PAGE_SHIFT);
-    if (!MiCacheTypeFits(Physical, Bytes, Cache))
-        return FALSE;
-    if (!MiIsRam(First, Pages))
-        return TRUE;
-    MiRefuseFreeRam(First, Pages);
-    return MiCacheBits[Cache] == 0 || MiLedgerCacheType(Physical, Bytes) != MmNotMapped;
+    PFN_NUMBER Page;
+    MI_PAGE_STATE State = MiQueryPages(First, Pages, &Page);
+    if (State == MiPageFree)
+        KiBugCheck(MEMORY_MANAGEMENT, 0x1233, Page, 0, 0, NULL,
+                   "A driver mapped RAM as I/O space that is free: it may become anyone's at any "
+                   "time.");
+    return State == MiPageNone ? MmNotMapped : MmCached;
 }
 
 static PVOID MiReserveWithGuard(SIZE_T Pages)
@@ -66,8 +45,7 @@ static PVOID MiMapIoSpace(ULONG64 Physical, SIZE_T Bytes, ULONG Protection,
     ULONG64 First = Physical >> PAGE_SHIFT;
     if (Bytes == 0 || First >= MiPhysicalLimit || Pages > MiPhysicalLimit - First)
         return NULL;
-    if (!MiMayMap(Physical, Bytes, Pages, Cache))
-        return NULL;
+    MEMORY_CACHING_TYPE Present = MiPresentCacheType((PFN_NUMBER)First, Pages);
     PUCHAR Base = MiReserveWithGuard(Pages);
     if (Base == NULL)
         return NULL;
@@ -77,7 +55,7 @@ static PVOID MiMapIoSpace(ULONG64 Physical, SIZE_T Bytes, ULONG Protection,
                         .Bytes = Bytes,
                         .Kind = MiLedgerIoSpace,
                         .Cache = (UCHAR)Cache};
-    if (!MiLedgerInsert(&Record)) {
+    if (!MiLedgerInsertIfFits(&Record, Present)) {
         MmReleaseSystemRange(Base, Pages + GUARD_PAGES);
         return NULL;
     }

@@ -55,18 +55,103 @@ static ULONG MiNewRecord(VOID)
     return ++MiLedgerCount;
 }
 
+// ---- physical memory and cache types ------------------------------------------------------------
+// A page has one cache type at a time. Which pages have records of a type is bounded by a span of
+// page numbers, exact when the last such record goes: devices are far from RAM and from each other,
+// so that hardly a mapping makes anyone look through the records.
+enum { WriteBack, WriteCombining, Uncached, Types };
+
+static const UCHAR MiTypeOf[MmMaximumCacheType] = {
+    [MmNonCached] = Uncached,
+    [MmCached] = WriteBack,
+    [MmWriteCombined] = WriteCombining,
+    [MmHardwareCoherentCached] = WriteBack,
+    [MmNonCachedUnordered] = Uncached,
+    [MmUSWCCached] = WriteCombining,
+};
+
+static struct {
+    ULONG64 First, Last;
+    ULONG Count;
+} MiLedgerSpan[Types];
+
+#define FIRST_PAGE(Record) ((Record)->Physical >> PAGE_SHIFT)
+#define LAST_PAGE(Record)  (((Record)->Physical + (Record)->Bytes - 1) >> PAGE_SHIFT)
+
+FORCEINLINE BOOLEAN MiIsContiguous(const MI_RECORD *Record)
+{
+    return Record->Kind != MiLedgerNonCached;
+}
+
+static VOID MiExtendSpan(const MI_RECORD *Record)
+{
+    ULONG64 First = FIRST_PAGE(Record), Last = LAST_PAGE(Record);
+    ULONG Type = MiTypeOf[Record->Cache];
+    BOOLEAN New = MiLedgerSpan[Type].Count++ == 0;
+    if (New || First < MiLedgerSpan[Type].First)
+        MiLedgerSpan[Type].First = First;
+    if (New || Last > MiLedgerSpan[Type].Last)
+        MiLedgerSpan[Type].Last = Last;
+}
+
+static BOOLEAN MiFindOverlap(const MI_RECORD *Record, ULONG Type)
+{
+    for (ULONG i = 1; i <= MiLedgerCount; i++) {
+        const MI_RECORD *Other = MiRecord(i);
+        if (Other->Base != 0 && MiIsContiguous(Other) && MiTypeOf[Other->Cache] == Type &&
+            FIRST_PAGE(Other) <= LAST_PAGE(Record) && FIRST_PAGE(Record) <= LAST_PAGE(Other))
+            return TRUE;
+    }
+    return FALSE;
+}
+
+// Is there a record of this type for any of the pages?
+FORCEINLINE BOOLEAN MiOverlaps(const MI_RECORD *Record, ULONG Type)
+{
+    return MiLedgerSpan[Type].Count != 0 && MiLedgerSpan[Type].First <= LAST_PAGE(Record) &&
+           FIRST_PAGE(Record) <= MiLedgerSpan[Type].Last && MiFindOverlap(Record, Type);
+}
+
+// Otherwise: the type of memory that no record speaks of; MmNotMapped: it has none yet.
+static BOOLEAN MiFits(const MI_RECORD *Record, MEMORY_CACHING_TYPE Otherwise)
+{
+    ULONG Mine = MiTypeOf[Record->Cache];
+    for (ULONG Type = 0; Type < Types; Type++)
+        if (Type != Mine && MiOverlaps(Record, Type))
+            return FALSE;
+    return Otherwise == MmNotMapped || MiTypeOf[Otherwise] == Mine || MiOverlaps(Record, Mine);
+}
+
+// ---- records ------------------------------------------------------------------------------------
+// Locked: MiLedgerLock.
+static BOOLEAN MiInsertRecord(const MI_RECORD *Record)
+{
+    ULONG Number = MiNewRecord();
+    if (Number == 0)
+        return FALSE;
+    ULONG *Bucket = MiBucketOf(Record->Base);
+    *MiRecord(Number) = *Record;
+    MiRecord(Number)->Next = *Bucket;
+    *Bucket = Number;
+    if (MiIsContiguous(Record))
+        MiExtendSpan(Record);
+    return TRUE;
+}
+
 BOOLEAN MiLedgerInsert(const MI_RECORD *Record)
 {
     KIRQL OldIrql = MiAcquire(&MiLedgerLock);
-    ULONG Number = MiNewRecord();
-    if (Number != 0) {
-        ULONG *Bucket = MiBucketOf(Record->Base);
-        *MiRecord(Number) = *Record;
-        MiRecord(Number)->Next = *Bucket;
-        *Bucket = Number;
-    }
+    BOOLEAN Done = MiInsertRecord(Record);
     MiRelease(&MiLedgerLock, OldIrql);
-    return Number != 0;
+    return Done;
+}
+
+BOOLEAN MiLedgerInsertIfFits(const MI_RECORD *Record, MEMORY_CACHING_TYPE Otherwise)
+{
+    KIRQL OldIrql = MiAcquire(&MiLedgerLock);
+    BOOLEAN Done = MiFits(Record, Otherwise) && MiInsertRecord(Record);
+    MiRelease(&MiLedgerLock, OldIrql);
+    return Done;
 }
 
 BOOLEAN MiLedgerRemove(MI_LEDGER_KIND Kind, ULONG_PTR Base, MI_RECORD *Record)
@@ -83,30 +168,13 @@ BOOLEAN MiLedgerRemove(MI_LEDGER_KIND Kind, ULONG_PTR Base, MI_RECORD *Record)
         This->Base = 0;
         This->Next = MiLedgerFree;
         MiLedgerFree = Number;
+        if (MiIsContiguous(Record))
+            MiLedgerSpan[MiTypeOf[Record->Cache]].Count--;
         Found = TRUE;
         break;
     }
     MiRelease(&MiLedgerLock, OldIrql);
     return Found;
-}
-
-static BOOLEAN MiRecordOverlaps(const MI_RECORD *Record, ULONG64 First, ULONG64 Last)
-{
-    ULONG64 From = Record->Physical >> PAGE_SHIFT;
-    ULONG64 To = (Record->Physical + Record->Bytes - 1) >> PAGE_SHIFT;
-    return Record->Base != 0 && Record->Kind != MiLedgerNonCached && From <= Last && First <= To;
-}
-
-MEMORY_CACHING_TYPE MiLedgerCacheType(ULONG64 Physical, SIZE_T Bytes)
-{
-    MEMORY_CACHING_TYPE Cache = MmNotMapped;
-    KIRQL OldIrql = MiAcquire(&MiLedgerLock);
-    for (ULONG i = 1; i <= MiLedgerCount && Cache == MmNotMapped; i++)
-        if (MiRecordOverlaps(MiRecord(i), Physical >> PAGE_SHIFT,
-                             (Physical + Bytes - 1) >> PAGE_SHIFT))
-            Cache = MiRecord(i)->Cache;
-    MiRelease(&MiLedgerLock, OldIrql);
-    return Cache;
 }
 
 BOOLEAN MiLedgerFind(ULONG_PTR Address, MI_RECORD *Record)

@@ -280,6 +280,9 @@ BOOLEAN MiIsInDatabase(PFN_NUMBER Page);      // IRQL: any; does the page have a
 VOID MiSetPageState(PFN_NUMBER Page, MI_PAGE_STATE State); // the only writer of MMPFN.State
 PFN_NUMBER MiCountPages(MI_PAGE_STATE State);
 MI_PAGE_STATE MiQueryPageState(PFN_NUMBER Page); // from the database, else from the RAM table
+// All of these: MiPageNone, no RAM at all; MiPageFree, *Found is free; MiPageActive, some RAM and
+// none of it free.
+MI_PAGE_STATE MiQueryPages(PFN_NUMBER First, PFN_NUMBER Count, PFN_NUMBER *Found);
 // Gives back pages that boot had loaded something into. Returns how many became free.
 PFN_NUMBER MiReleaseLoadedPages(PFN_NUMBER First, PFN_NUMBER Count);
 // Physically contiguous pages, every one in [Low, High], not crossing a multiple of Boundary (0:
@@ -358,9 +361,10 @@ typedef struct _MI_RECORD {
 
 VOID MiInitializeLedger(VOID);
 BOOLEAN MiLedgerInsert(const MI_RECORD *Record); // Fails: no memory
+// The same where its physical memory has no other cache type. Otherwise: the type of memory that no
+// record speaks of; MmNotMapped: any. Fails: no memory, or another type.
+BOOLEAN MiLedgerInsertIfFits(const MI_RECORD *Record, MEMORY_CACHING_TYPE Otherwise);
 BOOLEAN MiLedgerRemove(MI_LEDGER_KIND Kind, ULONG_PTR Base, MI_RECORD *Record);
-// The cache type in which a record's physical memory overlaps this, MmNotMapped when none does.
-MEMORY_CACHING_TYPE MiLedgerCacheType(ULONG64 Physical, SIZE_T Bytes);
 BOOLEAN MiLedgerFind(ULONG_PTR Address, MI_RECORD *Record); // IRQL: any; no lock
 VOID MiDescribeRecord(const MI_RECORD *Record);             // prints a line
 

@@ -116,6 +116,43 @@ MI_PAGE_STATE MiQueryPageState(PFN_NUMBER Page)
     return MiIsInDatabase(Page) ? (MI_PAGE_STATE)MiPfn(Page)->u3.State : MiRamState(Page);
 }
 
+#define STATE_BIT(State) (1u << (State))
+#define FREE_STATES      (STATE_BIT(MiPageFree) | STATE_BIT(MiPageZeroed))
+
+// A set of the states that pages of one chunk are in.
+static ULONG MiStatesInChunk(PFN_NUMBER First, PFN_NUMBER End)
+{
+    ULONG States = 0;
+    if (!MiIsInDatabase(First)) {
+        for (MI_PAGE_STATE State = MiPageFree; State < MiPageStates; State++)
+            if (MiCountRam(First, End, State) != 0)
+                States |= STATE_BIT(State);
+        return States;
+    }
+    for (const MMPFN *Pfn = MiPfn(First); Pfn != MiPfn(End); Pfn++)
+        States |= STATE_BIT(Pfn->u3.State);
+    return States & ~STATE_BIT(MiPageNone);
+}
+
+MI_PAGE_STATE MiQueryPages(PFN_NUMBER First, PFN_NUMBER Count, PFN_NUMBER *Found)
+{
+    BOOLEAN Ram = FALSE;
+    PFN_NUMBER Last = First + Count, End;
+    for (; First < Last && First <= MiHighestPage; First = End) {
+        End = ALIGN_DOWN_BY(First, MI_CHUNK_PAGES) + MI_CHUNK_PAGES;
+        End = End < Last ? End : Last;
+        ULONG States = MiStatesInChunk(First, End);
+        Ram = Ram || States != 0;
+        if ((States & FREE_STATES) == 0)
+            continue;
+        while ((STATE_BIT(MiQueryPageState(First)) & FREE_STATES) == 0)
+            First++;
+        *Found = First;
+        return MiPageFree;
+    }
+    return Ram ? MiPageActive : MiPageNone;
+}
+
 // ---- lists --------------------------------------------------------------------------------------
 // Locked: MiPfnLock. The state is the caller's business.
 VOID MiPushPage(MI_PAGE_LIST *List, PFN_NUMBER Page)

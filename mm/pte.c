@@ -128,6 +128,7 @@ VOID MiFlushCaches(VOID)
 static VOID MiFlushOwnTlb(const VOID *Base, SIZE_T Pages)
 {
     if (Pages < FLUSH_ALL_PAGES) {
+#pragma GCC unroll 4
         for (const UCHAR *Page = Base, *End = Page + Pages * PAGE_SIZE; Page != End;
              Page += PAGE_SIZE)
             KiInvalidatePage(Page);
@@ -268,6 +269,20 @@ BOOLEAN MiQueryMapping(ULONG_PTR Address, MI_MAPPING *Mapping)
     return TRUE;
 }
 
+// Like MiQueryMapping, for those who want no more than a yes or no.
+static BOOLEAN MiIsPresent(ULONG_PTR Address)
+{
+#pragma GCC unroll 4
+    for (ULONG Level = MI_SELF_MAP_LEVELS; Level != 0; Level--) {
+        ULONG64 Entry = MiReadPte(MiEntryOf(Address, Level));
+        if ((Entry & PTE_VALID) == 0)
+            return FALSE;
+        if (Level != 1 && (Entry & PTE_LARGE) != 0)
+            return TRUE;
+    }
+    return TRUE;
+}
+
 BOOLEAN MmIsMapped(const VOID *Address, ULONG Protection)
 {
     MI_MAPPING Mapping;
@@ -277,7 +292,7 @@ BOOLEAN MmIsMapped(const VOID *Address, ULONG Protection)
 
 BOOLEAN MiIsChunkPopulated(PFN_NUMBER Chunk)
 {
-    return MmIsMapped(&MiPfnDatabase[Chunk * MI_CHUNK_PAGES], MM_READ);
+    return MiIsPresent((ULONG_PTR)&MiPfnDatabase[Chunk * MI_CHUNK_PAGES]);
 }
 
 /// MmIsAddressValid: would an access to this byte go without a page fault?
@@ -516,6 +531,7 @@ VOID MiMapPages(PVOID Base, PFN_NUMBER Page, SIZE_T Pages, ULONG Protection,
 {
     PMMPTE Pte = MiPteOf((ULONG_PTR)Base);
     ULONG64 Value = MiMakePte(Page, Protection, Cache);
+#pragma GCC unroll 4
     for (PMMPTE End = Pte + Pages; Pte != End; Pte++, Value += PAGE_SIZE)
         MiWriteValidPte(Pte, Value);
 }
@@ -523,6 +539,7 @@ VOID MiMapPages(PVOID Base, PFN_NUMBER Page, SIZE_T Pages, ULONG Protection,
 VOID MiUnmapPages(PVOID Base, SIZE_T Pages)
 {
     PMMPTE Pte = MiPteOf((ULONG_PTR)Base);
+#pragma GCC unroll 4
     for (PMMPTE End = Pte + Pages; Pte != End; Pte++)
         MiWriteInvalidPte(Pte, PTE_SOFT_FREED);
     MiFlushTlb(Base, Pages);
