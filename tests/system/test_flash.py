@@ -11,8 +11,9 @@ from conftest import ROOT, lookaside
 
 IMAGE_SIZE = 3 << 20
 needs_loop = pytest.mark.skipif(
-    os.geteuid() != 0 or not shutil.which("losetup") or not os.path.exists("/dev/loop-control"),
-    reason="loop devices need root")
+    os.geteuid() != 0 or not shutil.which("losetup") or not os.path.exists("/dev/loop-control")
+    or not os.path.exists("/sys/dev/block"),
+    reason="loop devices need root and /sys")
 
 
 @pytest.fixture(name="image")

@@ -127,6 +127,8 @@ def refuse_unsuitable(name: str, any_disk: bool) -> None:
 def device_name(status: os.stat_result) -> str:
     """The kernel's name of a block device, whatever path led to it."""
     number = "%d:%d" % (os.major(status.st_rdev), os.minor(status.st_rdev))
+    if not os.path.exists("/sys/dev/block/" + number):
+        raise UsageError("what kind of disk that is cannot be told here: /sys does not know it")
     return Path(os.path.realpath("/sys/dev/block/" + number)).name
 
 
