@@ -314,6 +314,7 @@ VOID NTAPI KeSetTargetProcessorDpc(PKDPC Dpc, CCHAR Number);
 VOID NTAPI KeFlushQueuedDpcs(VOID);
 VOID KeFlushDpcsOf(ULONG Number);  // waits for what is queued on a processor; IRQL: <= APC_LEVEL
 KSTART_ROUTINE KeServeThreadedDpcs;  // the thread of a processor (its KPRCB) for threaded DPCs
+BOOLEAN KeHasDpcsOf(ULONG_PTR Start, ULONG_PTR End); // queued or running, of an image; < IPI_LEVEL
 BOOLEAN KeDpcsIdle(VOID);  // nothing queued and nothing running
 
 // ---- interrupts ---------------------------------------------------------------------------------

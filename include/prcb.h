@@ -43,9 +43,11 @@ typedef struct _KI_CALL {
     PVOID DpcRoutine;            /* the routine that runs now, for reports; NULL: none */          \
     LIST_ENTRY ThreadedListHead; /* threaded DPCs that wait for their thread */                    \
     KEVENT ThreadedEvent;        /* there are some */                                              \
+    PVOID ThreadedRoutine;       /* which of those runs now, as DpcRoutine */                      \
     volatile BOOLEAN ThreadedReady; /* the thread is there */                                      \
     ULONG DispatchTicks, DpcTicks;  /* clock ticks in a row at DISPATCH_LEVEL, in one DPC */       \
     ULONG WatchedDpc;               /* which: DpcCount then */                                     \
+    KDPC HoldDpc;                   /* runs when the level falls below DISPATCH_LEVEL */           \
     /* ke: scheduling; under ReadyLock, as are NextThread and Reschedule */                        \
     KSPIN_LOCK ReadyLock;                                                                          \
     ULONG ReadySummary;          /* bit n: ReadyListHead[n] is not empty */                        \

@@ -35,6 +35,7 @@ VOID KiInitializeDpcs(PKPRCB Prcb, PVOID Stack)
     InitializeListHead(&Prcb->DpcListHead);
     Prcb->DpcStack = Stack;
     KiInitializeThreadedDpcs(Prcb);
+    KiInitializeHolds(Prcb);
 }
 
 static DECLSPEC_NORETURN VOID KiDpcIrqlChanged(PVOID Routine, PVOID Context)
@@ -214,6 +215,14 @@ BOOLEAN NTAPI KeInsertQueueDpc(PKDPC Dpc, PVOID SystemArgument1, PVOID SystemArg
 }
 EXPORT(KeInsertQueueDpc, EXPORT_ANY_IRQL, "WDK wdm.h KeInsertQueueDpc");
 
+VOID KiUnlinkDpc(PKPRCB Prcb, PKDPC Dpc)
+{
+    RemoveEntryList(&Dpc->DpcListEntry);
+    if (Dpc->DpcData == Prcb)
+        Prcb->DpcQueueDepth--;
+    Dpc->DpcData = NULL;
+}
+
 // KeRemoveQueueDpc: takes the DPC off its queue. Its routine may still be running.
 // IRQL: any. Fails: FALSE when it was not queued. Source: WDK wdm.h, KeRemoveQueueDpc.
 BOOLEAN NTAPI KeRemoveQueueDpc(PKDPC Dpc)
@@ -225,12 +234,8 @@ BOOLEAN NTAPI KeRemoveQueueDpc(PKDPC Dpc)
     if (Prcb != NULL) {
         KiTakeLock(&Prcb->DpcLock);
         Removed = ((ULONG_PTR)Dpc->DpcData & ~DPC_WITH_THREAD) == (ULONG_PTR)Prcb;
-        if (Removed) {
-            RemoveEntryList(&Dpc->DpcListEntry);
-            if (Dpc->DpcData == Prcb)
-                Prcb->DpcQueueDepth--;
-            Dpc->DpcData = NULL;
-        }
+        if (Removed)
+            KiUnlinkDpc(Prcb, Dpc);
         KiDropLock(&Prcb->DpcLock);
     }
     KiRestoreInterrupts(Enabled);

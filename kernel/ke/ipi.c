@@ -180,9 +180,6 @@ VOID KeCallOthers(KAFFINITY Targets, VOID (*Routine)(PVOID Context), PVOID Conte
 }
 
 // ---- KeIpiGenericCall ---------------------------------------------------------------------------
-typedef ULONG_PTR NTAPI KIPI_BROADCAST_WORKER(ULONG_PTR Argument);
-typedef KIPI_BROADCAST_WORKER *PKIPI_BROADCAST_WORKER;
-
 typedef struct _KI_GENERIC_CALL {
     PKIPI_BROADCAST_WORKER Worker;
     ULONG_PTR Argument;
@@ -210,7 +207,6 @@ static VOID KiGenericTarget(PVOID Context)
 // IPI_LEVEL: none begins before all have stopped what they were doing, and the routine returns when
 // all are done. Returns what the function returned on this processor.
 // IRQL: < IPI_LEVEL. Source: WDK ntddk.h, KeIpiGenericCall.
-ULONG_PTR NTAPI KeIpiGenericCall(PKIPI_BROADCAST_WORKER BroadcastFunction, ULONG_PTR Context);
 ULONG_PTR NTAPI KeIpiGenericCall(PKIPI_BROADCAST_WORKER BroadcastFunction, ULONG_PTR Context)
 {
     KIRQL OldIrql = KiRaiseIrqlChecked(IPI_LEVEL);

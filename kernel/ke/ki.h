@@ -137,7 +137,9 @@ VOID KiConnectVector(ULONG Vector, KI_VECTOR_ROUTINE *Routine);
 // ---- DPCs ---------------------------------------------------------------------------------------
 VOID KiInitializeDpcs(PKPRCB Prcb, PVOID Stack);
 VOID KiInitializeThreadedDpcs(PKPRCB Prcb); // threadeddpc.c
+VOID KiUnlinkDpc(PKPRCB Prcb, PKDPC Dpc);   // takes it off a list of Prcb's; under DpcLock
 VOID KiInitializeWatchdog(VOID);            // watchdog.c
+VOID KiInitializeHolds(PKPRCB Prcb);
 VOID KiWatchDispatchLevel(PKPRCB Prcb, PKTRAP_FRAME Frame); // once a clock tick
 VOID KiRetireDpcs(VOID); // IRQL: DISPATCH_LEVEL, on the DPC stack; interrupts off in and out
 VOID KiRunOnDpcStack(VOID);        // trap.S: switches to the DPC stack and calls KiRetireDpcs
@@ -317,6 +319,10 @@ typedef NMI_CALLBACK *PNMI_CALLBACK;
 BOOLEAN KiCallNmiCallbacks(VOID);  // whether one claimed the NMI
 
 // ---- other processors (ipi.c, freeze.c) ---------------------------------------------------------
+typedef ULONG_PTR NTAPI KIPI_BROADCAST_WORKER(ULONG_PTR Argument);
+typedef KIPI_BROADCAST_WORKER *PKIPI_BROADCAST_WORKER;
+ULONG_PTR NTAPI KeIpiGenericCall(PKIPI_BROADCAST_WORKER BroadcastFunction, ULONG_PTR Context);
+
 VOID KiInitializeIpis(VOID);
 VOID KiServeCalls(PKPRCB Prcb);  // what others ask of this one. IRQL: any; runs at IPI_LEVEL
 BOOLEAN KiAnswerFreeze(PKPRCB Prcb, PKTRAP_FRAME Frame);  // whether the NMI was such a wish

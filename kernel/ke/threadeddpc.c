@@ -22,7 +22,7 @@ VOID KiInitializeThreadedDpcs(PKPRCB Prcb)
     KeInitializeEvent(&Prcb->ThreadedEvent, SynchronizationEvent, FALSE);
 }
 
-// FALSE: the list is empty.
+// FALSE: the list is empty. ThreadedRoutine changes together with it, for dpcsearch.c.
 static BOOLEAN KiTakeThreadedDpc(PKPRCB Prcb, PKDPC *Original, KDPC *Copy)
 {
     BOOLEAN Enabled = KiDisableInterrupts(), Taken;
@@ -35,6 +35,7 @@ static BOOLEAN KiTakeThreadedDpc(PKPRCB Prcb, PKDPC *Original, KDPC *Copy)
         *Copy = **Original;
         __atomic_store_n(&(*Original)->DpcData, NULL, __ATOMIC_RELEASE);
     }
+    Prcb->ThreadedRoutine = Taken ? (PVOID)(ULONG_PTR)Copy->DeferredRoutine : NULL;
     KiDropLock(&Prcb->DpcLock);
     KiRestoreInterrupts(Enabled);
     return Taken;

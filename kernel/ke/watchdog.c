@@ -2,10 +2,15 @@
 // The DPC watchdog: names the DPC, or whoever else, that keeps a processor at DISPATCH_LEVEL.
 //
 // Every clock tick looks at the IRQL that it interrupted. As long as that is DISPATCH_LEVEL or
-// above, no thread runs on the processor; ticks in a row are counted, and those within one and the
-// same DPC. When the limit is reached, DPC_WATCHDOG_VIOLATION: 0, the ticks and the limit for a
-// single DPC, whose routine the sentence names; 1 for a hold of DISPATCH_LEVEL by other code, or
-// for twice as long by DPCs without end, with the place that was interrupted.
+// above, ticks in a row are counted, and those within one and the same DPC. When the limit is
+// reached, DPC_WATCHDOG_VIOLATION: 0, the ticks and the limit for a single DPC, whose routine the
+// sentence names; 1 for a hold of DISPATCH_LEVEL by other code, or for twice as long by DPCs, with
+// the place that was interrupted.
+//
+// A hold by other code is one that lasts: the tick that sees it queues a DPC (HoldDpc), which can
+// not run before the level falls, and starts the count again. So lowering the IRQL need not tell
+// anyone. DPCs are counted as a sequence, as NT counts them: a processor that every tick finds in
+// some DPC gets nothing else done, whether or not a thread ran for a moment in between.
 //
 // The count is of ticks that really came: an emulator that gets no time from its host delivers
 // none. So a limit in ticks is one of the guest's own running.
@@ -17,6 +22,18 @@
 #define DEFAULT_LIMIT 20000u // milliseconds, checked build
 
 static ULONG KiWatchdogTicks; // 0: off
+
+// The level has fallen: the next hold is another.
+static VOID NTAPI KiEndHold(PKDPC Dpc, PVOID DeferredContext, PVOID SystemArgument1,
+                            PVOID SystemArgument2)
+{
+    KeGetCurrentPrcb()->DispatchTicks = 0;
+}
+
+VOID KiInitializeHolds(PKPRCB Prcb)
+{
+    KeInitializeDpc(&Prcb->HoldDpc, KiEndHold, NULL);
+}
 
 VOID KiInitializeWatchdog(VOID)
 {
@@ -53,6 +70,8 @@ VOID KiWatchDispatchLevel(PKPRCB Prcb, PKTRAP_FRAME Frame)
     Prcb->WatchedDpc = Prcb->DpcCount;
     if (Prcb->DpcRoutine != NULL && ++Prcb->DpcTicks > KiWatchdogTicks)
         KiBark(0, Prcb->DpcRoutine, Frame);
+    if (Prcb->DpcRoutine == NULL)
+        KeInsertQueueDpc(&Prcb->HoldDpc, NULL, NULL);
     if (Prcb->DispatchTicks > (Prcb->DpcRoutine != NULL ? 2 : 1) * KiWatchdogTicks)
         KiBark(1, NULL, Frame);
 }

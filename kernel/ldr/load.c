@@ -13,6 +13,8 @@
 // Observability: !drivers; tests/system/test_drivers.py.
 #include "ldrp.h"
 
+#define AWAITED_ROUNDS 500u // of DPCs and work items that queue others at unload
+
 LIST_ENTRY LdrDriverList = {&LdrDriverList, &LdrDriverList};
 static PLOADER_BLOCK LdrBlock;
 
@@ -305,13 +307,18 @@ static ULONG LdrpReportLeaks(const LDR_DRIVER *Driver)
     return Leaks;
 }
 
-// The driver's last calls end: of its DPCs, on whichever processor, and of its work items, either
-// of which may have queued the other, again and again.
+// The driver's last calls end: of its DPCs, on whichever processor, and of its work items. Each may
+// have queued another, again and again, but not for ever.
 static VOID LdrpAwaitCalls(const LDR_DRIVER *Driver)
 {
-    do
+    ULONG_PTR End = Driver->Base + Driver->Size;
+
+    for (ULONG Round = 0; Round < AWAITED_ROUNDS; Round++) {
         KeFlushQueuedDpcs();
-    while (IoWaitForWorkItems(Driver->Base, Driver->Base + Driver->Size));
+        if (!IoWaitForWorkItems(Driver->Base, End) && !KeHasDpcsOf(Driver->Base, End))
+            return;
+    }
+    KLOG("ldr", "%s: its DPCs and work items queue each other without end", Driver->Name);
 }
 
 // Sections marked discardable (INIT code, relocations, debug information) are not needed after the

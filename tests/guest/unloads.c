@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // A driver that goes while it still has something to do: when its unload routine returns, a DPC
 // runs on another processor, which takes its time and then queues a work item. That queues itself
-// from its routine, and then the DPC once more, and so on: the last but one call queues the last.
+// from its routine, and then the DPC once more, and so on. The last of them queues a DPC that goes
+// around the processors, two objects that queue each other: always one of them is queued or runs.
 #include "crew.h"
 
 static KDPC Last;
@@ -10,6 +11,39 @@ static volatile LONG Begun;
 static volatile LONG Items; // times the work item has run
 
 #define ITEMS 4
+#define HOPS  64
+
+static KDPC Hop[2];
+static ULONG Hops;
+
+static VOID GoOn(VOID)
+{
+    KeSetTargetProcessorDpc(&Hop[Hops % 2], (CCHAR)(Hops % (ULONG)KeNumberProcessors));
+    KeInsertQueueDpc(&Hop[Hops % 2], NULL, NULL);
+}
+
+static VOID NTAPI RunHop(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2)
+{
+    UNREFERENCED_PARAMETER(Dpc);
+    UNREFERENCED_PARAMETER(Context);
+    UNREFERENCED_PARAMETER(Argument1);
+    UNREFERENCED_PARAMETER(Argument2);
+    KeStallExecutionProcessor(20);
+    if (++Hops < HOPS)
+        GoOn();
+    else
+        DbgPrint("the last hop has been made\n");
+}
+
+static VOID GoAround(VOID)
+{
+    for (ULONG i = 0; i < 2; i++) {
+        KeInitializeDpc(&Hop[i], RunHop, NULL);
+        KeSetImportanceDpc(&Hop[i], HighImportance);
+    }
+    GoOn();
+}
+
 static DRIVER_UNLOAD LeaveCallsBehind;
 
 static VOID NTAPI RunLastItem(PDEVICE_OBJECT DeviceObject, PVOID Context)
@@ -22,6 +56,7 @@ static VOID NTAPI RunLastItem(PDEVICE_OBJECT DeviceObject, PVOID Context)
     if (Items == ITEMS) {
         IoFreeWorkItem(Context);
         DbgPrint("the last work item has run\n");
+        GoAround();
     } else if (Items % 2) {
         IoQueueWorkItem(Context, RunLastItem, DelayedWorkQueue, Context);
     } else {

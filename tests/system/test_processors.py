@@ -35,6 +35,7 @@ def test_a_driver_stays_while_its_dpc_runs(arch, flavour, count):
     run.assert_clean(1)
     assert run.out.count("the last DPC has run") == 1, run.tail()
     assert run.out.count("the last work item has run") == 1, run.tail()
+    assert run.out.count("the last hop has been made") == 1, run.tail()
 
 
 def test_where_every_processor_is_can_be_asked(arch):

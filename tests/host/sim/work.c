@@ -28,8 +28,6 @@ VOID NTAPI KeInitializeThreadedDpc(PKDPC Dpc, PKDEFERRED_ROUTINE DeferredRoutine
 KAFFINITY NTAPI KeSetAffinityThread(PKTHREAD Thread, KAFFINITY Affinity);
 KAFFINITY NTAPI KeSetSystemAffinityThreadEx(KAFFINITY Affinity);
 VOID NTAPI KeRevertToUserAffinityThreadEx(KAFFINITY Affinity);
-ULONG_PTR NTAPI KeIpiGenericCall(ULONG_PTR NTAPI (*BroadcastFunction)(ULONG_PTR),
-                                 ULONG_PTR Context);
 
 // ---- calls --------------------------------------------------------------------------------------
 static SIM_THREAD_STATE *work_self(void)
