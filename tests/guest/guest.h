@@ -48,6 +48,21 @@ static inline VOID GuestCheckEqual(ULONG64 Seen, ULONG64 Expected, const char *S
              ExpectedText, Expected);
 }
 
+// An export by name, for those that import libraries lack or headers make inline.
+static inline PVOID GuestFind(PCWSTR Name)
+{
+    UNICODE_STRING String;
+    PVOID Address;
+
+    RtlInitUnicodeString(&String, Name);
+    Address = MmGetSystemRoutineAddress(&String);
+    if (Address == NULL) {
+        GuestFailures++;
+        DbgPrint("# %wZ is not exported\n", &String);
+    }
+    return Address;
+}
+
 static inline NTSTATUS GuestRun(const GUEST_CASE *Cases, ULONG Count)
 {
     ULONG Failed = 0;

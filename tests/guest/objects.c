@@ -27,21 +27,9 @@ NTSYSAPI NTSTATUS NTAPI ZwWaitForMultipleObjects(ULONG Count, PHANDLE Handles, W
 
 static LARGE_INTEGER Zero;
 
-// Names that the import libraries lack.
-static PVOID Find(PCWSTR Name)
-{
-    UNICODE_STRING String;
-    PVOID Address;
-
-    RtlInitUnicodeString(&String, Name);
-    Address = MmGetSystemRoutineAddress(&String);
-    CHECK(Address != NULL);
-    return Address;
-}
-
 static POBJECT_TYPE FindType(PCWSTR Name)
 {
-    POBJECT_TYPE *Type = Find(Name);
+    POBJECT_TYPE *Type = GuestFind(Name);
     return Type != NULL ? *Type : NULL;
 }
 
@@ -126,8 +114,8 @@ static VOID SeveralHandlesAreAwaited(VOID)
 // ---- objects and handles ------------------------------------------------------------------------
 static VOID ReferencesAreCounted(VOID)
 {
-    LONG_PTR(NTAPI * Reference)(PVOID) = (LONG_PTR(NTAPI *)(PVOID))Find(L"ObReferenceObject");
-    BOOLEAN(NTAPI * Safe)(PVOID) = (BOOLEAN(NTAPI *)(PVOID))Find(L"ObReferenceObjectSafe");
+    LONG_PTR(NTAPI * Reference)(PVOID) = (LONG_PTR(NTAPI *)(PVOID))GuestFind(L"ObReferenceObject");
+    BOOLEAN(NTAPI * Safe)(PVOID) = (BOOLEAN(NTAPI *)(PVOID))GuestFind(L"ObReferenceObjectSafe");
     HANDLE Handle = NewEvent(NotificationEvent, TRUE);
     POBJECT_TYPE EventType = FindType(L"ExEventObjectType");
     PKEVENT Event = NULL;
@@ -339,8 +327,8 @@ static VOID BugCheckCallbacksAreRegisteredOnce(VOID)
 static VOID TimesAndVersionsAreReadable(VOID)
 {
     ULONGLONG(NTAPI * Precise)(PULONG64) =
-        (ULONGLONG(NTAPI *)(PULONG64))Find(L"KeQueryUnbiasedInterruptTimePrecise");
-    const volatile ULONG *Ticks = Find(L"KeTickCount"), *Build = Find(L"NtBuildNumber");
+        (ULONGLONG(NTAPI *)(PULONG64))GuestFind(L"KeQueryUnbiasedInterruptTimePrecise");
+    const volatile ULONG *Ticks = GuestFind(L"KeTickCount"), *Build = GuestFind(L"NtBuildNumber");
     ULONG64 Counter = 0, Before = KeQueryInterruptTime();
     LARGE_INTEGER Count, Later;
 

@@ -253,6 +253,38 @@ static VOID OwnerPointersReplaceThreads(VOID)
     Unmake();
 }
 
+#define OWNER_IS_THREAD 1u // FLAG_OWNER_POINTER_IS_THREAD
+
+// A thread is named as the owner that acquired nothing itself, once exclusively and twice shared.
+static VOID AnotherThreadBecomesTheOwner(VOID)
+{
+    VOID(NTAPI * SetOwner)(PERESOURCE, PVOID, ULONG) = (VOID(NTAPI *)(PERESOURCE, PVOID, ULONG))
+        GuestFind(L"ExSetResourceOwnerPointerEx");
+    ERESOURCE_THREAD Owner;
+    ACTOR Actor;
+
+    if (SetOwner == NULL)
+        return;
+    Make();
+    Begin(&Actor, ExAcquireResourceSharedLite, FALSE);
+    WaitFor(&Actor); // it shares
+    Owner = (ERESOURCE_THREAD)Actor.Crew.Thread[0];
+    CHECK(ExAcquireResourceSharedLite(&Resource, TRUE));
+    CHECK(ExAcquireResourceSharedLite(&Resource, TRUE));
+    SetOwner(&Resource, (PVOID)Owner, OWNER_IS_THREAD);
+    CHECK_EQUAL(ExIsResourceAcquiredSharedLite(&Resource), 0);
+    ExReleaseResourceForThreadLite(&Resource, Owner);
+    ExReleaseResourceForThreadLite(&Resource, Owner);
+    CHECK(!OthersGet(ExAcquireResourceExclusiveLite)); // its own is left
+    End(&Actor);
+    CHECK(ExAcquireResourceExclusiveLite(&Resource, FALSE));
+    SetOwner(&Resource, (PVOID)((ULONG_PTR)&Resource | 3), 0);
+    CHECK(!ExIsResourceAcquiredExclusiveLite(&Resource));
+    ExReleaseResourceForThreadLite(&Resource, (ULONG_PTR)&Resource | 3);
+    CHECK(OthersGet(ExAcquireResourceExclusiveLite));
+    Unmake();
+}
+
 // The checked build watches the order in which locks are acquired: Second before Resource here, and
 // never the other way.
 static VOID OnlyWhatIsHeldMakesAnOrder(VOID)
@@ -375,13 +407,10 @@ static VOID ReadersNeverSeeHalfAChange(VOID)
 
 static VOID TryingTakesItOrNot(VOID)
 {
-    // The import libraries lack it.
-    UNICODE_STRING Name = RTL_CONSTANT_STRING(L"ExTryToAcquireResourceExclusiveLite");
-    BOOLEAN(NTAPI * Try)(PERESOURCE) = (BOOLEAN(NTAPI *)(PERESOURCE))
-        MmGetSystemRoutineAddress(&Name);
+    BOOLEAN(NTAPI * Try)(PERESOURCE) =
+        (BOOLEAN(NTAPI *)(PERESOURCE))GuestFind(L"ExTryToAcquireResourceExclusiveLite");
     ACTOR Actor;
 
-    CHECK(Try != NULL);
     if (Try == NULL)
         return;
     Make();
@@ -405,6 +434,7 @@ static const GUEST_CASE Cases[] = {
     {"converting to shared lets sharers in", ConvertingLetsSharersIn},
     {"another thread releases for an owner", AnotherThreadReleasesForAnOwner},
     {"an owner pointer takes the thread's place", OwnerPointersReplaceThreads},
+    {"another thread becomes the owner", AnotherThreadBecomesTheOwner},
     {"resources that are not held any more, or only tried for, make no order",
      OnlyWhatIsHeldMakesAnOrder},
     {"the forms with a critical region enter and leave it", RegionFormsEnterAndLeave},

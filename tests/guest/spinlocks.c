@@ -20,17 +20,6 @@ NTKERNELAPI VOID NTAPI ExReleaseSpinLockSharedFromDpcLevel(volatile LONG *Lock);
 static KSPIN_LOCK Lock;
 static volatile LONG RwLock;
 
-static PVOID Find(PCWSTR Name)
-{
-    UNICODE_STRING String;
-    PVOID Routine;
-
-    RtlInitUnicodeString(&String, Name);
-    Routine = MmGetSystemRoutineAddress(&String);
-    CHECK(Routine != NULL);
-    return Routine;
-}
-
 // ---- ordinary and queued locks ------------------------------------------------------------------
 static VOID CheckPair(ACQUIRE Acquire, RELEASE Release, KIRQL Before, KIRQL Inside)
 {
@@ -50,8 +39,8 @@ static VOID CheckPair(ACQUIRE Acquire, RELEASE Release, KIRQL Before, KIRQL Insi
 
 static VOID ForDpcSuitsBothKinds(VOID)
 {
-    ACQUIRE Acquire = (ACQUIRE)Find(L"KeAcquireSpinLockForDpc");
-    RELEASE Drop = (RELEASE)Find(L"KeReleaseSpinLockForDpc");
+    ACQUIRE Acquire = (ACQUIRE)GuestFind(L"KeAcquireSpinLockForDpc");
+    RELEASE Drop = (RELEASE)GuestFind(L"KeReleaseSpinLockForDpc");
 
     if (Acquire == NULL || Drop == NULL)
         return;
@@ -66,8 +55,8 @@ static VOID FASTCALL Release(PKSPIN_LOCK SpinLock, KIRQL OldIrql)
 
 static VOID RaiseToSynchKeepsTheSchedulerAway(VOID)
 {
-    ACQUIRE Acquire = (ACQUIRE)Find(L"KeAcquireSpinLockRaiseToSynch");
-    KIRQL(NTAPI *Raise)(VOID) = (KIRQL(NTAPI *)(VOID))Find(L"KeRaiseIrqlToSynchLevel");
+    ACQUIRE Acquire = (ACQUIRE)GuestFind(L"KeAcquireSpinLockRaiseToSynch");
+    KIRQL(NTAPI *Raise)(VOID) = (KIRQL(NTAPI *)(VOID))GuestFind(L"KeRaiseIrqlToSynchLevel");
     KIRQL OldIrql, Synch;
 
     if (Acquire == NULL || Raise == NULL)
@@ -99,7 +88,7 @@ static VOID CheckQueued(ENTER Enter, LEAVE Leave, KIRQL Before)
 
 static VOID QueuedLocksGoByAllNames(VOID)
 {
-    ENTER ToSynch = (ENTER)Find(L"KeAcquireInStackQueuedSpinLockRaiseToSynch");
+    ENTER ToSynch = (ENTER)GuestFind(L"KeAcquireInStackQueuedSpinLockRaiseToSynch");
 
     for (KIRQL Before = PASSIVE_LEVEL; Before <= DISPATCH_LEVEL; Before++) {
         CheckQueued(KeAcquireInStackQueuedSpinLockForDpc, KeReleaseInStackQueuedSpinLockForDpc,
@@ -112,8 +101,8 @@ static VOID QueuedLocksGoByAllNames(VOID)
 // ---- reader-writer locks ------------------------------------------------------------------------
 static VOID TryingForAReaderWriterLock(VOID)
 {
-    TRY Shared = (TRY)Find(L"ExTryAcquireSpinLockSharedAtDpcLevel");
-    TRY Exclusive = (TRY)Find(L"ExTryAcquireSpinLockExclusiveAtDpcLevel");
+    TRY Shared = (TRY)GuestFind(L"ExTryAcquireSpinLockSharedAtDpcLevel");
+    TRY Exclusive = (TRY)GuestFind(L"ExTryAcquireSpinLockExclusiveAtDpcLevel");
     KIRQL OldIrql;
 
     if (Shared == NULL || Exclusive == NULL)
@@ -171,7 +160,7 @@ typedef PSLIST_ENTRY(FASTCALL *SLIST_POP)(PSLIST_HEADER, PKSPIN_LOCK);
 
 static VOID CheckAtDpcLevel(PCWSTR AcquireName, PCWSTR ReleaseName)
 {
-    PLAIN Acquire = (PLAIN)Find(AcquireName), Drop = (PLAIN)Find(ReleaseName);
+    PLAIN Acquire = (PLAIN)GuestFind(AcquireName), Drop = (PLAIN)GuestFind(ReleaseName);
     KIRQL OldIrql;
 
     if (Acquire == NULL || Drop == NULL)
@@ -187,8 +176,8 @@ static VOID CheckAtDpcLevel(PCWSTR AcquireName, PCWSTR ReleaseName)
 
 static VOID FastcallNamesOfSpinLocks(VOID)
 {
-    ACQUIRE Acquire = (ACQUIRE)Find(L"KfAcquireSpinLock");
-    RELEASE Drop = (RELEASE)Find(L"KfReleaseSpinLock");
+    ACQUIRE Acquire = (ACQUIRE)GuestFind(L"KfAcquireSpinLock");
+    RELEASE Drop = (RELEASE)GuestFind(L"KfReleaseSpinLock");
 
     if (Acquire != NULL && Drop != NULL)
         CheckPair(Acquire, Drop, PASSIVE_LEVEL, DISPATCH_LEVEL);
@@ -198,9 +187,9 @@ static VOID FastcallNamesOfSpinLocks(VOID)
 
 static VOID HalNamesOfFastMutexes(VOID)
 {
-    MUTEX Acquire = (MUTEX)Find(L"ExiAcquireFastMutex");
-    MUTEX Drop = (MUTEX)Find(L"ExiReleaseFastMutex");
-    TRY_MUTEX Try = (TRY_MUTEX)Find(L"ExiTryToAcquireFastMutex");
+    MUTEX Acquire = (MUTEX)GuestFind(L"ExiAcquireFastMutex");
+    MUTEX Drop = (MUTEX)GuestFind(L"ExiReleaseFastMutex");
+    TRY_MUTEX Try = (TRY_MUTEX)GuestFind(L"ExiTryToAcquireFastMutex");
     static FAST_MUTEX Mutex;
 
     if (Acquire == NULL || Drop == NULL || Try == NULL)
@@ -231,20 +220,20 @@ static VOID CheckSigns(FAST_SIGN Fast, SIGN Standard, LOCKED_SIGN Locked, LONG S
 
 static VOID OldInterlockedOperationsTellTheSign(VOID)
 {
-    CheckSigns((FAST_SIGN)Find(L"Exfi386InterlockedIncrementLong"),
-               (SIGN)Find(L"Exi386InterlockedIncrementLong"),
-               (LOCKED_SIGN)Find(L"ExInterlockedIncrementLong"), 1);
-    CheckSigns((FAST_SIGN)Find(L"Exfi386InterlockedDecrementLong"),
-               (SIGN)Find(L"Exi386InterlockedDecrementLong"),
-               (LOCKED_SIGN)Find(L"ExInterlockedDecrementLong"), -1);
+    CheckSigns((FAST_SIGN)GuestFind(L"Exfi386InterlockedIncrementLong"),
+               (SIGN)GuestFind(L"Exi386InterlockedIncrementLong"),
+               (LOCKED_SIGN)GuestFind(L"ExInterlockedIncrementLong"), 1);
+    CheckSigns((FAST_SIGN)GuestFind(L"Exfi386InterlockedDecrementLong"),
+               (SIGN)GuestFind(L"Exi386InterlockedDecrementLong"),
+               (LOCKED_SIGN)GuestFind(L"ExInterlockedDecrementLong"), -1);
 }
 
 static VOID OldExchangesReturnWhatWasThere(VOID)
 {
-    FAST_EXCHANGE Fast = (FAST_EXCHANGE)Find(L"Exfi386InterlockedExchangeUlong");
-    EXCHANGE Standard = (EXCHANGE)Find(L"Exi386InterlockedExchangeUlong");
-    LOCKED_EXCHANGE Locked = (LOCKED_EXCHANGE)Find(L"ExInterlockedExchangeUlong");
-    ADD Add = (ADD)Find(L"ExfInterlockedAddUlong");
+    FAST_EXCHANGE Fast = (FAST_EXCHANGE)GuestFind(L"Exfi386InterlockedExchangeUlong");
+    EXCHANGE Standard = (EXCHANGE)GuestFind(L"Exi386InterlockedExchangeUlong");
+    LOCKED_EXCHANGE Locked = (LOCKED_EXCHANGE)GuestFind(L"ExInterlockedExchangeUlong");
+    ADD Add = (ADD)GuestFind(L"ExfInterlockedAddUlong");
     ULONG Value = 1;
 
     if (Fast == NULL || Standard == NULL || Locked == NULL || Add == NULL)
@@ -258,8 +247,8 @@ static VOID OldExchangesReturnWhatWasThere(VOID)
 
 static VOID WideOperationsAreOne(VOID)
 {
-    EXCHANGE64 Exchange = (EXCHANGE64)Find(L"ExfInterlockedCompareExchange64");
-    STATISTIC Statistic = (STATISTIC)Find(L"ExInterlockedAddLargeStatistic");
+    EXCHANGE64 Exchange = (EXCHANGE64)GuestFind(L"ExfInterlockedCompareExchange64");
+    STATISTIC Statistic = (STATISTIC)GuestFind(L"ExInterlockedAddLargeStatistic");
     LARGE_INTEGER Sum = {.QuadPart = 0xFFFFFFFF};
     LONGLONG Value = 0x100000000, Wrong = 1, Right = 0x100000000, New = -5;
 
@@ -275,11 +264,11 @@ static VOID WideOperationsAreOne(VOID)
 
 static VOID FastcallNamesOfListOperations(VOID)
 {
-    INSERT Head = (INSERT)Find(L"ExfInterlockedInsertHeadList");
-    INSERT Tail = (INSERT)Find(L"ExfInterlockedInsertTailList");
-    REMOVE Remove = (REMOVE)Find(L"ExfInterlockedRemoveHeadList");
-    PUSH Push = (PUSH)Find(L"ExfInterlockedPushEntryList");
-    POP Pop = (POP)Find(L"ExfInterlockedPopEntryList");
+    INSERT Head = (INSERT)GuestFind(L"ExfInterlockedInsertHeadList");
+    INSERT Tail = (INSERT)GuestFind(L"ExfInterlockedInsertTailList");
+    REMOVE Remove = (REMOVE)GuestFind(L"ExfInterlockedRemoveHeadList");
+    PUSH Push = (PUSH)GuestFind(L"ExfInterlockedPushEntryList");
+    POP Pop = (POP)GuestFind(L"ExfInterlockedPopEntryList");
     SINGLE_LIST_ENTRY First = {NULL}, Single;
     LIST_ENTRY List, A, B;
 
@@ -298,8 +287,8 @@ static VOID FastcallNamesOfListOperations(VOID)
 
 static VOID SequencedListsWithALockArgument(VOID)
 {
-    SLIST_PUSH Push = (SLIST_PUSH)Find(L"ExInterlockedPushEntrySList");
-    SLIST_POP Pop = (SLIST_POP)Find(L"ExInterlockedPopEntrySList");
+    SLIST_PUSH Push = (SLIST_PUSH)GuestFind(L"ExInterlockedPushEntrySList");
+    SLIST_POP Pop = (SLIST_POP)GuestFind(L"ExInterlockedPopEntrySList");
     static SLIST_HEADER List;
     static SLIST_ENTRY A, B;
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The test drivers of tests/guest, and the samples on their devices."""
 import re
+import subprocess
 
 import pytest
 from conftest import ROOT, driver, flavour_option, lookaside
@@ -20,6 +21,38 @@ def test_guest(name, arch, flavour):
     failed = [line for line in run.lines if line.startswith(("not ok", "# "))]
     assert not failed, "\n".join(failed)
     run.assert_clean(1)
+
+
+# Exported by these components; KeBugCheck ends a run (tests/guest/broken).
+EXPORT = re.compile(r"^\s*EXPORT\w*\((\w+)", re.M)
+COMPONENTS = ("ke", "ex", "ob", "ps")
+END_THE_RUN = {"KeBugCheck", "KeBugCheckEx"}
+IMPORT = re.compile(r"^\t[0-9a-f]+\t +\d+  [@_]?(\w+)(@\d+)?$", re.M)
+
+
+def routines_named(file, arch, routines):
+    """Those of `routines` that a test driver imports or asks for by name."""
+    prefix = {"amd64": "x86_64", "i386": "i686"}[arch]
+    dump = subprocess.run([prefix + "-w64-mingw32-objdump", "-p", str(file)], text=True,
+                          capture_output=True, check=True).stdout
+    imported = {match.group(1) for match in IMPORT.finditer(dump[dump.find("DLL Name"):])}
+    content = file.read_bytes()
+    return {name for name in routines
+            if name in imported or (name + "\0").encode("utf-16-le") in content}
+
+
+def test_every_routine_is_called_by_a_test_driver(arch):
+    """Those of the layer that drivers live in; the drivers run on 1, 2 and 4 processors below."""
+    exported = set()
+    for file in sorted((ROOT / "kernel").rglob("*.c")):
+        parts = file.relative_to(ROOT / "kernel").parts
+        if parts[0] in COMPONENTS and (len(parts) == 2 or parts[1] == arch):
+            exported |= set(EXPORT.findall(file.read_text()))
+    assert len(exported) > 250
+    missing = exported - END_THE_RUN
+    for name in GUEST:
+        missing -= routines_named(driver(arch, name, "tests"), arch, missing)
+    assert missing == set()
 
 
 @pytest.mark.parametrize("name", CLANG)

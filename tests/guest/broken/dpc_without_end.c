@@ -20,9 +20,9 @@ static VOID NTAPI QueueTheOther(PKDPC This, PVOID Context, PVOID Argument1, PVOI
 static VOID NTAPI GoWithoutStopping(PDRIVER_OBJECT DriverObject)
 {
     UNREFERENCED_PARAMETER(DriverObject);
-    for (CCHAR i = 0; i < 2; i++) {
+    for (ULONG i = 0; i < 2; i++) {
         KeInitializeDpc(&Dpc[i], QueueTheOther, NULL);
-        KeSetTargetProcessorDpc(&Dpc[i], i);
+        KeSetTargetProcessorDpc(&Dpc[i], (CCHAR)i);
         KeSetImportanceDpc(&Dpc[i], HighImportance);
     }
     KeInsertQueueDpc(&Dpc[1], NULL, NULL);
