@@ -4,6 +4,10 @@
 Every allocator is preloaded into the same program (bench/host/alloc.c), one after the other, a
 process for each row; rounds are interleaved and the least of each counts, so that a noisy host
 disturbs all alike.
+
+The pool finds at free what was written behind a block; its peers do not. So every row is followed
+by what they cost with eight guard bytes behind every block (bench/host/guarded.c), which is the
+least that a peer which did the same job could cost.
 """
 import os
 import re
@@ -15,6 +19,7 @@ ROUNDS = 3
 PEERS = {"jemalloc": "libjemalloc.so.2", "mimalloc": "libmimalloc.so.2",
          "tcmalloc": "libtcmalloc_minimal.so.4"}
 FOLDERS = ("/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib")
+GUARDED = "/guarded"  # at the end of keys
 # key: what, unit, digits
 ROWS = {
     "pairs": ("malloc(64) + free", "ns", 1),
@@ -47,11 +52,22 @@ def libraries(root: Path) -> Dict[str, str]:
     return found
 
 
-def measure_one(program: Path, library: str, names: Sequence[str]) -> Dict[str, float]:
-    """Some rows for one allocator."""
+def measure_one(program: Path, library: str, names: Sequence[str], end: str) -> Dict[str, float]:
+    """Some rows for one allocator; end is put to their keys."""
     done = subprocess.run([str(program), *names], env=dict(os.environ, LD_PRELOAD=library),
                           check=True, capture_output=True, text=True, timeout=300)
-    return {key: float(value) for key, value in re.findall(r"BENCH (\S+) (\S+)", done.stdout)}
+    return {key + end: float(value)
+            for key, value in re.findall(r"BENCH (\S+) (\S+)", done.stdout)}
+
+
+def measure_both(root: Path, name: str, library: str, names: Sequence[str]) -> Dict[str, float]:
+    """The rows of an allocator as it is and, unless it is the pool, guarded."""
+    host = root / "build" / "host"
+    figures = measure_one(host / "alloc", library, names, "")
+    if name != "pool":
+        guarded = ("%s:%s" % (host / "libguarded.so", library)).rstrip(":")
+        figures.update(measure_one(host / "alloc", guarded, names, GUARDED))
+    return figures
 
 
 def measure(root: Path, names: Sequence[str]) -> Dict[str, Dict[str, float]]:
@@ -59,9 +75,9 @@ def measure(root: Path, names: Sequence[str]) -> Dict[str, Dict[str, float]]:
     results: Dict[str, Dict[str, float]] = {}
     for _ in range(ROUNDS):
         for name, library in libraries(root).items():
-            figures = measure_one(root / "build" / "host" / "alloc", library, names)
+            figures = measure_both(root, name, library, names)
             best = results.setdefault(name, figures)
-            results[name] = {key: (max if key == "scaling" else min)(value, best[key])
+            results[name] = {key: (max if key.startswith("scaling") else min)(value, best[key])
                              for key, value in figures.items()}
     return results
 
@@ -73,9 +89,13 @@ def print_head(root: Path) -> None:
 
 
 def print_rows(root: Path, names: Sequence[str], results: Dict[str, Dict[str, float]]) -> None:
-    """The rows that are known by now."""
+    """The rows that are known by now, each followed by the guarded peers'."""
     for key in names:
         what, unit, digits = ROWS[key]
-        values = [results.get(name, {}).get(key) for name in libraries(root)]
-        cells = ["failed" if value is None else "%.*f" % (digits, value) for value in values]
-        print("%-50s %-13s" % (what, unit) + "".join("%10s" % text for text in cells), flush=True)
+        for end, text in (("", what), (GUARDED, "    with guards")):
+            values = [results.get(name, {}).get(key + end) for name in libraries(root)]
+            cells = ["" if name == "pool" and end else
+                     "failed" if value is None else "%.*f" % (digits, value)
+                     for name, value in zip(libraries(root), values)]
+            print("%-50s %-13s" % (text, unit) + "".join("%10s" % cell for cell in cells),
+                  flush=True)

@@ -363,8 +363,8 @@ FORCEINLINE POOL_PAGE *ExpPageOfNumber(const POOL *Pool, ULONG Number)
 
 FORCEINLINE POOL_PAGE *ExpPageOfOffset(const POOL *Pool, ULONG_PTR Offset)
 {
-    POOL_PAGE *Page =
-        (POOL_PAGE *)((ULONG_PTR)Pool->Pages + (Offset >> POOL_PAGE_SHIFT) * sizeof(POOL_PAGE));
+    ULONG_PTR Distance = Offset >> (POOL_PAGE_SHIFT - 6) & ~(ULONG_PTR)(sizeof(POOL_PAGE) - 1);
+    POOL_PAGE *Page = (POOL_PAGE *)((ULONG_PTR)Pool->Pages + Distance);
     if (Page == NULL)
         __builtin_unreachable();
     return Page;

@@ -102,5 +102,9 @@ build/host/alloc: bench/host/alloc.c
 build/host/libtrace.so: bench/host/trace.c
 	@mkdir -p $(@D)
 	$(HOSTCC) -std=gnu11 -O2 -g $(WARN) -fPIC -shared -fno-builtin $< -o $@ -lpthread
+# Guards for the blocks of other allocators.
+build/host/libguarded.so: bench/host/guarded.c
+	@mkdir -p $(@D)
+	$(HOSTCC) -std=gnu11 -O2 -g $(WARN) -fPIC -shared -fno-builtin -fvisibility=hidden $< -o $@ -ldl
 .PHONY: poolmalloc
-poolmalloc: build/host/libpoolmalloc.so build/host/alloc build/host/libtrace.so
+poolmalloc: build/host/libpoolmalloc.so build/host/alloc build/host/libtrace.so build/host/libguarded.so

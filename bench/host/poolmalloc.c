@@ -156,28 +156,54 @@ static __attribute__((noinline)) void *refuse(void)
     return NULL;
 }
 
+// The cells of the sizes that were asked for, by (bytes - 1) / 8. Place 0 is nobody's.
+static USHORT place_of[POOL_SIZE_UNITS];
+
+static void note_place(size_t unit)
+{
+    ULONG key = NonPagedPoolNx | ExpSizeKey[unit * POOL_SIZE_UNIT + 1];
+    ULONG64 identity = ExpIdentity(MALLOC_TAG, key);
+    ULONG place = ExpReadShared(ExpBucket[ExpBucketOf(identity)]);
+    if (place != 0 && ExpCellHere(place)->Identity == identity)
+        ExpWriteShared(place_of[unit], (USHORT)place);
+}
+
 static __attribute__((noinline)) void *allocate_slowly(size_t size)
 {
     if (!READY())
         return refuse();
     void *block = ExAllocatePoolWithTag(NonPagedPoolNx, size != 0 ? size : 1, MALLOC_TAG);
-    return block != NULL ? block : refuse();
+    if (block == NULL)
+        return refuse();
+    if (size - 1 < POOL_SMALL_LIMIT)
+        note_place((size - 1) / POOL_SIZE_UNIT);
+    return block;
 }
 
-// The fast path once more, for one tag and type.
+static __attribute__((noinline)) void *allocate_ended(size_t size, ULONG_PTR place, PVOID block,
+                                                      POOL_RECORD *record)
+{
+    ExpPutBack((USHORT)place, block, record);
+    return allocate_slowly(size);
+}
+
+// The fast path once more, for one tag and type: where a tag is the right one, the cell is.
 void *malloc(size_t size)
 {
     POOL_SLOT slot;
-    if (__builtin_expect(size > POOL_SMALL_LIMIT, 0))
+    size_t unit = (size - 1) / POOL_SIZE_UNIT;
+    if (__builtin_expect(unit >= POOL_SIZE_UNITS, 0))  // and 0 bytes
         return allocate_slowly(size);
-    ULONG64 identity = ExpIdentity(MALLOC_TAG, NonPagedPoolNx | ExpSizeKey[size]);
-    ULONG_PTR cell = ExpBucket[ExpBucketOf(identity)];
-    POOL_RESULT result = ExpPopHere(identity, cell, &slot);
-    if (__builtin_expect(result == PoolDone, 1))
-        return ExpFinishBlock(&slot, cell, size, 0);
-    if (result == PoolEnded)
-        ExpPutBack((USHORT)cell, slot.Block, slot.Record);
-    return allocate_slowly(size);
+    ULONG_PTR place = ExpReadShared(place_of[unit]);
+    POOL_CELL *cell = ExpCellHere((ULONG)place);
+    if (__builtin_expect(cell->Tag != MALLOC_TAG, 0))
+        return allocate_slowly(size);
+    POOL_RESULT result = ExpPopFrom(cell, &slot);
+    if (__builtin_expect(result == PoolSlow, 0))
+        return allocate_slowly(size);
+    if (__builtin_expect(result == PoolEnded, 0))
+        return allocate_ended(size, place, slot.Block, slot.Record);
+    return ExpFinishBlock(&slot, place, size, 0);
 }
 
 static __attribute__((noinline)) void free_slowly(void *block)
@@ -186,10 +212,15 @@ static __attribute__((noinline)) void free_slowly(void *block)
         ExFreePoolWithTag(block_of(block, 1), MALLOC_TAG);
 }
 
-// An address inside a larger block is no small block's: block_of is not asked here.
+// All blocks are in one pool. An address inside a larger block is no small block's: block_of is not
+// asked here.
 void free(void *block)
 {
-    POOL_RECORD *record = ExpRecordToFree(block);
+    const POOL *pool = &ExpPool[PoolNonPagedNx];
+    ULONG_PTR offset = (ULONG_PTR)block - pool->Base;
+    if (__builtin_expect(offset >= ExpReadShared(pool->Limit), 0))
+        return free_slowly(block);
+    POOL_RECORD *record = ExpRecordInPage(ExpPageOfOffset(pool, offset), block);
     if (__builtin_expect(record == NULL, 0) ||
         __builtin_expect(ExpPushHere(MALLOC_TAG, record->Cell, block, record) != PoolDone, 0))
         free_slowly(block);

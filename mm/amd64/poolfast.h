@@ -17,6 +17,11 @@
 
 #include "../poolp.h"
 
+// Who calls is known everywhere but in libpoolmalloc.so.
+#ifndef ExpNoteCaller
+#define ExpNoteCaller(Record, From) ((Record)->Caller = (ULONG)(From))
+#endif
+
 #ifdef LOOKASIDE_HOST
 #include "host_pool.h"
 #else
@@ -147,7 +152,7 @@ Slow:
 FORCEINLINE PVOID ExpFinishBlock(const POOL_SLOT *Slot, ULONG_PTR Cell, SIZE_T Bytes,
                                  ULONG_PTR Caller)
 {
-    Slot->Record->Caller = (ULONG)Caller;
+    ExpNoteCaller(Slot->Record, Caller);
     ExpCheckFreed(Slot->Block, ExpClassSize[ExpClassOfSize[(Bytes - 1) / POOL_SIZE_UNIT]]);
     *ExpGuardOf(Slot->Block, Bytes) = ExpGuard;
     Slot->Record->Owner = (ULONG)Bytes << 16 | (ULONG)Cell;
@@ -176,11 +181,8 @@ C_ASSERT(POOL_GRANULARITY >= 1u << POOL_RECORD_SHIFT);
 
 // The record of a small block whose address and guard are in order; NULL: look closer. Of a free
 // block this looks at the first bytes; that it is free is found when its tag is compared.
-FORCEINLINE POOL_RECORD *ExpRecordToFree(PVOID P)
+FORCEINLINE POOL_RECORD *ExpRecordInPage(const POOL_PAGE *Page, PVOID P)
 {
-    const POOL_PAGE *Page = ExpPageToFree(P);
-    if (__builtin_expect(Page == NULL, 0))
-        return NULL;
     ULONG Reciprocal = Page->Reciprocal;
     ULONG64 Product = (ULONG64)Reciprocal * POOL_OFFSET(P);
     if (__builtin_expect((ULONG)Product >= Reciprocal, 0))  // not the start of a small block
@@ -195,4 +197,10 @@ FORCEINLINE POOL_RECORD *ExpRecordToFree(PVOID P)
     if (Record == NULL)
         __builtin_unreachable();
     return Record;
+}
+
+FORCEINLINE POOL_RECORD *ExpRecordToFree(PVOID P)
+{
+    const POOL_PAGE *Page = ExpPageToFree(P);
+    return __builtin_expect(Page != NULL, 1) ? ExpRecordInPage(Page, P) : NULL;
 }

@@ -12,6 +12,7 @@
 #define KiReadPoolProcessor() ((PVOID)PmCells)
 #undef KiReturnAddress
 #define KiReturnAddress() ((ULONG_PTR)0)
+#define ExpNoteCaller(Record, From) ((void)0)  // nobody's, as it is from the start
 
 FORCEINLINE KIRQL PmGetIrql(VOID)
 {

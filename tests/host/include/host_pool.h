@@ -3,18 +3,24 @@
 // interrupts it there. In C.
 #pragma once
 
-FORCEINLINE POOL_RESULT ExpPopHere(ULONG64 Identity, ULONG_PTR Place, POOL_SLOT *Slot)
+// The block on top of the cache behind a cell that was found to be the right one.
+FORCEINLINE POOL_RESULT ExpPopFrom(POOL_CELL *Cell, POOL_SLOT *Slot)
 {
-    POOL_CELL *Cell = ExpCellAt(KiReadPoolProcessor(), (ULONG)Place);
     POOL_CACHE *Cache = Cell->Cache;
-    if (__builtin_expect(Cell->Identity != Identity || KiGetIrql() > Cache->Irql, 0))
-        return PoolSlow;
     LONG_PTR Top = Cache->Top - (LONG_PTR)sizeof(POOL_SLOT);
     if (__builtin_expect(Top < 0, 0))
         return PoolSlow;
     *Slot = *ExpSlot(Cache, Top);
     Cache->Top = Top;
     return __builtin_expect(ExpCountDown(&Cell->Left), 0) ? PoolEnded : PoolDone;
+}
+
+FORCEINLINE POOL_RESULT ExpPopHere(ULONG64 Identity, ULONG_PTR Place, POOL_SLOT *Slot)
+{
+    POOL_CELL *Cell = ExpCellAt(KiReadPoolProcessor(), (ULONG)Place);
+    if (__builtin_expect(Cell->Identity != Identity || KiGetIrql() > Cell->Cache->Irql, 0))
+        return PoolSlow;
+    return ExpPopFrom(Cell, Slot);
 }
 
 FORCEINLINE POOL_RESULT ExpPushHere(ULONG Tag, ULONG_PTR Place, PVOID Block, POOL_RECORD *Record)
@@ -26,7 +32,7 @@ FORCEINLINE POOL_RESULT ExpPushHere(ULONG Tag, ULONG_PTR Place, PVOID Block, POO
     LONG_PTR Top = Cache->Top;
     if (__builtin_expect(Top == Cache->Limit, 0))
         return PoolFull;
-    Record->Caller = (ULONG)KiReturnAddress();
+    ExpNoteCaller(Record, KiReturnAddress());
     Record->Owner = (ULONG)Place & ~POOL_CELL_LIVE;
     ExpSlot(Cache, Top)->Block = Block;
     ExpSlot(Cache, Top)->Record = Record;
