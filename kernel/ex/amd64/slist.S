@@ -9,6 +9,12 @@
 // the header then still say the same, the list itself is damaged, and the read is repeated where
 // its fault is reported.
 //
+// Nothing here can be left out. cmpxchg16b takes six registers, one of which the caller keeps: four
+// moves, two of them there and back. Two words are read and the entry's link is written or read,
+// two words are made, one branch closes the loop, one more asks whether there is an entry, and the
+// old first entry is returned: 12 instructions to push, 13 to pop, and with their calls and
+// arguments 30 for a pair. (i386 writes its register pair out and back: 32.)
+//
 // A list whose depth passes 65535 carries into the sequence number and comes back on the way down.
 //
 // IRQL: any. Arguments: list, entry. Host tests assemble the same code for the System V convention.
