@@ -114,6 +114,16 @@ def measure_instructions(arch: str) -> Figures:
     return figures
 
 
+LIVE = ("1K", "1M", "10M")
+
+
+def measure_live(arch: str) -> Figures:
+    """What a pair costs while so many blocks live. i386 has no addresses for ten million."""
+    figures = reported(clean(run(arch, [driver(arch, "live")], "--memory", "1G", "--timeout", "600",
+                                 qemu=ICOUNT)))
+    return figures if arch == "amd64" else {"live-10M": None, **figures}
+
+
 @functools.lru_cache(maxsize=None)
 def trace_of(program: str) -> List[Tuple[int, int]]:
     """What a program allocates, recorded once for all architectures."""
@@ -274,6 +284,9 @@ STEPS = (
         Row("dpc-lowering", "DPC queued to running, at the lowering", peer=205, goal=120),
         Row("boot-instructions", "first instruction to first DriverEntry", peer=1.61e9, goal=20e6),
     )),
+    Step(measure_live, tuple(
+        Row("live-" + many, "pool, 1000 at random of %s that live, 16 bytes" % many)
+        for many in LIVE)),
     Step(measure_traces, tuple(
         row for program in traces.installed() for row in (
             Row("trace-" + program, "pool, what %s did, an operation" % program),

@@ -161,6 +161,8 @@ VOID MmDescribeAddress(const VOID *Address);
 
 // ---- faults -------------------------------------------------------------------------------------
 // A general protection fault whose cause is a pointer that is not canonical: bugcheck 0x50, P4 = 4.
+// What a page fault of the instruction at Pc means, for the report; one, from ex.
+VOID MmExplainFault(ULONG_PTR Pc, const char *Explanation);
 DECLSPEC_NORETURN VOID MmBugCheckNonCanonical(PKTRAP_FRAME Frame, ULONG_PTR Address, ULONG Access);
 const char *MmDescribeViolation(PKTRAP_FRAME Frame, const EXCEPTION_RECORD *Exception);
 

@@ -49,6 +49,9 @@ VOID ExRegisterPoolReclaim(VOID (*Routine)(VOID));
 // not do. IRQL: <= DISPATCH_LEVEL.
 VOID ExReclaimPool(VOID);
 
+// Is it a driver's code, and are drivers verified (/VERIFIER)? IRQL: any.
+BOOLEAN ExIsVerified(ULONG_PTR Caller);
+
 // What is known of a pool block, for the monitor, whatis and reports.
 typedef struct _EX_POOL_BLOCK {
     ULONG_PTR Address;   // first byte of the block

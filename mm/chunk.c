@@ -6,6 +6,11 @@
 // from the free list when the chunk is to stay whole (Foreign); then every page of the chunk that
 // is RAM gets its state from the RAM table, and the free ones go onto the free list.
 //
+// Entries stay, whatever becomes of the memory that made them necessary. Were each chunk's in the
+// chunk, no free run could ever be longer than a chunk once all of RAM had been in use. So a chunk
+// that is populated sets aside pages for the entries of the next few below it, which stay whole:
+// there are runs of about 16 MiB then.
+//
 // While a contiguous run is being taken (mm/run.c) its pages go to the taker instead: no page for
 // entries can come out of the run itself.
 //
@@ -19,6 +24,11 @@ static PFN_NUMBER MiGrowChunk;
 static PFN_NUMBER MiRunFirst, MiRunEnd;
 
 // ---- populate -----------------------------------------------------------------------------------
+#define MI_SPARE_CHUNKS 7u // for so many chunks pages are set aside by one
+
+static PFN_NUMBER MiSpare[MI_SPARE_CHUNKS * MI_CHUNK_DATABASE_PAGES]; // in use, fixed
+static ULONG MiSpareCount;
+
 typedef struct _MI_CHUNK_SUPPLY {
     PFN_NUMBER Next, End; // the chunk's own pages not yet looked at
     BOOLEAN Foreign;      // take from the free list instead
@@ -34,15 +44,20 @@ static PFN_NUMBER MiTakeForeignPage(VOID)
     return Page;
 }
 
-static PFN_NUMBER MiSupplyChunkPage(PVOID Context)
+static PFN_NUMBER MiTakeOwnPage(MI_CHUNK_SUPPLY *Supply)
 {
-    MI_CHUNK_SUPPLY *Supply = Context;
-    if (Supply->Foreign)
-        return MiTakeForeignPage();
     while (Supply->Next < Supply->End)
         if (MiRamState(Supply->Next++) == MiPageFree)
             return Supply->Next - 1;
     return MM_NO_PAGE;
+}
+
+static PFN_NUMBER MiSupplyChunkPage(PVOID Context)
+{
+    MI_CHUNK_SUPPLY *Supply = Context;
+    if (MiSpareCount != 0)
+        return MiSpare[--MiSpareCount];
+    return Supply->Foreign ? MiTakeForeignPage() : MiTakeOwnPage(Supply);
 }
 
 static BOOLEAN MiMapDatabasePage(ULONG_PTR Address, MI_CHUNK_SUPPLY *Supply)
@@ -89,24 +104,6 @@ static VOID MiEnterChunk(PFN_NUMBER First, const MI_CHUNK_SUPPLY *Supply)
 // What populating a chunk may need: its entries and a page table of each level.
 #define MI_FOREIGN_PAGES (MI_CHUNK_DATABASE_PAGES + MI_SELF_MAP_LEVELS)
 
-// Fails when there are too few pages to take: of its own, or on the free list for Foreign.
-static BOOLEAN MiPopulateChunk(PFN_NUMBER Chunk, BOOLEAN Foreign)
-{
-    PFN_NUMBER First = Chunk * MI_CHUNK_PAGES;
-    MI_CHUNK_SUPPLY Supply = {First, First + MI_CHUNK_PAGES, Foreign};
-    ULONG_PTR Address = (ULONG_PTR)MiPfn(First);
-    ULONG Own = MiCountRam(First, First + MI_CHUNK_PAGES, MiPageFree);
-
-    if (Foreign ? MiFreeList.Count < MI_FOREIGN_PAGES : Own < MI_CHUNK_MINIMUM)
-        return FALSE;
-    for (ULONG i = 0; i < MI_CHUNK_DATABASE_PAGES; i++)
-        if (!MiMapDatabasePage(Address + i * PAGE_SIZE, &Supply))
-            KiBugCheck(NO_PAGES_AVAILABLE, Chunk, Own, MiFreeList.Count, 0, NULL,
-                       "A chunk of RAM could not hold its own page descriptions.");
-    MiEnterChunk(First, &Supply);
-    return TRUE;
-}
-
 // The highest chunk below Chunk that has free RAM in the RAM table; none: MM_NO_PAGE.
 static PFN_NUMBER MiChunkBelow(PFN_NUMBER Chunk)
 {
@@ -117,6 +114,43 @@ static PFN_NUMBER MiChunkBelow(PFN_NUMBER Chunk)
         return Last < Chunk ? Last : Chunk - 1;
     }
     return MM_NO_PAGE;
+}
+
+// For the entries of the chunks below this one, as far as there are any.
+static VOID MiSetPagesAside(PFN_NUMBER Chunk, MI_CHUNK_SUPPLY *Supply)
+{
+    for (ULONG Ahead = 0; Ahead < MI_SPARE_CHUNKS; Ahead++) {
+        Chunk = MiChunkBelow(Chunk);
+        if (Chunk == MM_NO_PAGE)
+            return;
+        for (ULONG i = 0; i < MI_CHUNK_DATABASE_PAGES; i++) {
+            PFN_NUMBER Page = MiTakeOwnPage(Supply);
+            if (Page == MM_NO_PAGE)
+                return;
+            MiSpare[MiSpareCount++] = Page;
+        }
+    }
+}
+
+// Fails when there are too few pages to take: of its own, or on the free list for Foreign.
+static BOOLEAN MiPopulateChunk(PFN_NUMBER Chunk, BOOLEAN Foreign)
+{
+    PFN_NUMBER First = Chunk * MI_CHUNK_PAGES;
+    MI_CHUNK_SUPPLY Supply = {First, First + MI_CHUNK_PAGES, Foreign};
+    ULONG_PTR Address = (ULONG_PTR)MiPfn(First);
+    ULONG Own = MiCountRam(First, First + MI_CHUNK_PAGES, MiPageFree);
+    BOOLEAN SetsAside = !Foreign && MiSpareCount == 0 && Own >= MI_CHUNK_PAGES / 2;
+
+    if (Foreign ? MiFreeList.Count < MI_FOREIGN_PAGES : Own < MI_CHUNK_MINIMUM)
+        return FALSE;
+    for (ULONG i = 0; i < MI_CHUNK_DATABASE_PAGES; i++)
+        if (!MiMapDatabasePage(Address + i * PAGE_SIZE, &Supply))
+            KiBugCheck(NO_PAGES_AVAILABLE, Chunk, Own, MiFreeList.Count, 0, NULL,
+                       "A chunk of RAM could not hold its own page descriptions.");
+    if (SetsAside)
+        MiSetPagesAside(Chunk, &Supply);
+    MiEnterChunk(First, &Supply);
+    return TRUE;
 }
 
 static BOOLEAN MiIsRunChunk(PFN_NUMBER Chunk)
@@ -194,6 +228,7 @@ VOID INIT_CODE MiInitializePfnDatabase(VOID)
 {
     MiPfnDatabase = (PMMPFN)MiRegion[MmRegionPfnDatabase].Base;
     MiGrowChunk = MI_CHUNK_OF(MiHighestPage) + 1;
+    MiSpareCount = 0;
     MiRaiseRunTops(MiHighestPage);
     KIRQL OldIrql = MiAcquire(&MiPfnLock);
     BOOLEAN Grown = MiGrowFreeList();

@@ -103,10 +103,21 @@ static VOID MiSayWhy(const MI_FAULT *Fault)
         MiSay(", where nothing is mapped.");
 }
 
+static ULONG_PTR MiExplainedPc;
+static const char *MiExplanation;
+
+VOID MmExplainFault(ULONG_PTR Pc, const char *Explanation)
+{
+    MiExplainedPc = Pc;
+    MiExplanation = Explanation;
+}
+
 static const char *MiSentence(const MI_FAULT *Fault, const char *Rule)
 {
     MiSayWhat(Fault);
     MiSayWhy(Fault);
+    if (Fault->Pc == MiExplainedPc)
+        Rule = MiExplanation;
     if (Rule != NULL)
         MiSay(" %s", Rule);
     return MiText;

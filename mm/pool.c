@@ -62,9 +62,13 @@
 // Paged pool. No block is touched in a sequence or while the IRQL is raised here, so its pages may
 // be anywhere: guards are written and compared outside.
 //
+// A write to a freed block is not found by the free build: it does not look at freed memory, and
+// keeps nothing there that could be damaged. The checked build fills and compares; special pool and
+// the pool guard stop at the touch.
+//
 // Observability. !pool, !poolused, !poolval, whatis; leak reports at unload;
-// tests/host/test_pool.c, tests/guest/pool.c, tests/guest/poolrestart.c. Checked build: freed
-// blocks are filled, and looked at when they are used again.
+// tests/host/test_pool.c, tests/guest/pool.c, tests/guest/poolrestart.c.
+// docs/DRIVERS.md says which mistake is found by whom.
 #include "poolp.h"
 
 #define ALLOCATE_SOURCE "WDK, wdm.h: ExAllocatePoolWithTag"

@@ -7,6 +7,12 @@
 // which does not exist here, the block's own address or the block's record (call site, owner, size
 // in one word) is reported.
 //
+// A verified driver, with any flag of /VERIFIER, gets the verifier's code for the same mistake:
+// 0xC4, 0x00 no bytes, 0x01 and 0x02 IRQL at allocation, 0x10 no block, 0x11 and 0x12 IRQL at free,
+// 0x13 second free, 0x16 not a block's start, 0x10B quota in a DPC; with call stacks 0x51 for an
+// overrun. Special pool's own codes (0xC1) come before either. docs/DRIVERS.md lists all, and those
+// that cannot arise.
+//
 // A sentence is built in a static buffer: the machine is about to stop, and nothing may be
 // allocated.
 #include "poolp.h"
@@ -76,6 +82,20 @@ static const char *ExpAdviseTracking(VOID)
 
 #define SAY(...) (RtlFormat(ExpSentence, sizeof(ExpSentence), __VA_ARGS__), ExpSentence)
 
+// The parameters of the usual bugcheck and of a verified driver's.
+typedef struct _POOL_STOP { ULONG_PTR P[4]; } POOL_STOP;
+
+#define STOP(...) ((POOL_STOP){{__VA_ARGS__}})
+
+static DECLSPEC_NORETURN VOID ExpStop(ULONG_PTR Caller, POOL_STOP Usual, POOL_STOP Verified,
+                                      const char *Sentence)
+{
+    BOOLEAN IsVerified = ExIsVerified(Caller);
+    const ULONG_PTR *P = IsVerified ? Verified.P : Usual.P;
+    KiBugCheck(IsVerified ? DRIVER_VERIFIER_DETECTED_VIOLATION : BAD_POOL_CALLER, P[0], P[1], P[2],
+               P[3], NULL, Sentence);
+}
+
 static ULONG64 ExpRecordWord(const POOL_RECORD *Record)
 {
     return ((ULONG64)Record->Size << 48) | ((ULONG64)Record->Cell << 32) | Record->Caller;
@@ -91,7 +111,9 @@ static DECLSPEC_NORETURN VOID ExpReportIrql(const POOL_REQUEST *Request, KIRQL I
     if (Request->Bytes < PAGE_SIZE && ExpWantsSpecial(Request))
         KiBugCheck(SPECIAL_POOL_DETECTED_MEMORY_CORRUPTION, Irql, Request->Type, Request->Bytes,
                    0x30, NULL, Sentence);
-    KiBugCheck(BAD_POOL_CALLER, 0x08, Irql, Request->Type, Request->Bytes, NULL, Sentence);
+    ExpStop(Request->Caller, STOP(0x08, Irql, Request->Type, Request->Bytes),
+            STOP(Request->Type & PagedPool ? 0x01 : 0x02, Irql, Request->Type, Request->Bytes),
+            Sentence);
 }
 
 static BOOLEAN ExpTagHasText(ULONG Tag)
@@ -131,6 +153,20 @@ VOID ExpCheckRequest(const POOL_REQUEST *Request)
                    SAY("%s asked for must-succeed pool, which does not exist any more.",
                        ExpNameCode(Request->Caller).Text));
     ExpCheckTag(Request->Type, Request->Bytes, Request->Tag, Request->Caller);
+    if (Request->Bytes == 0 && ExIsVerified(Request->Caller))
+        KiBugCheck(DRIVER_VERIFIER_DETECTED_VIOLATION, 0x00, Irql, Request->Type, 0, NULL,
+                   SAY("%s allocated no bytes, tag \"%s\".", ExpNameCode(Request->Caller).Text,
+                       ExpTagText(Request->Tag).Text));
+}
+
+// A DPC runs in whatever process was interrupted: that one would pay.
+VOID ExpCheckQuotaRequest(const POOL_REQUEST *Request)
+{
+    if (KeGetCurrentPrcb()->DpcActive && ExIsVerified(Request->Caller))
+        KiBugCheck(DRIVER_VERIFIER_DETECTED_VIOLATION, 0x10B, 0, 0, 0, NULL,
+                   SAY("%s allocated %Iu bytes, tag \"%s\", with quota in a DPC, which runs in "
+                       "anybody's process.", ExpNameCode(Request->Caller).Text, Request->Bytes,
+                       ExpTagText(Request->Tag).Text));
 }
 
 // ---- free --------------------------------------------------------------------------------------
@@ -138,12 +174,12 @@ VOID ExpReportFreeIrql(PVOID P, POOL_TYPE Type, KIRQL Irql, ULONG_PTR Caller)
 {
     EX_POOL_BLOCK Block;
     BOOLEAN Known = ExQueryPoolBlock(P, &Block) && Block.Allocated;
-    KiBugCheck(BAD_POOL_CALLER, 0x09, Irql, Type, (ULONG_PTR)P, NULL,
-               SAY("%s freed %s pool at IRQL %u; the highest for it is %u. It is %s.",
-                   ExpNameCode(Caller).Text, ExpNamePool(Type), Irql, ExpHighestIrql(Type),
-                   Known ? ExpNameBlock((PVOID)Block.Address, Block.Size, Block.Tag, Block.Caller)
-                               .Text
-                         : "no block either"));
+    ExpStop(Caller, STOP(0x09, Irql, Type, (ULONG_PTR)P),
+            STOP(Type & PagedPool ? 0x11 : 0x12, Irql, Type, (ULONG_PTR)P),
+            SAY("%s freed %s pool at IRQL %u; the highest for it is %u. It is %s.",
+                ExpNameCode(Caller).Text, ExpNamePool(Type), Irql, ExpHighestIrql(Type),
+                Known ? ExpNameBlock((PVOID)Block.Address, Block.Size, Block.Tag, Block.Caller).Text
+                      : "no block either"));
 }
 
 VOID ExpReportTag(PVOID P, const POOL_OWNER *Owner, ULONG Tag, ULONG_PTR AllocatedBy,
@@ -161,11 +197,30 @@ VOID ExpReportOverrun(PVOID P, SIZE_T Bytes, const POOL_OWNER *Owner, ULONG_PTR 
 {
     ULONG64 Found;
     memcpy(&Found, (UCHAR *)P + Bytes, sizeof(Found));
-    KiBugCheck(BAD_POOL_HEADER, 0x21, (ULONG_PTR)P, Bytes, (ULONG_PTR)Found, NULL,
-               SAY("Somebody wrote behind the end of %s; found when %s freed it. "
-                   "/SPECIALPOOL=tag:%s watches each access.",
-                   ExpNameBlock(P, Bytes, Owner->Tag, AllocatedBy).Text, ExpNameCode(Caller).Text,
-                   ExpTagText(Owner->Tag).Text));
+    const char *Sentence = SAY("Somebody wrote behind the end of %s; found when %s freed it. "
+                               "/SPECIALPOOL=tag:%s watches each access.",
+                               ExpNameBlock(P, Bytes, Owner->Tag, AllocatedBy).Text,
+                               ExpNameCode(Caller).Text, ExpTagText(Owner->Tag).Text);
+    if (ExpTracking && ExIsVerified(Caller))
+        KiBugCheck(DRIVER_VERIFIER_DETECTED_VIOLATION, 0x51, (ULONG_PTR)P,
+                   (ULONG_PTR)P + Bytes + (ULONG)__builtin_ctzll(Found ^ ExpGuard) / 8, Bytes, NULL,
+                   Sentence);
+    KiBugCheck(BAD_POOL_HEADER, 0x21, (ULONG_PTR)P, Bytes, (ULONG_PTR)Found, NULL, Sentence);
+}
+
+// An address that no allocation returned.
+static DECLSPEC_NORETURN VOID ExpStopNoBlock(PVOID P, ULONG_PTR Caller, POOL_STOP Usual,
+                                             const char *Sentence)
+{
+    ExpStop(Caller, Usual, STOP(0x10, (ULONG_PTR)P), Sentence);
+}
+
+// Contents: what is known of the block.
+static DECLSPEC_NORETURN VOID ExpStopTwice(PVOID P, ULONG_PTR Contents, ULONG_PTR Caller,
+                                           const char *Sentence)
+{
+    ExpStop(Caller, STOP(0x07, 0, Contents, (ULONG_PTR)P), STOP(0x13, 0, (ULONG_PTR)P, Contents),
+            Sentence);
 }
 
 // An address inside a small block, in use or not, or behind the last one of its page.
@@ -183,7 +238,7 @@ static DECLSPEC_NORETURN VOID ExpReportInside(PVOID P, ULONG_PTR Caller)
                            ? ExpNameBlock((PVOID)Block.Address, Block.Size, Block.Tag, Block.Caller)
                                  .Text
                            : ExpNameFreedBlock((PVOID)Block.Address, Block.Tag, Block.Caller).Text);
-    KiBugCheck(BAD_POOL_CALLER, 0x99, (ULONG_PTR)P, 0, 0, NULL, Sentence);
+    ExpStop(Caller, STOP(0x99, (ULONG_PTR)P), STOP(0x16, 0, (ULONG_PTR)P), Sentence);
 }
 
 // An address in a page of small blocks: a free block, or the middle of one.
@@ -194,14 +249,14 @@ static DECLSPEC_NORETURN VOID ExpReportSmall(POOL_PAGE *Page, PVOID P, ULONG_PTR
         ExpReportInside(P, Caller);
     const POOL_RECORD *Record = &Page->Records[Index];
     if (Record->Cell == 0)
-        KiBugCheck(
-            BAD_POOL_CALLER, 0x46, (ULONG_PTR)P, 0, 0, NULL,
+        ExpStopNoBlock(
+            P, Caller, STOP(0x46, (ULONG_PTR)P),
             SAY("%s freed %p, a block that was never allocated.", ExpNameCode(Caller).Text, P));
     ULONG Tag = ExpOwnerOf(Record->Cell)->Tag;
-    KiBugCheck(BAD_POOL_CALLER, 0x07, 0, (ULONG_PTR)ExpRecordWord(Record), (ULONG_PTR)P, NULL,
-               SAY("%s freed a second time %s.%s", ExpNameCode(Caller).Text,
-                   ExpNameFreedBlock(P, Tag, ExpExpandCaller(Record->Caller)).Text,
-                   ExpAdviseTracking()));
+    ExpStopTwice(P, (ULONG_PTR)ExpRecordWord(Record), Caller,
+                 SAY("%s freed a second time %s.%s", ExpNameCode(Caller).Text,
+                     ExpNameFreedBlock(P, Tag, ExpExpandCaller(Record->Caller)).Text,
+                     ExpAdviseTracking()));
 }
 
 static DECLSPEC_NORETURN VOID ExpReportLarge(POOL *Pool, POOL_PAGE *Page, PVOID P, ULONG_PTR Caller)
@@ -212,19 +267,19 @@ static DECLSPEC_NORETURN VOID ExpReportLarge(POOL *Pool, POOL_PAGE *Page, PVOID 
     const char *Sentence = SAY("%s freed %p, which lies %Iu bytes inside %s.",
                                ExpNameCode(Caller).Text, P, (ULONG_PTR)P - (ULONG_PTR)Start,
                                ExpNameBlock(Start, Head->Bytes, Tag, Head->Caller).Text);
-    if (Pool->Type == PagedPool)
-        KiBugCheck(BAD_POOL_CALLER, 0x41286, 0, 0, ((ULONG_PTR)P - Pool->Base) >> PAGE_SHIFT, NULL,
-                   Sentence);
-    KiBugCheck(BAD_POOL_CALLER, 0x99, (ULONG_PTR)P, 0, 0, NULL, Sentence);
+    ULONG_PTR PageOffset = ((ULONG_PTR)P - Pool->Base) >> PAGE_SHIFT;
+    ExpStop(Caller,
+            Pool->Type == PagedPool ? STOP(0x41286, 0, 0, PageOffset) : STOP(0x99, (ULONG_PTR)P),
+            STOP(0x16, 0, (ULONG_PTR)P), Sentence);
 }
 
 static DECLSPEC_NORETURN VOID ExpReportFreedLarge(POOL_PAGE *Page, PVOID P, ULONG_PTR Caller)
 {
     ULONG Tag = ExpOwnerOf(Page->Cell)->Tag;
-    KiBugCheck(BAD_POOL_CALLER, 0x07, 0, Page->Bytes, (ULONG_PTR)P, NULL,
-               SAY("%s freed a second time %s, when it had %Iu bytes.%s", ExpNameCode(Caller).Text,
-                   ExpNameFreedBlock(P, Tag, Page->Caller).Text, Page->Bytes,
-                   ExpAdviseTracking()));
+    ExpStopTwice(P, Page->Bytes, Caller,
+                 SAY("%s freed a second time %s, when it had %Iu bytes.%s",
+                     ExpNameCode(Caller).Text, ExpNameFreedBlock(P, Tag, Page->Caller).Text,
+                     Page->Bytes, ExpAdviseTracking()));
 }
 
 // A page of a pool's region that the pool has not got.
@@ -233,9 +288,7 @@ static DECLSPEC_NORETURN VOID ExpReportNoPage(POOL_TYPE Type, PVOID P, ULONG_PTR
     const char *Sentence =
         SAY("%s freed %p, which lies in %s pool where nothing is allocated (any more).",
             ExpNameCode(Caller).Text, P, ExpNamePool(Type));
-    if (Type == PagedPool)
-        KiBugCheck(BAD_POOL_CALLER, 0x48, (ULONG_PTR)P, 0, 0, NULL, Sentence);
-    KiBugCheck(BAD_POOL_CALLER, 0x44, (ULONG_PTR)P, 0, 0, NULL, Sentence);
+    ExpStopNoBlock(P, Caller, STOP(Type == PagedPool ? 0x48 : 0x44, (ULONG_PTR)P), Sentence);
 }
 
 // Behind everything that was ever allocated in a pool's region.
@@ -243,11 +296,12 @@ static DECLSPEC_NORETURN VOID ExpReportBeyond(const MM_REGION *Region, PVOID P, 
 {
     const char *Sentence = SAY("%s freed %p, in a part of %s that was never allocated.",
                                ExpNameCode(Caller).Text, P, Region->Name);
-    ULONG_PTR Offset = (ULONG_PTR)P - Region->Base;
-    if (Region->Type == MmRegionPagedPool)
-        KiBugCheck(BAD_POOL_CALLER, 0x50, (ULONG_PTR)P, Offset >> PAGE_SHIFT, Region->Size, NULL,
+    ULONG_PTR PageOffset = ((ULONG_PTR)P - Region->Base) >> PAGE_SHIFT;
+    ExpStopNoBlock(P, Caller,
+                   Region->Type == MmRegionPagedPool
+                       ? STOP(0x50, (ULONG_PTR)P, PageOffset, Region->Size)
+                       : STOP(0x44, (ULONG_PTR)P),
                    Sentence);
-    KiBugCheck(BAD_POOL_CALLER, 0x44, (ULONG_PTR)P, 0, 0, NULL, Sentence);
 }
 
 static DECLSPEC_NORETURN VOID ExpReportForeign(PVOID P, ULONG_PTR Caller)
@@ -258,11 +312,11 @@ static DECLSPEC_NORETURN VOID ExpReportForeign(PVOID P, ULONG_PTR Caller)
                            || Region->Type == MmRegionNonPagedPoolExecute))
         ExpReportBeyond(Region, P, Caller);
     if (Address < SYSTEM_RANGE_START)
-        KiBugCheck(BAD_POOL_CALLER, 0x40, Address, (ULONG_PTR)SYSTEM_RANGE_START, 0, NULL,
-                   SAY("%s freed %p, a user-mode address.", ExpNameCode(Caller).Text, P));
-    KiBugCheck(BAD_POOL_CALLER, 0x42, Address, 0, 0, NULL,
-               SAY("%s freed %p, which is no pool address: it lies in %s.",
-                   ExpNameCode(Caller).Text, P, Region != NULL ? Region->Name : "no region"));
+        ExpStopNoBlock(P, Caller, STOP(0x40, Address, (ULONG_PTR)SYSTEM_RANGE_START),
+                       SAY("%s freed %p, a user-mode address.", ExpNameCode(Caller).Text, P));
+    ExpStopNoBlock(P, Caller, STOP(0x42, Address),
+                   SAY("%s freed %p, which is no pool address: it lies in %s.",
+                       ExpNameCode(Caller).Text, P, Region != NULL ? Region->Name : "no region"));
 }
 
 // In a large block that is allocated: a further page names its first, which may be free by now.
@@ -275,8 +329,8 @@ static BOOLEAN ExpIsInLarge(const POOL *Pool, const POOL_PAGE *Page)
 VOID ExpReportBadPointer(PVOID P, ULONG_PTR Caller)
 {
     if (P == NULL)
-        KiBugCheck(BAD_POOL_CALLER, 0x46, 0, 0, 0, NULL,
-                   SAY("%s freed NULL, which is no block.", ExpNameCode(Caller).Text));
+        ExpStopNoBlock(P, Caller, STOP(0x46),
+                       SAY("%s freed NULL, which is no block.", ExpNameCode(Caller).Text));
     POOL *Pool = ExpPoolOfAddress((ULONG_PTR)P);
     if (Pool == NULL)
         ExpReportForeign(P, Caller);

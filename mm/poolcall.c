@@ -42,6 +42,7 @@ static NTSTATUS ExpAllocateCharged(POOL_REQUEST *Request, PVOID *Block)
     SIZE_T Charge = ExpBytesTaken(Request);
     *Block = NULL;
     ExpCheckRequest(Request);
+    ExpCheckQuotaRequest(Request);
     if (Charge < Request->Bytes)
         return STATUS_INSUFFICIENT_RESOURCES;
     if (ExpQuota != NULL)

@@ -3,7 +3,8 @@
 //
 // One row for each tag and pool: allocations, frees and bytes with their changes since the last
 // screen, blocks in use, bytes a block. The keys choose the rows and the column to sort by. The
-// screen is renewed every five seconds and after each key; q or ESC ends it.
+// screen is renewed every five seconds and after each key; q or ESC ends it. The keys that ask for
+// session pool are answered in words: there are no sessions.
 //
 // Tags are looked at one screen row at a time, as !poolused does: nothing is allocated. What the
 // counters were last time is kept for as many tags as fit the table; later ones show no change.
@@ -33,6 +34,7 @@ typedef struct _MON {
     UCHAR Pools;      // 0 both, 1 nonpaged, 2 paged
     BOOLEAN Totals;   // e
     BOOLEAN Changed;  // l: rows that changed are marked
+    BOOLEAN Session;  // s, i or a digit was the last key
 } MON;
 
 static MON_PAST ExpPast[REMEMBERED][2];
@@ -170,13 +172,15 @@ static VOID ExpPaint(const MON *Mon)
     KdPrintf("\x1B[H");
     ExpPrintHeader();
     More = ExpNextRow(Mon, NULL, &Row);
-    for (ULONG Line = Mon->Totals ? 2 : 0; Line < ROWS && More; Line++) {
+    for (ULONG Line = (Mon->Totals ? 2 : 0) + Mon->Session; Line < ROWS && More; Line++) {
         MON_ROW Last = Row;
         ExpPrintRow(Mon, &Row);
         More = ExpNextRow(Mon, &Last, &Row);
     }
     if (Mon->Totals)
         ExpPrintTotals(Mon);
+    if (Mon->Session)
+        KdPrintf(" There are no sessions, and so no session pool.\x1B[K\n");
     KdPrintf("\x1B[J");
 }
 
@@ -190,6 +194,7 @@ static VOID ExpPrintMonHelp(VOID)
              "  ( )    sort by the column's value or by its change\n"
              "  e      totals at the end\n"
              "  l      mark rows that changed\n"
+             "  s i 0-9  session pool, of which there is none\n"
              "  h ?    this help\n"
              "  q ESC  end\n\nAny key goes on.\n");
 }
@@ -210,6 +215,7 @@ static int ExpWaitKey(ULONG Ticks)
 // FALSE: the screen is to end.
 static BOOLEAN ExpTakeKey(MON *Mon, int Key)
 {
+    Mon->Session = FALSE;
     switch (Key | (Key >= 'A' && Key <= 'Z' ? 0x20 : 0)) {
     case 'q': case 0x1B: return FALSE;
     case 'p': Mon->Pools = (Mon->Pools + 1) % 3; break;
@@ -219,6 +225,7 @@ static BOOLEAN ExpTakeKey(MON *Mon, int Key)
     case 't': case 'a': case 'f': case 'd': case 'b': case 'm':
         Mon->Sort = (char)(Key | 0x20);
         break;
+    case 's': case 'i': case '0' ... '9': Mon->Session = TRUE; break;
     case 'h': case '?':
         ExpPrintMonHelp();
         ExpWaitKey(MAXULONG);

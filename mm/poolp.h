@@ -563,6 +563,7 @@ FORCEINLINE BOOLEAN ExpTagMatches(const POOL_OWNER *Owner, ULONG Tag)
 
 // ---- poolbug.c: what is wrong with a request ---------------------------------------------------
 VOID ExpCheckRequest(const POOL_REQUEST *Request);
+VOID ExpCheckQuotaRequest(const POOL_REQUEST *Request);  // besides
 DECLSPEC_NORETURN VOID ExpReportFreeIrql(PVOID P, POOL_TYPE Type, KIRQL Irql, ULONG_PTR Caller);
 DECLSPEC_NORETURN VOID ExpReportTag(PVOID P, const POOL_OWNER *Owner, ULONG Tag,
                                     ULONG_PTR AllocatedBy, ULONG_PTR Caller);

@@ -14,7 +14,8 @@
 //   /POOLGUARD=RATE         one request in RATE of each tag, pool and size: cheap enough to be left
 //                           on
 //   /VERIFIER=FLAGS         0x1 special pool for everybody, 0x4 low resources, 0x8 call stacks of
-//                           all blocks (pooltrack.c)
+//                           all blocks (pooltrack.c); any of them: drivers' mistakes get the
+//                           verifier's bugchecks (poolbug.c)
 //   /FAULTS=CHANCE,TAGS,SECONDS,SEED
 //                           low resources: CHANCE in 10000 (600), for tags like TAGS (*), SECONDS
 //                           after start (0); the same SEED (1) gives the same failures
@@ -189,6 +190,11 @@ BOOLEAN ExpIsWatched(ULONG Tag)
         return FALSE;
     return ExpChoice.All || ExpChoice.Driver[0] != '\0' || ExpChoice.Largest != 0
         || ExpIsTagLike(Tag, ExpChoice.Tag);
+}
+
+BOOLEAN ExIsVerified(ULONG_PTR Caller)
+{
+    return (ExpVerifierFlags & FLAGS_KNOWN) != 0 && MmIsDriverAddress(Caller);
 }
 
 BOOLEAN ExpIsSampling(VOID)

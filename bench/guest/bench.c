@@ -4,7 +4,7 @@
 // bench/bench.py runs this under QEMU's -icount shift=0, where one guest instruction is one tick of
 // the time stamp counter: differences of it count instructions, and two runs give the same figures.
 // Every figure is a line "BENCH key count", the cost of the empty loop taken off.
-#include <ntddk.h>
+#include "ticks.h"
 
 #include <lkddk.h>
 
@@ -22,13 +22,6 @@ NTKERNELAPI VOID NTAPI ExReleaseSpinLockExclusive(volatile LONG *SpinLock, KIRQL
 
 NTSYSAPI NTSTATUS NTAPI ZwWaitForSingleObject(HANDLE Handle, BOOLEAN Alertable,
                                               PLARGE_INTEGER Timeout);
-
-static ULONG64 Now(VOID)
-{
-    ULONG Low, High;
-    __asm__ volatile("rdtsc" : "=a"(Low), "=d"(High)::"memory");
-    return (ULONG64)High << 32 | Low;
-}
 
 static ULONG64 EmptyLoop;
 

@@ -16,6 +16,9 @@ PVOID ExpFindResource(ULONG_PTR Start, ULONG_PTR End);
 PVOID ExpFindLookaside(ULONG_PTR Start, ULONG_PTR End);
 PVOID ExpFindWorkItem(ULONG_PTR Start, ULONG_PTR End); // that is queued
 
+// slist.S: where the link of an entry is read that leads nowhere.
+extern UCHAR ExpInterlockedPopEntrySListFault[];
+
 #ifndef __x86_64__
 LONG FASTCALL InterlockedIncrement(volatile LONG *Addend);
 LONG FASTCALL InterlockedDecrement(volatile LONG *Addend);

@@ -28,7 +28,15 @@
 // lost: they are good for tuning and for statistics, and nothing else depends on them.
 //
 // What can go wrong. A list is initialised twice, deleted twice or never, or freed with its memory:
-// 0xC4 with the verifier's parameters (LA-30, LA-31), or a line in the leak report.
+// 0xC4 with the verifier's parameters (LA-30, LA-31), or a line in the leak report. Blocks too
+// small for a link are made larger; a verified driver is told so (0xC4, 0xCD). Flags that mean
+// nothing are ignored where the routine cannot fail (LA-35).
+//
+// A driver may write to a block that it gave back: the block's first word links it to the next, and
+// since drivers walk and inline these lists the link cannot be encoded. Where it then leads to no
+// memory, the next pop ends in a page fault that says so (mm/fault.c); where it leads to memory,
+// that is handed out as a block. Special pool does not see it either, since the block was not freed
+// to the pool.
 //
 // Locking: ExpLookasideLock guards the registry, at DISPATCH_LEVEL. The lists need none. Entries of
 // a paged list are in paged memory, so they are taken off at APC_LEVEL, with ExpPagedLookasideLock
@@ -158,6 +166,10 @@ static VOID ExpUnregister(PLOOKASIDE List, ULONG_PTR Caller)
 static VOID ExpInitializeList(PLOOKASIDE List, POOL_TYPE Type, SIZE_T Size, ULONG Tag,
                               ULONG_PTR Caller)
 {
+    if (Size < LOOKASIDE_MINIMUM_BLOCK_SIZE && ExIsVerified(Caller))
+        KiBugCheck(DRIVER_VERIFIER_DETECTED_VIOLATION, 0xCD, (ULONG_PTR)List, Size,
+                   LOOKASIDE_MINIMUM_BLOCK_SIZE, NULL,
+                   "A lookaside list's blocks have no room for the link that joins them.");
     ExpRegister(List, Caller);
     InitializeSListHead(&List->ListHead);
     List->Depth = MINIMUM_DEPTH;
@@ -514,6 +526,9 @@ VOID ExInitializeLookaside(VOID)
 {
     KeInitializeSpinLock(&ExpLookasideLock);
     ExInitializeFastMutex(&ExpPagedLookasideLock);
+    MmExplainFault((ULONG_PTR)ExpInterlockedPopEntrySListFault,
+                   "The link in an entry of a sequenced list was overwritten: somebody wrote to a "
+                   "block that he had given back to a lookaside list, or pushed it twice.");
     ExRegisterPoolReclaim(ExpEmptyLists);
 }
 

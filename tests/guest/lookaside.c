@@ -96,6 +96,29 @@ static VOID AnExListRefusesWrongArguments(VOID)
                 STATUS_INVALID_PARAMETER_5);
 }
 
+// What a list is before it was used, whatever was asked for.
+static VOID ANewListIsAsDocumented(VOID)
+{
+    static const USHORT Flags[] = {0, 512, 16, 512 + 16};
+
+    for (ULONG i = 0; i < RTL_NUMBER_OF(Flags); i++) {
+        // Depth and flags without a meaning are ignored; sizes below a link's are made larger.
+        ExInitializeNPagedLookasideList(&Nonpaged, NULL, NULL, Flags[i] | 2, i, TAG, (USHORT)i);
+        CHECK_EQUAL(Nonpaged.L.Type, Flags[i]);
+        CHECK(Nonpaged.L.Size >= sizeof(PVOID));
+        CHECK_EQUAL(Nonpaged.L.Depth, 4);
+        CHECK_EQUAL(Nonpaged.L.MaximumDepth, 256);
+        CHECK_EQUAL(Nonpaged.L.Tag, TAG);
+        CHECK_EQUAL(ExQueryDepthSList(&Nonpaged.L.ListHead), 0);
+        PVOID Entry = ExAllocateFromNPagedLookasideList(&Nonpaged);
+        CHECK(Entry != NULL);
+        CHECK_EQUAL(Nonpaged.L.AllocateMisses, 1);
+        ExFreeToNPagedLookasideList(&Nonpaged, Entry);
+        CHECK_EQUAL(Nonpaged.L.FreeMisses, 0);
+        ExDeleteNPagedLookasideList(&Nonpaged);
+    }
+}
+
 // ---- sequenced lists ----------------------------------------------------------------------------
 typedef struct DECLSPEC_ALIGN(MEMORY_ALLOCATION_ALIGNMENT) _ITEM {
     SLIST_ENTRY Link;
@@ -143,8 +166,51 @@ static VOID AnSlistWorksAtHighLevel(VOID)
     KeLowerIrql(OldIrql);
 }
 
+// A list may be longer than its 16 bits of depth say.
+static VOID DepthHasSixteenBits(VOID)
+{
+    const ULONG Count = 65536 + 10;
+    ITEM *Many = ExAllocatePoolWithTag(NonPagedPool, Count * sizeof(ITEM), TAG);
+    ULONG Popped = 0;
+
+    if (Many == NULL)
+        return;
+    InitializeSListHead(&List);
+    for (ULONG i = 0; i < Count; i++)
+        InterlockedPushEntrySList(&List, &Many[i].Link);
+    CHECK_EQUAL(ExQueryDepthSList(&List), 10);
+    while (InterlockedPopEntrySList(&List) != NULL)
+        Popped++;
+    CHECK_EQUAL(Popped, Count);
+    CHECK_EQUAL(ExQueryDepthSList(&List), 0);
+    ExFreePoolWithTag(Many, TAG);
+}
+
 // ---- lists under a lock -------------------------------------------------------------------------
 static KSPIN_LOCK Lock;
+
+// LA-72: at HIGH_LEVEL as anywhere else; the IRQL and the interrupts are as before.
+static VOID InterlockedListsWorkAtEveryIrql(VOID)
+{
+    LIST_ENTRY Head, Entry;
+    SINGLE_LIST_ENTRY Single = {NULL}, Link;
+    KIRQL OldIrql;
+
+    KeInitializeSpinLock(&Lock);
+    InitializeListHead(&Head);
+    for (KIRQL Irql = PASSIVE_LEVEL; Irql <= HIGH_LEVEL; Irql++) {
+        KeRaiseIrql(Irql, &OldIrql);
+        CHECK(ExInterlockedInsertTailList(&Head, &Entry, &Lock) == NULL);
+        CHECK(ExInterlockedRemoveHeadList(&Head, &Lock) == &Entry);
+        CHECK(ExInterlockedPushEntryList(&Single, &Link, &Lock) == NULL);
+        CHECK(ExInterlockedPopEntryList(&Single, &Lock) == &Link);
+        CHECK_EQUAL(KeGetCurrentIrql(), Irql);
+        CHECK_EQUAL(Lock, 0);
+        KeLowerIrql(OldIrql);
+    }
+    LARGE_INTEGER Tick = {.QuadPart = -1};
+    KeDelayExecutionThread(KernelMode, FALSE, &Tick); // the clock still interrupts
+}
 
 static VOID InterlockedListsReturnTheNeighbour(VOID)
 {
@@ -207,9 +273,12 @@ static const GUEST_CASE Cases[] = {
     {"LA-10 LA-11 a lookaside list calls its own routines", OwnRoutinesAreCalled},
     {"LA-09 an Ex list is flushed and goes on", AnExListFlushesAndGoesOn},
     {"LA-03 an Ex list refuses wrong arguments", AnExListRefusesWrongArguments},
+    {"LA-20 LA-24 LA-29 LA-34 LA-35 a new list is as documented", ANewListIsAsDocumented},
     {"LA-63 LA-64 an SLIST is last in, first out", AnSlistIsLastInFirstOut},
     {"LA-65 flushing an SLIST takes all entries", AFlushTakesAll},
     {"LA-63 an SLIST works at HIGH_LEVEL", AnSlistWorksAtHighLevel},
+    {"LA-66 an SLIST's depth has 16 bits, its length not", DepthHasSixteenBits},
+    {"LA-49 LA-72 interlocked lists work at every IRQL", InterlockedListsWorkAtEveryIrql},
     {"LA-46 LA-47 interlocked lists return the neighbour", InterlockedListsReturnTheNeighbour},
     {"LA-61 interlocked single lists are stacks", InterlockedSingleListsAreStacks},
     {"interlocked additions return the old value", InterlockedAdditionsReturnTheOldValue},

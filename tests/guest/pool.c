@@ -58,12 +58,50 @@ static VOID AWholePageIsPageAligned(VOID)
     ExFreePoolWithTag(Block, TAG);
 }
 
-static VOID CacheAlignedBlocksStartOnALine(VOID)
+static ULONG_PTR LineOf(const VOID *Address)
 {
-    for (SIZE_T Size = 1; Size < PAGE_SIZE; Size += 101) {
-        PVOID Block = ExAllocatePoolWithTag(NonPagedPoolCacheAligned, Size, TAG);
-        CHECK_EQUAL((ULONG_PTR)Block % LINE, 0);
-        ExFreePool(Block);
+    return (ULONG_PTR)Address / LINE;
+}
+
+// Blocks that lie side by side, of plain types too: none has a byte in a line of an aligned one.
+static VOID CacheAlignedBlocksHaveTheirLinesAlone(VOID)
+{
+    static UCHAR *Blocks[64];
+    const ULONG Count = RTL_NUMBER_OF(Blocks);
+
+    for (ULONG t = 0; t < RTL_NUMBER_OF(Types); t++)
+        for (SIZE_T Size = 1; Size < PAGE_SIZE; Size = Size * 2 + 7) {
+            for (ULONG i = 0; i < Count; i++) {
+                ULONG Aligned = i % 2 ? NonPagedPoolCacheAligned : 0;
+                Blocks[i] = ExAllocatePoolWithTag((POOL_TYPE)(Types[t] | Aligned), Size, TAG);
+                CHECK(i % 2 == 0 || (ULONG_PTR)Blocks[i] % LINE == 0);
+            }
+            for (ULONG i = 1; i < Count; i += 2)
+                for (ULONG j = 0; j < Count; j++)
+                    CHECK(j == i || LineOf(Blocks[j] + Size - 1) < LineOf(Blocks[i]) ||
+                          LineOf(Blocks[j]) > LineOf(Blocks[i] + Size - 1));
+            for (ULONG i = 0; i < Count; i++)
+                ExFreePool(Blocks[i]);
+        }
+}
+
+// Nobody else gets the tail of the last page (PL-24, CX-19).
+static VOID TheTailOfALastPageIsNobodys(VOID)
+{
+    static UCHAR *Large[32], *Small[256];
+
+    for (ULONG t = 0; t < RTL_NUMBER_OF(Types); t++) {
+        for (ULONG i = 0; i < RTL_NUMBER_OF(Large); i++)
+            Large[i] = ExAllocatePoolWithTag(Types[t], PAGE_SIZE + 1024, TAG);
+        for (ULONG i = 0; i < RTL_NUMBER_OF(Small); i++)
+            Small[i] = ExAllocatePoolWithTag(Types[t], 16 + i % 4 * 500, TAG);
+        for (ULONG i = 0; i < RTL_NUMBER_OF(Large); i++)
+            for (ULONG j = 0; j < RTL_NUMBER_OF(Small); j++)
+                CHECK(PAGE_ALIGN(Small[j]) != PAGE_ALIGN(Large[i] + PAGE_SIZE));
+        for (ULONG i = 0; i < RTL_NUMBER_OF(Large); i++)
+            ExFreePool(Large[i]);
+        for (ULONG i = 0; i < RTL_NUMBER_OF(Small); i++)
+            ExFreePool(Small[i]);
     }
 }
 
@@ -120,13 +158,20 @@ static VOID PagedPoolWorksAtApcLevel(VOID)
     KeLowerIrql(OldIrql);
 }
 
-static VOID OldNonpagedPoolIsExecutable(VOID)
+static VOID Execute(POOL_TYPE Type)
 {
-    UCHAR *Block = ExAllocatePoolWithTag(NonPagedPool, 16, TAG);
+    UCHAR *Block = ExAllocatePoolWithTag(Type, 16, TAG);
 
     Block[0] = 0xC3; // ret
     ((VOID(*)(VOID))(ULONG_PTR)Block)();
     ExFreePoolWithTag(Block, TAG);
+}
+
+static VOID OldNonpagedPoolIsExecutable(VOID)
+{
+    Execute(NonPagedPool);
+    if (sizeof(PVOID) == 4)
+        Execute(PagedPool);
 }
 
 typedef struct _SLOT {
@@ -214,13 +259,15 @@ static VOID HugeRequestsAreRefused(VOID)
 static const GUEST_CASE Cases[] = {
     {"PL-20 PL-21 PL-22 blocks lie where the documents say", PlacesAreAsDocumented},
     {"CX-10 a request of one page is page aligned", AWholePageIsPageAligned},
-    {"PL-35 cache-aligned blocks start on a cache line", CacheAlignedBlocksStartOnALine},
+    {"PL-05 PL-06 PL-11 PL-35 cache-aligned blocks have their cache lines alone",
+     CacheAlignedBlocksHaveTheirLinesAlone},
+    {"PL-24 PL-25 the tail of a last page is nobody's", TheTailOfALastPageIsNobodys},
     {"PL-29 a zero-byte request gets a minimal block", ZeroBytesAreAMinimalBlock},
     {"POOL_ZERO_ALLOCATION gives zeroed blocks", ZeroedBlocksAreZero},
     {"PL-42 untagged blocks have the tag None", UntaggedBlocksMayBeFreedEitherWay},
     {"PL-50 nonpaged pool works at DISPATCH_LEVEL", NonpagedPoolWorksAtDispatchLevel},
     {"PL-51 paged pool works at APC_LEVEL", PagedPoolWorksAtApcLevel},
-    {"PL-104 NonPagedPool may be executed", OldNonpagedPoolIsExecutable},
+    {"PL-02 PL-104 NonPagedPool may be executed, on x86 PagedPool", OldNonpagedPoolIsExecutable},
     {"random blocks keep their contents", RandomBlocksKeepTheirContents},
     {"exhaustion is NULL, and nothing is lost by it", ExhaustionIsNullAndLosesNothing},
     {"requests beyond the address space are refused", HugeRequestsAreRefused},

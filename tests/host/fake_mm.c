@@ -156,6 +156,10 @@ VOID MmTrimPoolTables(BOOLEAN All)
 {
 }
 
+VOID MmExplainFault(ULONG_PTR Pc, const char *Explanation)
+{
+}
+
 // A fresh mapping reads as zeroes too.
 VOID MmReplaceSystemPage(MM_FLUSH *Flush, PVOID Base)
 {

@@ -7,6 +7,8 @@
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
+UCHAR ExpInterlockedPopEntrySListFault[1];
+
 static PSLIST_ENTRY *first_of(PSLIST_HEADER list)
 {
     return (PSLIST_ENTRY *)&list->Region;

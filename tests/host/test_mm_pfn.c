@@ -401,6 +401,27 @@ static PFN_NUMBER highest_run(PFN_NUMBER count, PFN_NUMBER low, PFN_NUMBER high,
 }
 
 // Blocks of a few sizes come and go, limited and not; each is the highest there is.
+// Entries of most chunks lie in another's: what was all taken page by page and is free again holds
+// runs longer than a chunk.
+static void long_runs_are_there_after_all_of_ram_was_in_use(void **state)
+{
+    static PFN_NUMBER taken[GIB(1) >> PAGE_SHIFT];
+    static const struct { ULONG ram, run; } machines[] = {{16, 4}, {24, 6}, {96, 14}, {1000, 14}};
+    for (int i = 0; i < 4; i++) {
+        PFN_NUMBER count = 0, page, run = MIB(machines[i].run) >> PAGE_SHIFT;
+        forget_everything();
+        add_pc(MIB(machines[i].ram));
+        boot("");
+        while ((page = MmAllocatePage(MM_PAGE_ANY)) != MM_NO_PAGE)
+            taken[count++] = page;
+        assert_int_equal(MiAllocateContiguousPages(2, 0, MM_NO_PAGE - 1, 0), MM_NO_PAGE);
+        while (count != 0)
+            MmFreePage(taken[--count]);
+        assert_true(MiAllocateContiguousPages(run, 0, MM_NO_PAGE - 1, 0) != MM_NO_PAGE);
+        assert_true(MmCheckIntegrity());
+    }
+}
+
 static void the_highest_run_is_taken(void **state)
 {
     static struct {
@@ -538,6 +559,7 @@ int main(void)
         cmocka_unit_test_setup(image_pages_become_free_again, start),
         cmocka_unit_test_setup(ram_is_listed_in_runs, start),
         cmocka_unit_test_setup(a_contiguous_run_may_be_far_longer_than_a_chunk, start),
+        cmocka_unit_test_setup(long_runs_are_there_after_all_of_ram_was_in_use, start),
         cmocka_unit_test_setup(the_highest_run_is_taken, start),
         cmocka_unit_test_setup(limits_and_boundary_hold_for_every_page, start),
         cmocka_unit_test_setup(low_memory_is_there_for_those_who_need_it, start),

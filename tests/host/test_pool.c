@@ -9,39 +9,13 @@
 //
 // The pool keeps its promises: against a model under random operations, at every size, when memory
 // ends, after bursts, and on four processors at once.
-#include "fake_ke.h"
-#include "fake_mm.h"
-#include "pool.h"
+#include "pool_test.h"
 
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
 
-#define TAG(a, b, c, d) ((ULONG)(a) | (ULONG)(b) << 8 | (ULONG)(c) << 16 | (ULONG)(d) << 24)
 #define TEST_TAG TAG('T', 'e', 's', 't')
 
 static const POOL_TYPE types[] = {NonPagedPool, PagedPool, NonPagedPoolNx};
-
-static void pool_is_sound(void)
-{
-    const char *wrong = ExValidatePool();
-    if (wrong != NULL)
-        fail_msg("%s", wrong);
-}
-
-static EX_POOL_TAG use_of(ULONG tag)
-{
-    EX_POOL_TAG use;
-    for (ULONG i = 0; ExQueryPoolTag(i, &use); i++)
-        if (use.Tag == tag)
-            return use;
-    return (EX_POOL_TAG){.Tag = tag};
-}
 
 static ULONG64 random_state;
 
@@ -564,13 +538,6 @@ static void blocks_may_be_freed_on_another_processor(void **state)
     }
 }
 
-static int start(void **state)
-{
-    fake_mm_start();
-    ExInitializePool();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -599,5 +566,5 @@ int main(void)
         cmocka_unit_test(five_thousand_tags_are_all_told_apart),
         cmocka_unit_test(blocks_may_be_freed_on_another_processor),
     };
-    return cmocka_run_group_tests_name("pool", tests, start, NULL);
+    return cmocka_run_group_tests_name("pool", tests, start_pool, NULL);
 }

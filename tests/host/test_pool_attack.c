@@ -9,24 +9,14 @@
 //
 // What a driver that writes where it should not can do to the allocator: nothing to its books,
 // which are out of its reach, and little that is not found. Each case says which of the two it is.
-#include "fake_ke.h"
-#include "fake_mm.h"
-#include "pool.h"
+#include "pool_test.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
 
 // Locals that keep their value between setjmp and longjmp keep it after, too.
 #pragma GCC diagnostic ignored "-Wclobbered"
 
-#define TAG(a, b, c, d) ((ULONG)(a) | (ULONG)(b) << 8 | (ULONG)(c) << 16 | (ULONG)(d) << 24)
 #define TEST_TAG TAG('A', 't', 'c', 'k')
 #define BLOCKS   2000
 
@@ -40,13 +30,6 @@ static ULONG random_below(ULONG limit)
 {
     random_state = random_state * 6364136223846793005ull + 1442695040888963407ull;
     return (ULONG)(random_state >> 33) % limit;
-}
-
-static void books_are_sound(void)
-{
-    const char *wrong = ExValidatePool();
-    if (wrong != NULL)
-        fail_msg("%s", wrong);
 }
 
 // The bytes from `at` on that can be written at all: up to the end of the last page there is.
@@ -72,14 +55,14 @@ static void an_overrun_of_any_length_is_found_and_leaves_the_books_alone(void **
                 static UCHAR kept[4096];
                 memcpy(kept, p + sizes[s], length);
                 memset(p + sizes[s], 0x11, length);
-                books_are_sound();
+                pool_is_sound();
                 assert_true(BUGCHECKS(ExFreePoolWithTag(p, TEST_TAG)));
                 assert_int_equal(HostBugCheck.Code, BAD_POOL_HEADER);
                 assert_int_equal(HostBugCheck.Parameter[0], 0x21);
                 memcpy(p + sizes[s], kept, length);
                 ExFreePoolWithTag(p, TEST_TAG);
             }
-    books_are_sound();
+    pool_is_sound();
 }
 
 // Found when the block in front of it, if there is one in the page, is freed.
@@ -94,7 +77,7 @@ static void an_underrun_is_found_at_the_block_in_front(void **state)
             !before.Allocated || before.Tag != TEST_TAG)
             continue;
         block[i][-1] ^= 0xFF;
-        books_are_sound();
+        pool_is_sound();
         assert_true(BUGCHECKS(ExFreePool((PVOID)before.Address)));
         assert_int_equal(HostBugCheck.Code, BAD_POOL_HEADER);
         block[i][-1] ^= 0xFF;
@@ -115,7 +98,7 @@ static void a_free_block_can_be_overwritten_without_harm_to_the_books(void **sta
         ExFreePool(block[i]);
     for (int i = 0; i < 500; i += 50)
         memset(block[i], 0x41, 200);
-    books_are_sound();
+    pool_is_sound();
     int found = 0;
     for (int i = 0; i < 5000; i++)
         found += BUGCHECKS(ExAllocatePoolWithTag(PagedPool, 200, TEST_TAG));
@@ -148,10 +131,10 @@ static void a_forged_address_is_never_taken_for_a_block(void **state)
         if (!is_block(forged) && !BUGCHECKS(ExFreePool(forged)))
             fail_msg("%p was freed", (void *)forged);
     }
-    books_are_sound();
+    pool_is_sound();
     for (int i = 0; i < BLOCKS; i++)
         ExFreePoolWithTag(block[i], TEST_TAG);
-    books_are_sound();
+    pool_is_sound();
 }
 
 // ---- which block comes next --------------------------------------------------------------------
@@ -188,13 +171,6 @@ static void the_next_block_of_a_fresh_page_is_hard_to_guess(void **state)
     assert_true(bits_of_next(500, 8) > 1.2);
 }
 
-static int start(void **state)
-{
-    fake_mm_start();
-    ExInitializePool();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -204,5 +180,5 @@ int main(void)
         cmocka_unit_test(a_forged_address_is_never_taken_for_a_block),
         cmocka_unit_test(a_free_block_can_be_overwritten_without_harm_to_the_books),
     };
-    return cmocka_run_group_tests_name("pool attack", tests, start, NULL);
+    return cmocka_run_group_tests_name("pool attack", tests, start_pool, NULL);
 }

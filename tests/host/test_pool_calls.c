@@ -8,27 +8,11 @@
 //
 // The pool's further calls: priorities leave memory for others, a process pays for what it had
 // allocated and is paid back, processors' caches are trimmed from afar.
-#include "fake_ke.h"
-#include "fake_mm.h"
-#include "pool.h"
+#include "pool_test.h"
 
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-#include <cmocka.h>
 
-#define TAG(a, b, c, d) ((ULONG)(a) | (ULONG)(b) << 8 | (ULONG)(c) << 16 | (ULONG)(d) << 24)
 #define TEST_TAG TAG('C', 'a', 'l', 'l')
-
-static void pool_is_sound(void)
-{
-    const char *wrong = ExValidatePool();
-    if (wrong != NULL)
-        fail_msg("%s", wrong);
-}
 
 // ---- quota -------------------------------------------------------------------------------------
 static SIZE_T charged[2], limit = ~(SIZE_T)0;

@@ -9,20 +9,11 @@
 //
 // Every mistake with the pool (tests/guest/pool/mistakes.h) x every pool x every size x every
 // configuration ends in its bugcheck, parameters and all, and leaves the pools sound.
-#include "fake_ke.h"
-#include "fake_mm.h"
-#include "pool.h"
+#include "pool_test.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <cmocka.h>
 
 #define ANYTHING        ((ULONG_PTR)0x7E57A000u)
 #define IN_DRIVER       ANYTHING
@@ -94,13 +85,6 @@ static void each_mistake_ends_in_its_bugcheck_and_harms_nobody(void **state)
     assert_true(made > 100);
 }
 
-static int start(void **state)
-{
-    fake_mm_start();
-    ExInitializePool();
-    return 0;
-}
-
 // The pool starts once in a process, with the options it finds.
 static int run_all(ULONG number)
 {
@@ -113,8 +97,9 @@ static int run_all(ULONG number)
     if (child != 0)
         return waitpid(child, &status, 0) != child || status != 0;
     watch = number;
+    fake_mm_all_code_is_a_driver = TRUE;
     HostOptions = options[number];
-    exit(_cmocka_run_group_tests(Watches[number].Name, tests, 1, start, NULL));
+    exit(_cmocka_run_group_tests(Watches[number].Name, tests, 1, start_pool, NULL));
 }
 
 int main(void)

@@ -9,25 +9,15 @@
 //
 // Every mistake with the pool ends in its documented bugcheck, parameters and all (features BC-20
 // to BC-53), and the sentence names who made it.
-#include "fake_ke.h"
-#include "fake_mm.h"
-#include "pool.h"
+#include "pool_test.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <cmocka.h>
 
 // Locals that keep their value between setjmp and longjmp keep it after, too.
 #pragma GCC diagnostic ignored "-Wclobbered"
 
-#define TAG(a, b, c, d) ((ULONG)(a) | (ULONG)(b) << 8 | (ULONG)(c) << 16 | (ULONG)(d) << 24)
 #define TEST_TAG TAG('T', 'e', 's', 't')
 
 static const POOL_TYPE types[] = {NonPagedPool, PagedPool, NonPagedPoolNx};
@@ -291,13 +281,6 @@ static const char *const configurations[] = {
     "FAULTS=0,*",                 // options that ask for nothing
 };
 
-static int start(void **state)
-{
-    fake_mm_start();
-    ExInitializePool();
-    return 0;
-}
-
 // The pool starts once in a process, with the options it finds. Returns whether a case failed.
 static int run_all(const char *options)
 {
@@ -329,7 +312,7 @@ static int run_all(const char *options)
     if (child != 0)
         return waitpid(child, &status, 0) != child || status != 0;
     HostOptions = options;
-    exit(cmocka_run_group_tests_name("pool misuse", tests, start, NULL));
+    exit(cmocka_run_group_tests_name("pool misuse", tests, start_pool, NULL));
 }
 
 int main(void)

@@ -8,19 +8,8 @@
 //
 // pooltag.txt, as its real ones are written (features TT-96): tags, patterns, comments, junk. And
 // what a tag's figures say of its past: peaks.
-#include "fake_ke.h"
-#include "fake_mm.h"
 #include "mm/poolp.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
-
-#define TAG(a, b, c, d) ((ULONG)(a) | (ULONG)(b) << 8 | (ULONG)(c) << 16 | (ULONG)(d) << 24)
+#include "pool_test.h"
 
 static const char text[] = "rem A comment - not - a tag\r\n"
                            "// Another - one - too\r\n"
@@ -73,14 +62,6 @@ static void any_text_is_survived(void **state)
     ExSetPoolTagFile(NULL, 0);
 }
 
-static EX_POOL_TAG use_of(ULONG tag)
-{
-    EX_POOL_TAG use = {0};
-    for (ULONG i = 0; ExQueryPoolTag(i, &use) && use.Tag != tag; i++)
-        ;
-    return use;
-}
-
 static void a_peak_outlives_its_blocks(void **state)
 {
     static PVOID block[2000];
@@ -97,13 +78,6 @@ static void a_peak_outlives_its_blocks(void **state)
     assert_int_equal(use.NonPagedPeak, ROUND_TO_PAGES(100000));
 }
 
-static int start(void **state)
-{
-    fake_mm_start();
-    ExInitializePool();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -112,5 +86,5 @@ int main(void)
         cmocka_unit_test(any_text_is_survived),
         cmocka_unit_test(a_peak_outlives_its_blocks),
     };
-    return cmocka_run_group_tests_name("pool names", tests, start, NULL);
+    return cmocka_run_group_tests_name("pool names", tests, start_pool, NULL);
 }

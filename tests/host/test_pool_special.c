@@ -9,35 +9,19 @@
 // Special pool: every misuse has its documented bugcheck (BC-54 to BC-59b, TT-40 to TT-54), freed
 // blocks stay inaccessible, samples are taken at the rate asked for, failures on purpose are
 // those asked for. main starts a process for each way to choose who is watched.
-#include "fake_ke.h"
-#include "fake_mm.h"
 #include "mm/poolp.h"
+#include "pool_test.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <cmocka.h>
 
 // Locals that keep their value between setjmp and longjmp keep it after, too.
 #pragma GCC diagnostic ignored "-Wclobbered"
 
-#define TAG(a, b, c, d) ((ULONG)(a) | (ULONG)(b) << 8 | (ULONG)(c) << 16 | (ULONG)(d) << 24)
 #define TEST_TAG TAG('S', 'p', 'c', 'l')
 
 static const POOL_TYPE types[] = {NonPagedPool, PagedPool, NonPagedPoolNx};
-
-static void pool_is_sound(void)
-{
-    const char *wrong = ExValidatePool();
-    if (wrong != NULL)
-        fail_msg("%s", wrong);
-}
 
 static void stopped(ULONG code, ULONG_PTR p1, ULONG_PTR p2, ULONG_PTR p3, ULONG_PTR p4)
 {

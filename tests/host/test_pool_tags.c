@@ -9,34 +9,15 @@
 //
 // Tags: few letters, many tags, more than there is room for; and that the sums by tag are what a
 // walk over all blocks counts (PL-41 to PL-48).
-#include "fake_ke.h"
-#include "fake_mm.h"
 #include "mm/poolp.h"
+#include "pool_test.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
-
-#define TAG(a, b, c, d) ((ULONG)(a) | (ULONG)(b) << 8 | (ULONG)(c) << 16 | (ULONG)(d) << 24)
 #define FIRST_TAG 0x41000000u
 #define MANY      10000u
 #define TOO_MANY  70000u
 
 static const POOL_TYPE types[] = {NonPagedPool, PagedPool, NonPagedPoolNx};
 static PVOID block[TOO_MANY];
-
-static EX_POOL_TAG use_of(ULONG tag)
-{
-    EX_POOL_TAG use;
-    for (ULONG i = 0; ExQueryPoolTag(i, &use); i++)
-        if (use.Tag == tag)
-            return use;
-    return (EX_POOL_TAG){.Tag = tag};
-}
 
 // ---- a walk ------------------------------------------------------------------------------------
 typedef struct { ULONG64 blocks, bytes; } WALKED;
@@ -184,13 +165,6 @@ static void cells_of_a_driver_rarely_share_a_bucket(void **state)
     assert_true(shared < cells / 16);
 }
 
-static int start(void **state)
-{
-    fake_mm_start();
-    ExInitializePool();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -201,5 +175,5 @@ int main(void)
         cmocka_unit_test(ten_thousand_tags_are_told_apart),
         cmocka_unit_test(tags_that_find_no_room_are_counted_together),
     };
-    return cmocka_run_group_tests_name("pool tags", tests, start, NULL);
+    return cmocka_run_group_tests_name("pool tags", tests, start_pool, NULL);
 }

@@ -93,6 +93,9 @@ def test_poolmon_renews_its_screen_at_each_key(terminal):
     for key in "bdamftelp(":
         terminal.send(key)
         terminal.expect("PerAlloc")
+    for key in "si07":
+        terminal.send(key)
+        terminal.expect("There are no sessions")
     terminal.send("h")
     terminal.expect("Any key goes on")
     terminal.send("x")

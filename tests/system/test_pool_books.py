@@ -45,6 +45,30 @@ def test_ten_thousand_tags_are_listed_by_what_they_use(arch, tmp_path):
     assert used == sorted(used, reverse=True) and used[0] > 0, "not sorted by nonpaged bytes"
 
 
+@pytest.mark.parametrize("processors", [1, 4])
+def test_what_finds_no_room_is_counted_together(arch, processors, tmp_path):
+    """16 K combinations of tag, pool and size have counters of their own; the rest is "Ovfl"."""
+    run = run_books(arch, "overflow", tmp_path, "!poolused 1 Ovfl; !poolval; poweroff",
+                    "--memory", "96M", "--smp", processors)
+    assert not [line for line in run.lines if line.startswith(("not ok", "# "))], run.tail()
+    assert_all_freed(run, "Ovfl")
+    assert "The pools are in order." in run.out, run.tail()
+
+
+def test_a_lookaside_lists_depth_follows_demand(arch, flavour, tmp_path):
+    """By the guest's clock, which nobody waits for while the machine is idle."""
+    run = run_books(arch, "depth", tmp_path, "!lookaside; poweroff", *flavour_option(flavour),
+                    "--", "-icount", "shift=6,sleep=off")
+    assert not [line for line in run.lines if line.startswith(("not ok", "# "))], run.tail()
+    assert "ok 1 LA-25" in run.out, run.tail()
+
+
+def test_contiguous_memory_is_there_after_exhaustion(arch, tmp_path):
+    run = run_books(arch, "contiguous", tmp_path, "!vm; poweroff", "--memory", "96M")
+    assert not [line for line in run.lines if line.startswith(("not ok", "# "))], run.tail()
+    assert "ok 1 contiguous" in run.out, run.tail()
+
+
 def test_sums_hold_while_four_processors_allocate(arch, tmp_path):
     run = run_books(arch, "load", tmp_path, "!poolused 1; !poolused 4; !poolfind Book",
                     "--smp", "4", "--memory", "128M", "--run-for", "1")

@@ -16,6 +16,7 @@ from test_rules import assert_parameters
 SOURCE = (ROOT / "tests" / "guest" / "pool" / "mistakes.h").read_text()
 ROW = re.compile(r'^    \{"(\w+)", \w+, ([A-Z_ |]+), ([A-Z_ |]+), "([\w ]*)"\},$', re.M)
 POOLS = ("paged", "nx", "execute")
+VERIFIED = ("tracked", "verifier")
 USUAL = {"plain": [], "tracked": ["--verifier=8"]}
 ALONE = {"verifier": ["--verifier"], "overrun": ["--special-pool", "all"],
          "underrun": ["--special-pool", "all,underrun"], "guard": ["--pool-guard", "1"]}
@@ -33,6 +34,9 @@ def scenes(sizes, where):
     alone = [("small", watch) for watch in ALONE
              if not (watch == "underrun" and "AT_END" in where)] if {"ALONE", "EITHER"} & where \
         else []
+    if "VERIFIED" in where:
+        usual, alone = ([scene for scene in some if scene[1] in VERIFIED]
+                        for some in (usual, alone))
     return usual, alone
 
 

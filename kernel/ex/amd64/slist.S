@@ -75,6 +75,8 @@ ExpInterlockedPopEntrySList:
         jne     .Lreload
         cmpq    (%r8), %rax
         jne     .Lreload
+        .globl  ExpInterlockedPopEntrySListFault
+ExpInterlockedPopEntrySListFault:
         movq    (%rdx), %rcx            // nobody else changed it: the list is damaged
         jmp     3b
         .size   ExpInterlockedPopEntrySList, . - ExpInterlockedPopEntrySList

@@ -69,6 +69,8 @@ ExInterlockedPopEntrySList:
         jne     .Lreload
         cmpl    4(%esi), %edx
         jne     .Lreload
+        .globl  ExpInterlockedPopEntrySListFault
+ExpInterlockedPopEntrySListFault:
         movl    (%eax), %ebx            // nobody else changed it: the list is damaged
         jmp     3b
         .size   InterlockedPopEntrySList, . - InterlockedPopEntrySList

@@ -4,7 +4,10 @@
 //
 //   books-exhaust   all memory becomes pool, by one processor for each size and by all of them at
 //                   once, and comes back: the largest block of before can be had again
+//   books-contiguous  the same, after which 8 MiB in a row can be had
 //   books-tags      ten thousand tags
+//   books-overflow  more tags than there is room for
+//   books-depth     a lookaside list that is busy, then idle, for as long as tuning takes
 //   books-load      threads on all processors that allocate and free until the driver is unloaded
 //
 // tests/system/test_pool_books.py reads the kernel's books afterwards: every allocation of these
@@ -137,19 +140,101 @@ static const GUEST_CASE Exhaust[] = {
     {"all processors take all and give it back", AllProcessorsTakeAllAndGiveItBack},
 };
 
-// ---- tags --------------------------------------------------------------------------------------
-static PVOID Tagged[MANY];
+// ---- what others want of the memory that was pool ----------------------------------------------
+#define IN_A_ROW (8u << 20)
 
-static VOID ManyTagsAreAllowed(VOID)
+static VOID ContiguousMemoryComesBack(VOID)
 {
-    for (ULONG i = 0; i < MANY; i++)
+    PHYSICAL_ADDRESS Highest = {.QuadPart = -1};
+
+    for (ULONG t = 0; t < RTL_NUMBER_OF(Types); t++)
+        for (ULONG s = 0; s < RTL_NUMBER_OF(Sizes); s++) {
+            ULONG Count = 0;
+            FreeChain(Fill(Types[t], Sizes[s], NULL, &Count));
+            PVOID Block = MmAllocateContiguousMemory(IN_A_ROW, Highest);
+            CHECK(Block != NULL);
+            if (Block != NULL)
+                MmFreeContiguousMemory(Block);
+        }
+}
+
+static const GUEST_CASE Contiguous[] = {
+    {"contiguous memory comes back", ContiguousMemoryComesBack},
+};
+
+// ---- tags --------------------------------------------------------------------------------------
+#define TOO_MANY 20000u
+
+static PVOID Tagged[TOO_MANY];
+
+static VOID UseTags(ULONG Count)
+{
+    for (ULONG i = 0; i < Count; i++)
         CHECK((Tagged[i] = ExAllocatePoolWithTag(Types[i % 3], 40, 0x54000000 + i)) != NULL);
-    for (ULONG i = 0; i < MANY; i++)
+    for (ULONG i = 0; i < Count; i++)
         if (Tagged[i] != NULL)
             ExFreePoolWithTag(Tagged[i], 0x54000000 + i);
 }
 
+static VOID ManyTagsAreAllowed(VOID)
+{
+    UseTags(MANY);
+}
+
+static VOID TooManyTagsAreCountedTogether(VOID)
+{
+    UseTags(TOO_MANY);
+}
+
 static const GUEST_CASE Tags[] = {{"PL-45 ten thousand tags", ManyTagsAreAllowed}};
+static const GUEST_CASE Overflow[] = {{"PL-45 more tags than room", TooManyTagsAreCountedTogether}};
+
+// ---- lookaside lists ---------------------------------------------------------------------------
+static NPAGED_LOOKASIDE_LIST Nonpaged;
+
+// Takes and gives so many at a time, for so long.
+static VOID KeepBusy(ULONG Batch, ULONG Tenths)
+{
+    static PVOID Entries[150];
+    LARGE_INTEGER Tenth = {.QuadPart = -1000000};
+
+    for (; Tenths != 0; Tenths--) {
+        for (ULONG Times = 0; Times < 20; Times++) {
+            for (ULONG i = 0; i < Batch; i++)
+                Entries[i] = ExAllocateFromNPagedLookasideList(&Nonpaged);
+            for (ULONG i = 0; i < Batch; i++)
+                ExFreeToNPagedLookasideList(&Nonpaged, Entries[i]);
+        }
+        KeDelayExecutionThread(KernelMode, FALSE, &Tenth);
+    }
+}
+
+static BOOLEAN DepthComesTo(USHORT Least, USHORT Most, ULONG Batch)
+{
+    for (ULONG Seconds = 0; Seconds < 60; Seconds++) {
+        if (Nonpaged.L.Depth >= Least && Nonpaged.L.Depth <= Most)
+            return TRUE;
+        KeepBusy(Batch, 10);
+    }
+    return FALSE;
+}
+
+// LA-25 to LA-27, by the clock: the system looks once a second.
+static VOID DepthFollowsDemand(VOID)
+{
+    ExInitializeNPagedLookasideList(&Nonpaged, NULL, NULL, 0, 64, TAG, 0);
+    CHECK(DepthComesTo(150, 256, 150));
+    ULONG Misses = Nonpaged.L.AllocateMisses;
+    KeepBusy(150, 1);
+    CHECK(Nonpaged.L.AllocateMisses - Misses <= 150); // those that the list was short of
+    CHECK(DepthComesTo(4, 4, 0));
+    for (ULONG Seconds = 0; ExQueryDepthSList(&Nonpaged.L.ListHead) > 4 && Seconds < 5; Seconds++)
+        KeepBusy(0, 10);
+    CHECK(ExQueryDepthSList(&Nonpaged.L.ListHead) <= 4);
+    ExDeleteNPagedLookasideList(&Nonpaged);
+}
+
+static const GUEST_CASE Depth[] = {{"LA-25 LA-26 LA-27 depth follows demand", DepthFollowsDemand}};
 
 // ---- load --------------------------------------------------------------------------------------
 static CREW Loaders;
@@ -193,6 +278,12 @@ NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING Registry
         return STATUS_OBJECT_NAME_INVALID;
     if (TakeWord(&Text, "exhaust"))
         return GuestRun(Exhaust, RTL_NUMBER_OF(Exhaust));
+    if (TakeWord(&Text, "contiguous"))
+        return GuestRun(Contiguous, RTL_NUMBER_OF(Contiguous));
+    if (TakeWord(&Text, "depth"))
+        return GuestRun(Depth, RTL_NUMBER_OF(Depth));
+    if (TakeWord(&Text, "overflow"))
+        return GuestRun(Overflow, RTL_NUMBER_OF(Overflow));
     if (TakeWord(&Text, "tags"))
         return GuestRun(Tags, RTL_NUMBER_OF(Tags));
     if (!TakeWord(&Text, "load"))

@@ -28,6 +28,7 @@ typedef struct _SCENE {
     BOOLEAN Alone;    // the block is alone in a page of special pool
     BOOLEAN AtStart;  // and at its start
     BOOLEAN Watched;  // requests go to special pool by option, not because they are a sample
+    BOOLEAN Verified; // the verifier has bugchecks of its own for some mistakes
 } SCENE;
 
 // ---- the driver's own routines -----------------------------------------------------------------
@@ -92,12 +93,21 @@ static VOID TagUnreadable(const SCENE *Scene)
     Allocates(Scene->Type, Scene->Bytes, '!?!?');
 }
 
+// Bit 1 of a type says so: of one that is reserved (3), the bound (7), session pool (34) too.
 static VOID MustSucceed(const SCENE *Scene)
 {
-    POOL_TYPE Type = Scene->Type & PagedPool ? NonPagedPoolCacheAlignedMustS
-                                             : NonPagedPoolMustSucceed;
+    static const UCHAR Types[] = {NonPagedPoolMustSucceed, DontUseThisType,
+                                  NonPagedPoolCacheAlignedMustS, MaxPoolType, 32 + 2};
+    POOL_TYPE Type = (POOL_TYPE)Types[(Scene->Type / 512 + Scene->Type % 512 * 2 +
+                                       Scene->Bytes / PAGE_SIZE) % sizeof(Types)];
     Expect(0xC2, 0x9A, Type, Scene->Bytes, GOOD_TAG);
     Allocates(Type, Scene->Bytes, GOOD_TAG);
+}
+
+static VOID NoBytes(const SCENE *Scene)
+{
+    Expect(0xC4, 0x00, PASSIVE_LEVEL, Scene->Type, 0);
+    Allocates(Scene->Type, 0, GOOD_TAG);
 }
 
 static VOID AllocateIrql(const SCENE *Scene)
@@ -105,6 +115,8 @@ static VOID AllocateIrql(const SCENE *Scene)
     KIRQL Irql = TooHigh(Scene);
     if (Scene->Alone && Scene->Watched)
         Expect(0xC1, Irql, Scene->Type, Scene->Bytes, 0x30);
+    else if (Scene->Verified)
+        Expect(0xC4, Scene->Type & PagedPool ? 0x01 : 0x02, Irql, Scene->Type, Scene->Bytes);
     else
         Expect(0xC2, 0x08, Irql, Scene->Type, Scene->Bytes);
     RaiseTo(Irql);
@@ -124,6 +136,8 @@ static VOID FreeIrql(const SCENE *Scene)
     KIRQL Irql = TooHigh(Scene);
     if (Scene->Alone)
         Expect(0xC1, Irql, Scene->Type, (ULONG_PTR)Block, 0x31);
+    else if (Scene->Verified)
+        Expect(0xC4, Scene->Type & PagedPool ? 0x11 : 0x12, Irql, Scene->Type, (ULONG_PTR)Block);
     else
         Expect(0xC2, 0x09, Irql, Scene->Type, (ULONG_PTR)Block);
     RaiseTo(Irql);
@@ -143,9 +157,21 @@ static VOID Twice(const SCENE *Scene)
     FreesFirst(Block);
     if (Scene->Alone)
         Expect(0xC1, (ULONG_PTR)Block, 0, 0, 0x20);
+    else if (Scene->Verified)
+        Expect(0xC4, 0x13, 0, (ULONG_PTR)Block, ANYTHING);
     else
         Expect(0xC2, 0x07, 0, ANYTHING, (ULONG_PTR)Block);
     Frees(Block, GOOD_TAG);
+}
+
+// Verified: what a free of an address ends in that is not the start of a block, or no block's.
+static BOOLEAN IsForVerifier(const SCENE *Scene, ULONG_PTR Code, PVOID Address)
+{
+    if (Scene->Verified && Code == 0x16)
+        Expect(0xC4, Code, 0, (ULONG_PTR)Address, 0);
+    else if (Scene->Verified)
+        Expect(0xC4, Code, (ULONG_PTR)Address, 0, 0);
+    return Scene->Verified;
 }
 
 static VOID Middle(const SCENE *Scene)
@@ -154,6 +180,8 @@ static VOID Middle(const SCENE *Scene)
     if (Scene->Alone)
         Expect(0xC1, (ULONG_PTR)Inside, Scene->Bytes, PAGE_SIZE - BYTE_OFFSET(Inside),
                Scene->AtStart ? 0x22 : 0x21);
+    else if (IsForVerifier(Scene, 0x16, Inside))
+        ;
     else if (Scene->Bytes >= PAGE_SIZE && Scene->Type == PagedPool)
         Expect(0xC2, 0x41286, 0, 0, ANYTHING);
     else
@@ -164,7 +192,9 @@ static VOID Middle(const SCENE *Scene)
 static VOID LaterPage(const SCENE *Scene)
 {
     UCHAR *Inside = Take(Scene) + PAGE_SIZE;
-    if (Scene->Type == PagedPool)
+    if (IsForVerifier(Scene, 0x16, Inside))
+        ;
+    else if (Scene->Type == PagedPool)
         Expect(0xC2, 0x41286, 0, 0, ANYTHING);
     else
         Expect(0xC2, 0x99, (ULONG_PTR)Inside, 0, 0);
@@ -176,14 +206,17 @@ static VOID FreedPages(const SCENE *Scene)
     UCHAR *Inside = Take(Scene);
     FreesFirst(Inside);
     Inside += PAGE_SIZE;
-    Expect(0xC2, Scene->Type == PagedPool ? 0x48 : 0x44, (ULONG_PTR)Inside, 0, 0);
+    if (!IsForVerifier(Scene, 0x10, Inside))
+        Expect(0xC2, Scene->Type == PagedPool ? 0x48 : 0x44, (ULONG_PTR)Inside, 0, 0);
     Frees(Inside, GOOD_TAG);
 }
 
 static VOID NeverAllocated(const SCENE *Scene)
 {
     UCHAR *Beyond = Take(Scene) + (16 << 20);
-    if (Scene->Type == PagedPool)
+    if (IsForVerifier(Scene, 0x10, Beyond))
+        ;
+    else if (Scene->Type == PagedPool)
         Expect(0xC2, 0x50, (ULONG_PTR)Beyond, ANYTHING, ANYTHING);
     else
         Expect(0xC2, 0x44, (ULONG_PTR)Beyond, 0, 0);
@@ -211,35 +244,47 @@ static VOID NeverUsed(const SCENE *Scene)
     do
         HandedOut[Count++] = Block = Allocates(Scene->Type, 1300, GOOD_TAG);
     while (Count < Pass || IsHandedOut(PAGE_ALIGN(Block)));
-    Expect(0xC2, 0x46, (ULONG_PTR)PAGE_ALIGN(Block), 0, 0);
+    if (!IsForVerifier(Scene, 0x10, PAGE_ALIGN(Block)))
+        Expect(0xC2, 0x46, (ULONG_PTR)PAGE_ALIGN(Block), 0, 0);
     Frees(PAGE_ALIGN(Block), GOOD_TAG);
 }
 
 static VOID UserAddress(const SCENE *Scene)
 {
-    Expect(0xC2, 0x40, 0x10000 + Scene->Bytes, SYSTEM_START, 0);
+    if (!IsForVerifier(Scene, 0x10, (PVOID)(0x10000 + Scene->Bytes)))
+        Expect(0xC2, 0x40, 0x10000 + Scene->Bytes, SYSTEM_START, 0);
     Frees((PVOID)(0x10000 + Scene->Bytes), GOOD_TAG);
 }
 
 static VOID Null(const SCENE *Scene)
 {
-    Expect(0xC2, 0x46, 0, 0, 0);
+    if (!IsForVerifier(Scene, 0x10, NULL))
+        Expect(0xC2, 0x46, 0, 0, 0);
     Frees(NULL, Scene->Type == PagedPool ? 0 : GOOD_TAG);
 }
 
 static VOID Foreign(const SCENE *Scene)
 {
-    Expect(0xC2, 0x42, FOREIGN_ADDRESS, 0, 0);
+    if (!IsForVerifier(Scene, 0x10, (PVOID)FOREIGN_ADDRESS))
+        Expect(0xC2, 0x42, FOREIGN_ADDRESS, 0, 0);
     Frees((PVOID)FOREIGN_ADDRESS, Scene->Type == PagedPool ? 0 : GOOD_TAG);
 }
 
 // ---- damage ------------------------------------------------------------------------------------
+static VOID ExpectOverrun(const SCENE *Scene, UCHAR *Block, ULONG_PTR Found)
+{
+    if (Scene->Verified)
+        Expect(0xC4, 0x51, (ULONG_PTR)Block, (ULONG_PTR)Block + Scene->Bytes, Scene->Bytes);
+    else
+        Expect(0x19, 0x21, (ULONG_PTR)Block, Scene->Bytes, Found);
+}
+
 static VOID Overrun(const SCENE *Scene)
 {
     UCHAR *Block = Take(Scene);
-    for (ULONG i = 0; i < 8; i++)
-        ((volatile UCHAR *)Block)[Scene->Bytes + i] = 0xFF;
-    Expect(0x19, 0x21, (ULONG_PTR)Block, Scene->Bytes, ~(ULONG_PTR)0);
+    for (ULONG i = 0; i < 8; i++)  // the guard's first byte is never 0
+        ((volatile UCHAR *)Block)[Scene->Bytes + i] = Scene->Verified ? 0 : 0xFF;
+    ExpectOverrun(Scene, Block, ~(ULONG_PTR)0);
     Frees(Block, GOOD_TAG);
 }
 
@@ -248,7 +293,7 @@ static VOID OverrunByOne(const SCENE *Scene)
 {
     UCHAR *Block = Take(Scene);
     Block[Scene->Bytes] = 0;
-    Expect(0x19, 0x21, (ULONG_PTR)Block, Scene->Bytes, ANYTHING);
+    ExpectOverrun(Scene, Block, ANYTHING);
     Frees(Block, GOOD_TAG);
 }
 
@@ -339,6 +384,7 @@ enum {
     AT_END = 4,   // on the overrun side only
     FAULTS = 8,   // the report comes from the page fault handler
     CHECKED = 16, // only the checked build sees it
+    VERIFIED = 32, // only the verifier does
 };
 
 typedef struct _MISTAKE {
@@ -354,6 +400,7 @@ static const MISTAKE Mistakes[] = {
     {"tag_big", TagBig, EVERY_SIZE, EITHER, "Allocates"},
     {"tag_unreadable", TagUnreadable, EVERY_SIZE, EITHER, "Allocates"},
     {"must_succeed", MustSucceed, EVERY_SIZE, EITHER, "Allocates"},
+    {"no_bytes", NoBytes, SMALL, EITHER | VERIFIED, "Allocates"},
     {"allocate_irql", AllocateIrql, EVERY_SIZE, EITHER, "Allocates"},
     {"raises", Raises, SMALL, EITHER, ""},
     {"free_irql", FreeIrql, EVERY_SIZE, EITHER, "Frees Allocates"},
@@ -387,11 +434,11 @@ static const WORD Pools[] = {{"execute", NonPagedPool}, {"nx", 512}, {"paged", P
 static const WORD Sizes[] = {{"small", 100}, {"page", PAGE_SIZE}, {"large", 10000}};
 
 // How the kernel runs; the value: does special pool take requests below a page, and how.
-enum { NOBODY = 0, BY_OPTION = 1, BY_SAMPLE = 2, TO_START = 4 };
+enum { NOBODY = 0, BY_OPTION = 1, BY_SAMPLE = 2, TO_START = 4, BY_VERIFIER = 8 };
 static const WORD Watches[] = {
     {"plain", NOBODY},
-    {"tracked", NOBODY},
-    {"verifier", BY_OPTION},
+    {"tracked", BY_VERIFIER},
+    {"verifier", BY_OPTION | BY_VERIFIER},
     {"overrun", BY_OPTION},
     {"underrun", BY_OPTION | TO_START},
     {"guard", BY_SAMPLE},
@@ -401,9 +448,10 @@ static SCENE MakeScene(ULONG Pool, ULONG Size, ULONG Watch)
 {
     ULONG How = Watches[Watch].Value;
     SCENE Scene = {.Type = (POOL_TYPE)Pools[Pool].Value, .Bytes = Sizes[Size].Value};
-    Scene.Alone = How != NOBODY && Scene.Bytes < PAGE_SIZE;
+    Scene.Alone = (How & (BY_OPTION | BY_SAMPLE)) != 0 && Scene.Bytes < PAGE_SIZE;
     Scene.AtStart = Scene.Alone && (How & TO_START);
     Scene.Watched = (How & BY_OPTION) != 0;
+    Scene.Verified = (How & BY_VERIFIER) != 0;
     return Scene;
 }
 
@@ -411,6 +459,8 @@ static SCENE MakeScene(ULONG Pool, ULONG Size, ULONG Watch)
 static BOOLEAN IsPossible(const MISTAKE *Mistake, const SCENE *Scene, ULONG Size)
 {
     if (!(Mistake->Sizes & (1u << Size)) || !(Mistake->Where & (Scene->Alone ? ALONE : USUAL)))
+        return FALSE;
+    if ((Mistake->Where & VERIFIED) && !Scene->Verified)
         return FALSE;
     return !(Mistake->Where & AT_END) || !Scene->AtStart;
 }
