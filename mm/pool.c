@@ -256,7 +256,7 @@ PVOID ExpAllocate(POOL_REQUEST *Request)
     if (Block == NULL)
         __atomic_fetch_add(&ExpPoolFailures, 1, __ATOMIC_RELAXED);
     if (Block != NULL && ExpTracking)
-        ExpTrack(Block, Request->Caller);
+        ExpTrack(Block, Request);
     if (Block != NULL && (Request->Type & POOL_ZERO_ALLOCATION))
         RtlZeroMemory(Block, Request->Bytes);
     return Block;

@@ -468,6 +468,10 @@ BOOLEAN ExpQuerySpecialBlock(const VOID *Address, EX_POOL_BLOCK *Block);
 typedef VOID POOL_VISITOR(const EX_POOL_BLOCK *Block, PVOID Context);
 VOID ExpVisitSpecial(POOL_VISITOR *Visit, PVOID Context);  // all that are allocated
 
+// ---- poolquery.c -------------------------------------------------------------------------------
+VOID ExpVisitAllocated(POOL_VISITOR *Visit, PVOID Context);
+VOID ExpPrintBlock(const EX_POOL_BLOCK *Block, BOOLEAN Wanted);  // a line; Wanted: with its stack
+
 // ---- poolverify.c: who is watched more closely -------------------------------------------------
 extern BOOLEAN ExpSpecialUnderrun;  // the default side
 VOID ExpInitializeVerifier(VOID);  // options -> what cells are trapped
@@ -480,13 +484,14 @@ BOOLEAN ExpIsSampling(VOID);
 
 // ---- pooltrack.c: call stacks of live blocks ---------------------------------------------------
 extern BOOLEAN ExpTracking;
-VOID ExpTrack(PVOID Block, ULONG_PTR Caller);
+VOID ExpTrack(PVOID Block, const POOL_REQUEST *Request);
 VOID ExpUntrack(PVOID Block, ULONG_PTR Caller);
 typedef VOID POOL_SAY(const char *Line);
 VOID ExpSayTrace(PVOID Block, POOL_SAY *Say);  // the callers of the allocation's call site
 // Who allocated a block that may have been freed since; 0: nobody knows.
 ULONG_PTR ExpAllocatorOf(PVOID Block);
 VOID ExpLogHistory(PVOID Block);  // for a bugcheck: both stacks, if they are known
+VOID ExpPrintDrivers(VOID);       // how much each driver has, and had at most
 
 // ---- poolname.c: what tags stand for -----------------------------------------------------------
 BOOLEAN ExpHasTagNames(VOID);

@@ -90,7 +90,7 @@ static VOID ExpVisitPage(const POOL *Pool, const POOL_PAGE *Page, POOL_VISITOR *
             Visit(&Block, Context);
 }
 
-static VOID ExpVisitAllocated(POOL_VISITOR *Visit, PVOID Context)
+VOID ExpVisitAllocated(POOL_VISITOR *Visit, PVOID Context)
 {
     ExpHoldBookkeeping();
     for (ULONG Index = 0; Index < PoolCount; Index++) {
@@ -145,7 +145,7 @@ static VOID ExpPrintCaller(const char *Place)
     KdPrintf("        called by %s\n", Place);
 }
 
-static VOID ExpPrintBlock(const EX_POOL_BLOCK *Block, BOOLEAN Wanted)
+VOID ExpPrintBlock(const EX_POOL_BLOCK *Block, BOOLEAN Wanted)
 {
     char Place[96] = "";
     if (Block->Caller != 0 && !KdSymbolize(Block->Caller, Place, sizeof(Place)))
@@ -161,18 +161,22 @@ static VOID ExpPrintBlock(const EX_POOL_BLOCK *Block, BOOLEAN Wanted)
         ExpSayTrace((PVOID)Block->Address, ExpPrintCaller);
 }
 
-static VOID ExpPrintPage(const POOL *Pool, const POOL_PAGE *Page, ULONG_PTR Address)
+#define POOL_ONE 2u  // of !pool's flags: only the block that was asked for
+
+static VOID ExpPrintPage(const POOL *Pool, const POOL_PAGE *Page, ULONG_PTR Address, ULONG64 Flags)
 {
     EX_POOL_BLOCK Block;
     for (ULONG Index = 0; ExpQuerySmall(Pool, Page, Index, &Block); Index++)
-        ExpPrintBlock(&Block, Address - Block.Address < Block.Reserved);
+        if (!(Flags & POOL_ONE) || Address - Block.Address < Block.Reserved)
+            ExpPrintBlock(&Block, Address - Block.Address < Block.Reserved);
 }
 
 static BOOLEAN ExpPoolCommand(const char *Arguments)
 {
-    ULONG64 Number;
+    ULONG64 Number, Flags = 0;
     EX_POOL_BLOCK Block;
-    if (!KdParseNumber(&Arguments, &Number))
+    if (!KdParseNumber(&Arguments, &Number) ||
+        (*Arguments != '\0' && !KdParseNumber(&Arguments, &Flags)))
         return FALSE;
     ULONG_PTR Address = (ULONG_PTR)Number;
     const POOL *Pool = ExpPoolOfAddress(Address);
@@ -190,13 +194,14 @@ static BOOLEAN ExpPoolCommand(const char *Arguments)
     KdPrintf("Pool page %p region is %s\n", PAGE_ALIGN(Address), ExpTypeName(Pool->Type));
     ExpHoldBookkeeping();
     if (Page->State == PoolPageSmall)
-        ExpPrintPage(Pool, Page, Address);
+        ExpPrintPage(Pool, Page, Address, Flags);
     else
         ExpPrintBlock(&Block, TRUE);
     ExpLetGoOfBookkeeping();
     return TRUE;
 }
-KD_COMMAND(pool, "!pool", "!pool ADDRESS: the pool block at ADDRESS and its neighbours in the page",
+KD_COMMAND(pool, "!pool",
+           "!pool ADDRESS [2]: the pool block at ADDRESS and its neighbours in the page; 2 without",
            ExpPoolCommand, KD_SAFE_IN_BUGCHECK);
 
 // ---- !poolfind ---------------------------------------------------------------------------------

@@ -11,7 +11,10 @@
 // its allocation and of its free, beginning with the callers. A freed block keeps its trace until
 // its address is handed out again, or until it is the oldest of so many; traces are cut from
 // bookkeeping pages and reused. When memory for one runs out, the block has no trace: nothing else
-// depends on it.
+// depends on it but the figures of its driver.
+//
+// A driver's figures (blocks and bytes now and at most, by pool; PL-110) are kept under its image's
+// name, whoever else's code is on the stack, and outlive it.
 //
 // Locking: ExpTraceLock, at DISPATCH_LEVEL. Reports take no lock: they run when the driver is done,
 // or nothing else runs any more. Observability: the lines below each leak, !pool, the log before a
@@ -22,6 +25,7 @@
 #define FRAMES       8u
 #define OWN_FRAMES   8u     // at most of ours are above the caller's
 #define FREED_LEAST  8192u  // so many freed blocks are remembered before a trace is reused
+#define DRIVERS      32u    // of more than these the figures are not kept
 
 typedef struct _POOL_STACK {
     ULONG Count;  // 0: nothing is known
@@ -32,13 +36,27 @@ typedef struct _POOL_TRACE {
     struct _POOL_TRACE *Next;   // in the bucket
     LIST_ENTRY FreedLink;       // while Freed.Count is not 0
     ULONG_PTR Block;
+    SIZE_T Bytes;
+    struct _POOL_DRIVER_USE *Use;  // of whom allocated it; NULL: no driver, or one too many
     POOL_STACK Allocated, Freed;
 } POOL_TRACE;
+
+// Of one pool.
+typedef struct _POOL_DRIVER_USE {
+    ULONG Blocks, MostBlocks;
+    SIZE_T Bytes, MostBytes;
+} POOL_DRIVER_USE;
+
+typedef struct _POOL_DRIVER {
+    char Name[32];  // of the image, as KdSymbolize has it
+    POOL_DRIVER_USE NonPaged, Paged;
+} POOL_DRIVER;
 
 BOOLEAN ExpTracking;
 static POOL_TRACE **ExpTraces;  // BUCKETS of them; NULL until the first is kept
 static LIST_ENTRY ExpFreedTraces = {&ExpFreedTraces, &ExpFreedTraces};  // the oldest first
 static ULONG ExpFreedCount;
+static POOL_DRIVER ExpDrivers[DRIVERS];
 static KSPIN_LOCK ExpTraceLock;
 
 static POOL_TRACE **ExpTraceBucket(ULONG_PTR Block)
@@ -112,6 +130,48 @@ static POOL_TRACE *ExpTraceFor(PVOID Block)
     return Trace;
 }
 
+static POOL_DRIVER *ExpDriverNamed(const char *Name, SIZE_T Length)
+{
+    for (ULONG Index = 0; Index < DRIVERS; Index++) {
+        POOL_DRIVER *Driver = &ExpDrivers[Index];
+        if (Driver->Name[0] == '\0')
+            RtlFormat(Driver->Name, sizeof(Driver->Name), "%.*s", (int)Length, Name);
+        if (strncmp(Driver->Name, Name, Length) == 0 && Driver->Name[Length] == '\0')
+            return Driver;
+    }
+    return NULL;
+}
+
+// Place: "edu.sys+0x1234 EduStart+0x10".
+static POOL_DRIVER_USE *ExpUseOf(const char *Place, POOL_TYPE Type)
+{
+    const char *End = strchr(Place, '+');
+    SIZE_T Length = End != NULL ? (SIZE_T)(End - Place) : 0;
+    POOL_DRIVER *Driver =
+        Length != 0 && Length < sizeof(Driver->Name) ? ExpDriverNamed(Place, Length) : NULL;
+    return Driver == NULL ? NULL : Type & PagedPool ? &Driver->Paged : &Driver->NonPaged;
+}
+
+static VOID ExpCharge(POOL_DRIVER_USE *Use, SIZE_T Bytes)
+{
+    if (Use == NULL)
+        return;
+    Use->Bytes += Bytes;
+    if (++Use->Blocks > Use->MostBlocks)
+        Use->MostBlocks = Use->Blocks;
+    if (Use->Bytes > Use->MostBytes)
+        Use->MostBytes = Use->Bytes;
+}
+
+static VOID ExpDischarge(POOL_TRACE *Trace)
+{
+    if (Trace->Use == NULL)
+        return;
+    Trace->Use->Blocks--;
+    Trace->Use->Bytes -= Trace->Bytes;
+    Trace->Use = NULL;
+}
+
 // ---- what the pool calls -----------------------------------------------------------------------
 // The stack from the caller on: the pool's own frames above it are left out.
 static VOID ExpCaptureStack(POOL_STACK *Stack, ULONG_PTR Caller)
@@ -127,15 +187,22 @@ static VOID ExpCaptureStack(POOL_STACK *Stack, ULONG_PTR Caller)
         Stack->Frame[Stack->Count++] = Frames[First];
 }
 
-VOID ExpTrack(PVOID Block, ULONG_PTR Caller)
+VOID ExpTrack(PVOID Block, const POOL_REQUEST *Request)
 {
     POOL_STACK Stack;
-    ExpCaptureStack(&Stack, Caller);
+    char Place[96] = "";
+    ExpCaptureStack(&Stack, Request->Caller);
+    if (MmIsDriverAddress(Request->Caller))
+        KdSymbolize(Request->Caller, Place, sizeof(Place));
     KIRQL OldIrql = KiAcquireLock(&ExpTraceLock);
     POOL_TRACE *Trace = ExpTraceFor(Block);
     if (Trace != NULL) {
         Trace->Allocated = Stack;
         Trace->Freed.Count = 0;
+        ExpDischarge(Trace);
+        Trace->Bytes = Request->Bytes;
+        Trace->Use = ExpUseOf(Place, Request->Type);
+        ExpCharge(Trace->Use, Trace->Bytes);
     }
     KiReleaseLock(&ExpTraceLock, OldIrql);
 }
@@ -147,6 +214,7 @@ VOID ExpUntrack(PVOID Block, ULONG_PTR Caller)
     KIRQL OldIrql = KiAcquireLock(&ExpTraceLock);
     POOL_TRACE *Trace = ExpFindTrace(Block);
     if (Trace != NULL && Trace->Freed.Count == 0) {
+        ExpDischarge(Trace);
         Trace->Freed = Stack;
         InsertTailList(&ExpFreedTraces, &Trace->FreedLink);
         ExpFreedCount++;
@@ -195,4 +263,18 @@ VOID ExpLogHistory(PVOID Block)
         return;
     KLOG("pool", "and freed by");
     ExpSayStack(&Trace->Freed, 0, ExpLogFrame);
+}
+
+VOID ExpPrintDrivers(VOID)
+{
+    KdPrintf("  Driver                Nonpaged (most)           bytes (most)"
+             "     Paged (most)           bytes (most)\n");
+    for (ULONG Index = 0; Index < DRIVERS && ExpDrivers[Index].Name[0] != '\0'; Index++) {
+        const POOL_DRIVER *Driver = &ExpDrivers[Index];
+        const POOL_DRIVER_USE *NonPaged = &Driver->NonPaged, *Paged = &Driver->Paged;
+        KdPrintf("  %-20s %9u %6u %12llu %9llu %9u %6u %12llu %9llu\n", Driver->Name,
+                 NonPaged->Blocks, NonPaged->MostBlocks, (ULONG64)NonPaged->Bytes,
+                 (ULONG64)NonPaged->MostBytes, Paged->Blocks, Paged->MostBlocks,
+                 (ULONG64)Paged->Bytes, (ULONG64)Paged->MostBytes);
+    }
 }

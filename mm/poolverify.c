@@ -281,8 +281,20 @@ static VOID ExpPrintChoice(VOID)
         KdPrintf("  Pool guard: one request in %u\n", ExpPoolGuard);
 }
 
+#define SHOW_DRIVERS 1u
+#define SHOW_BLOCKS  2u
+
+static VOID ExpPrintIfDrivers(const EX_POOL_BLOCK *Block, PVOID Context)
+{
+    if (MmIsDriverAddress(Block->Caller))
+        ExpPrintBlock(Block, FALSE);
+}
+
 static BOOLEAN ExpVerifierCommand(const char *Arguments)
 {
+    ULONG64 Flags = SHOW_DRIVERS;
+    if (*Arguments != '\0' && !KdParseNumber(&Arguments, &Flags))
+        return FALSE;
     KdPrintf("Verify level %x\n", ExpVerifierFlags & FLAGS_KNOWN);
     ExpPrintChoice();
     if (ExpFaults.Chance != 0)
@@ -292,7 +304,12 @@ static BOOLEAN ExpVerifierCommand(const char *Arguments)
     KdPrintf("  Pool Allocations Missed SpecialPool:    %10llu\n", (ULONG64)ExpSpecialMissed);
     KdPrintf("  Pool Allocations Failed:                %10llu\n", (ULONG64)ExpPoolFailures);
     KdPrintf("  Resource Allocations Failed Deliberately: %8llu\n", (ULONG64)ExpPurposeFailures);
+    if (ExpTracking && (Flags & SHOW_DRIVERS))
+        ExpPrintDrivers();
+    if (Flags & SHOW_BLOCKS)
+        ExpVisitAllocated(ExpPrintIfDrivers, NULL);
     return TRUE;
 }
-KD_COMMAND(verifier, "!verifier", "!verifier: who is watched, and what came of it",
+KD_COMMAND(verifier, "!verifier",
+           "!verifier [FLAGS]: who is watched, what came of it; 1 drivers' pool, 2 their blocks",
            ExpVerifierCommand, KD_SAFE_IN_BUGCHECK);

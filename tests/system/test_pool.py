@@ -80,6 +80,20 @@ def test_a_leak_is_listed_with_its_call_stack(arch):
     assert re.search(r"leak:     called by ntoskrnl LdrLoadDriver", run.out), run.tail()
 
 
+def test_the_verifier_says_how_much_each_driver_has_and_had(arch):
+    """PL-110: blocks and bytes now and at most; each block with its size, tag and call site."""
+    run = lookaside("run", driver(arch, "poolcall", "tests"), driver(arch, "leaks", "broken"),
+                    "--verifier=8", "--memory", "64M", "--options", '/MONITOR="!verifier 3"')
+    assert run.status == 4, run.tail()
+    use = {name: list(map(int, numbers.split())) for name, numbers in re.findall(
+        r"^  (\w+\.sys) +((?:\d+ +){7}\d+)$", run.out, re.M)}
+    assert set(use) == {"poolcall.sys", "leaks.sys"}, run.tail()
+    now, most = use["poolcall.sys"][0::2], use["poolcall.sys"][1::2]
+    assert now == [0, 0, 0, 0] and min(most) > 0, run.tail()
+    assert sum(use["leaks.sys"][0::4]) > 0 and use["leaks.sys"][0] <= use["leaks.sys"][1]
+    assert re.search(r"size: .*\(Allocated\) .* by leaks\.sys\+", run.out), run.tail()
+
+
 def test_tags_are_described_from_a_pooltag_txt(arch, tmp_path):
     names = tmp_path / "tags.txt"
     names.write_text("rem comment\nLdr* - ntoskrnl - what the loader keeps\n")

@@ -55,6 +55,14 @@ def test_what_finds_no_room_is_counted_together(arch, processors, tmp_path):
     assert "The pools are in order." in run.out, run.tail()
 
 
+def test_addresses_of_a_pool_are_used_up_before_memory_is(flavour, tmp_path):
+    """i386: a region has some hundred MiB; a 64-bit one has more than any machine."""
+    run = run_books("i386", "addresses", tmp_path, "!poolval; poweroff", "--memory", "768M",
+                    *flavour_option(flavour))
+    assert not [line for line in run.lines if line.startswith(("not ok", "# "))], run.tail()
+    assert "ok 1 addresses" in run.out and "The pools are in order." in run.out, run.tail()
+
+
 def test_a_lookaside_lists_depth_follows_demand(arch, flavour, tmp_path):
     """By the guest's clock, which nobody waits for while the machine is idle."""
     run = run_books(arch, "depth", tmp_path, "!lookaside; poweroff", *flavour_option(flavour),

@@ -5,6 +5,7 @@
 //   books-exhaust   all memory becomes pool, by one processor for each size and by all of them at
 //                   once, and comes back: the largest block of before can be had again
 //   books-contiguous  the same, after which 8 MiB in a row can be had
+//   books-addresses  a pool's addresses are used up before memory is: others have both
 //   books-tags      ten thousand tags
 //   books-overflow  more tags than there is room for
 //   books-depth     a lookaside list that is busy, then idle, for as long as tuning takes
@@ -162,6 +163,40 @@ static const GUEST_CASE Contiguous[] = {
     {"contiguous memory comes back", ContiguousMemoryComesBack},
 };
 
+// ---- addresses ---------------------------------------------------------------------------------
+static BOOLEAN IsServed(POOL_TYPE Type, SIZE_T Bytes, EX_POOL_PRIORITY Priority)
+{
+    PVOID Block = ExAllocatePoolWithTagPriority(Type, Bytes, TAG, Priority);
+    if (Block != NULL)
+        ExFreePoolWithTag(Block, TAG);
+    return Block != NULL;
+}
+
+// NonPagedPool has the smallest region. What fits nowhere in it any more is NULL, however small the
+// request; nobody else notices, and all of it comes back.
+static VOID AddressesRunOutForOnePoolAlone(VOID)
+{
+    ULONG First = 0, Small = 0, Second = 0;
+    PVOID Large = Fill(NonPagedPool, 1 << 20, NULL, &First);
+    CHECK(IsServed(PagedPool, 16 << 20, LowPoolPriority));
+    CHECK(!IsServed(NonPagedPool, 1 << 20, HighPoolPriority));
+    CHECK(!IsServed(NonPagedPool, 4096, LowPoolPriority));
+    PVOID Chain = Fill(NonPagedPool, 4096, NULL, &Small);
+    CHECK(!IsServed(NonPagedPool, 4096, HighPoolPriority));
+    CHECK(IsServed(NX, 16 << 20, LowPoolPriority));
+    CHECK(IsServed(PagedPool, 16 << 20, LowPoolPriority));
+    FreeChain(Chain);
+    FreeChain(Large);
+    FreeChain(Fill(NonPagedPool, 1 << 20, NULL, &Second));
+    CHECK(First > 100);
+    CHECK(Second + Second / 16 >= First);
+    CHECK(IsServed(NonPagedPool, 64 << 20, LowPoolPriority));
+}
+
+static const GUEST_CASE Addresses[] = {
+    {"addresses run out for one pool alone", AddressesRunOutForOnePoolAlone},
+};
+
 // ---- tags --------------------------------------------------------------------------------------
 #define TOO_MANY 20000u
 
@@ -280,6 +315,8 @@ NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING Registry
         return GuestRun(Exhaust, RTL_NUMBER_OF(Exhaust));
     if (TakeWord(&Text, "contiguous"))
         return GuestRun(Contiguous, RTL_NUMBER_OF(Contiguous));
+    if (TakeWord(&Text, "addresses"))
+        return GuestRun(Addresses, RTL_NUMBER_OF(Addresses));
     if (TakeWord(&Text, "depth"))
         return GuestRun(Depth, RTL_NUMBER_OF(Depth));
     if (TakeWord(&Text, "overflow"))
