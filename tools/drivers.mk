@@ -94,7 +94,7 @@ $(foreach a,amd64 i386,\
 # i386 only its msvc target has it; link.exe would drop .sxdata, a table of safe handlers.
 CLANG := $(firstword $(foreach c,clang-21 clang-20 clang-19,$(shell command -v $(c))))
 clang_names := $(if $(CLANG),$(patsubst tests/guest/clang/%.c,%,$(wildcard tests/guest/clang/*.c)))
-clang_amd64 := --target=x86_64-w64-windows-gnu -Xclang -fasync-exceptions
+clang_amd64 := --target=x86_64-w64-windows-gnu -Xclang -fasync-exceptions -funwind-tables
 # mingw-w64's headers include some of clang's that it calls deprecated.
 hash        := \#
 clang_quiet := "-Wno-$(hash)warnings"

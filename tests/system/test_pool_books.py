@@ -14,7 +14,7 @@ def run_books(arch, what, tmp_path, monitor, *options):
     """Runs the driver under the name that says what it is to do."""
     named = tmp_path / ("books-%s.sys" % what)
     shutil.copyfile(driver(arch, "books", "pool"), named)
-    return lookaside("run", named, *options, "--options", '/MONITOR="%s"' % monitor)
+    return lookaside("run", named, "--options", '/MONITOR="%s"' % monitor, *options)
 
 
 def assert_all_freed(run, tag):

@@ -57,6 +57,12 @@ static PVOID ByParameters(SIZE_T Bytes)
                            1);
 }
 
+// Nothing is inlined into a __try.
+NOINLINE static PVOID Take(VOID)
+{
+    return ExAllocateFromLookasideListEx(&List);
+}
+
 // A list's blocks have 32 bits of size.
 static PVOID FromList(SIZE_T Bytes)
 {
@@ -66,7 +72,7 @@ static PVOID FromList(SIZE_T Bytes)
                                     Bytes < MAXLONG ? Bytes : MAXLONG, TAG, 0) != STATUS_SUCCESS)
         return NULL;
     __try {
-        Block = ExAllocateFromLookasideListEx(&List);
+        Block = Take();
     } __finally {
         ExDeleteLookasideListEx(&List);
     }
@@ -145,10 +151,15 @@ static VOID WrongFlagsAreRaised(VOID)
 }
 
 // LA-67: only 64-bit systems want the header aligned, and only there it is a routine that makes it.
+NOINLINE static VOID MakeHeader(PSLIST_HEADER Header)
+{
+    InitializeSListHead(Header);
+}
+
 NOINLINE static NTSTATUS TryHeader(PSLIST_HEADER Header)
 {
     __try {
-        InitializeSListHead(Header);
+        MakeHeader(Header);
     } __except (EXCEPTION_EXECUTE_HANDLER) {
         return GetExceptionCode();
     }
