@@ -27,8 +27,9 @@ typedef struct _OBJECT_HANDLE_INFORMATION {
     ACCESS_MASK GrantedAccess;
 } OBJECT_HANDLE_INFORMATION, *POBJECT_HANDLE_INFORMATION;
 
-// A new object of zeros, with one reference. Fails: NULL, no memory. IRQL: <= DISPATCH_LEVEL.
-PVOID ObCreateTypedObject(POBJECT_TYPE Type);
+// A new object of zeros, with one reference, made for Caller. Fails: NULL, no memory.
+// IRQL: <= DISPATCH_LEVEL.
+PVOID ObCreateTypedObject(POBJECT_TYPE Type, ULONG_PTR Caller);
 // The space an object takes where memory is the caller's, and what makes one of it.
 #define OB_HEADER_SIZE (8 * sizeof(PVOID))
 PVOID ObInitializeStaticObject(PVOID Memory, POBJECT_TYPE Type);

@@ -31,6 +31,11 @@ VOID NTAPI ExFreePoolWithTag(PVOID P, ULONG Tag);
 // name.
 PVOID ExAllocatePoolFor(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag, ULONG_PTR Caller);
 
+// ExAllocatePoolWithTag for the kernel itself, which does something for the code at Caller: fails
+// where a request of Caller's own is to fail on purpose. The block is the kernel's.
+PVOID ExAllocatePoolOnBehalf(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag,
+                             ULONG_PTR Caller);
+
 // How processes are charged; comes from ps. PoolType: NonPagedPool or PagedPool, more bits are
 // ignored. IRQL: <= DISPATCH_LEVEL.
 typedef struct _EX_POOL_QUOTA {

@@ -110,6 +110,14 @@ PVOID ExAllocatePoolFor(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag, ULO
     return ExpAllocateOrRaise(&Request);
 }
 
+PVOID ExAllocatePoolOnBehalf(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag, ULONG_PTR Caller)
+{
+    POOL_REQUEST Request = {.Type = PoolType, .Bytes = NumberOfBytes, .Tag = Tag,
+                            .Priority = HighPoolPriority, .Caller = Caller};
+    return ExpFailsOnPurpose(&Request) ? NULL
+                                       : ExAllocatePoolWithTag(PoolType, NumberOfBytes, Tag);
+}
+
 /*
  * ExAllocatePool: as ExAllocatePoolWithTag for callers without a tag; counted under "None".
  *

@@ -25,8 +25,9 @@ FUZZ_SAN  := -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined
 # routines it has itself: at each of them another processor may go on. (KUSER_SHARED_DATA has 64-bit
 # times at 4-byte boundaries.)
 SIM_SOURCES := $(addprefix kernel/ke/,affinity.c apc.c dpc.c event.c interrupt.c ipi.c irql.c lock.c \
-               mutant.c queue.c sched.c thread.c threadeddpc.c time.c timer.c wait.c watchdog.c \
-               amd64/interrupt.c)
+               mutant.c queue.c queuedlock.c rwlock.c sched.c thread.c threadeddpc.c time.c timer.c \
+               wait.c watchdog.c amd64/interrupt.c) \
+               $(addprefix kernel/ex/,fastmutex.c pushlock.c resource.c rundown.c)
 SIM_CFLAGS := -Itests/host/sim $(HOST_CFLAGS) -O2 -fsanitize=undefined -fno-sanitize=alignment \
               -fno-sanitize-recover=undefined
 

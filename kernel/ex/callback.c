@@ -75,9 +75,9 @@ static PCALLBACK_OBJECT ExpFindCallback(PCUNICODE_STRING Name, BOOLEAN IgnoreCas
 }
 
 // FALSE: no memory.
-static BOOLEAN ExpCopyName(PUNICODE_STRING Copy, PCUNICODE_STRING Name)
+static BOOLEAN ExpCopyName(PUNICODE_STRING Copy, PCUNICODE_STRING Name, ULONG_PTR Caller)
 {
-    Copy->Buffer = ExAllocatePoolWithTag(NonPagedPoolNx, Name->Length, CALLBACK_TAG);
+    Copy->Buffer = ExAllocatePoolOnBehalf(NonPagedPoolNx, Name->Length, CALLBACK_TAG, Caller);
     if (Copy->Buffer == NULL)
         return FALSE;
     memcpy(Copy->Buffer, Name->Buffer, Name->Length);
@@ -86,16 +86,17 @@ static BOOLEAN ExpCopyName(PUNICODE_STRING Copy, PCUNICODE_STRING Name)
 }
 
 // A new object, not on the list. NULL: no memory.
-static PCALLBACK_OBJECT ExpMakeCallback(PCUNICODE_STRING Name, BOOLEAN AllowMultiple)
+static PCALLBACK_OBJECT ExpMakeCallback(PCUNICODE_STRING Name, BOOLEAN AllowMultiple,
+                                        ULONG_PTR Caller)
 {
-    PCALLBACK_OBJECT Callback = ObCreateTypedObject(&ExpCallbackType);
+    PCALLBACK_OBJECT Callback = ObCreateTypedObject(&ExpCallbackType, Caller);
 
     if (Callback == NULL)
         return NULL;
     InitializeListHead(&Callback->Registrations);
     InitializeListHead(&Callback->Entry);
     Callback->AllowMultiple = AllowMultiple;
-    if (Name != NULL && !ExpCopyName(&Callback->Name, Name)) {
+    if (Name != NULL && !ExpCopyName(&Callback->Name, Name, Caller)) {
         ObfDereferenceObject(Callback);
         return NULL;
     }
@@ -152,7 +153,7 @@ NTSTATUS NTAPI ExCreateCallback(PCALLBACK_OBJECT *CallbackObject,
     if (Callback == NULL && !Create)
         return STATUS_OBJECT_NAME_NOT_FOUND;
     if (Callback == NULL) {
-        Callback = ExpMakeCallback(Name, AllowMultipleCallbacks);
+        Callback = ExpMakeCallback(Name, AllowMultipleCallbacks, KiReturnAddress());
         if (Callback == NULL)
             return STATUS_INSUFFICIENT_RESOURCES;
         Callback = ExpListCallback(Callback);
@@ -171,7 +172,7 @@ VOID ExInitializeCallbacks(VOID)
 
     for (ULONG i = 0; i < RTL_NUMBER_OF(Names); i++) {
         RtlInitUnicodeString(&Name, Names[i]);
-        Callback = ExpMakeCallback(&Name, TRUE); // the reference stays
+        Callback = ExpMakeCallback(&Name, TRUE, KiReturnAddress()); // the reference stays
         VERIFY(Callback != NULL);
         ExpListCallback(Callback);
     }
@@ -200,7 +201,8 @@ PVOID NTAPI ExRegisterCallback(PCALLBACK_OBJECT CallbackObject, PCALLBACK_FUNCTI
                                PVOID CallbackContext)
 {
     EXP_REGISTRATION *Registration =
-        ExAllocatePoolWithTag(NonPagedPoolNx, sizeof(*Registration), CALLBACK_TAG);
+        ExAllocatePoolOnBehalf(NonPagedPoolNx, sizeof(*Registration), CALLBACK_TAG,
+                               KiReturnAddress());
 
     if (Registration == NULL)
         return NULL;

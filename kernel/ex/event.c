@@ -52,7 +52,7 @@ NTSTATUS NTAPI ZwCreateEvent(PHANDLE EventHandle, ACCESS_MASK DesiredAccess,
         return STATUS_INVALID_PARAMETER;
     if (ObjectAttributes != NULL && ObjectAttributes->ObjectName != NULL)
         return STATUS_OBJECT_PATH_NOT_FOUND;
-    Event = ObCreateTypedObject(ExEventObjectType);
+    Event = ObCreateTypedObject(ExEventObjectType, KiReturnAddress());
     if (Event == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;
     KeInitializeEvent(Event, EventType, InitialState);
@@ -178,7 +178,7 @@ NTSTATUS NTAPI ZwWaitForMultipleObjects(ULONG Count, PHANDLE Handles, WAIT_TYPE 
 
     if (Count == 0 || Count > MAXIMUM_WAIT_OBJECTS)
         return STATUS_INVALID_PARAMETER_1;
-    Set = ExAllocatePoolWithTag(NonPagedPoolNx, sizeof(*Set), WAIT_TAG);
+    Set = ExAllocatePoolOnBehalf(NonPagedPoolNx, sizeof(*Set), WAIT_TAG, KiReturnAddress());
     if (Set == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;
     for (Set->Count = 0; Set->Count < Count; Set->Count++) {

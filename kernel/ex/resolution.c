@@ -59,7 +59,7 @@ VOID ExpNeedFineClock(LONG Change)
 static ULONG ExpAddRequest(ULONG_PTR Image, ULONG_PTR Caller, ULONG Interval)
 {
     EXP_REQUEST *Request =
-        ExAllocatePoolWithTag(NonPagedPoolNx, sizeof(*Request), RESOLUTION_TAG);
+        ExAllocatePoolOnBehalf(NonPagedPoolNx, sizeof(*Request), RESOLUTION_TAG, Caller);
     KIRQL OldIrql;
 
     if (Request == NULL)

@@ -439,15 +439,15 @@ VOID NTAPI ExReleaseResourceForThreadLite(PERESOURCE Resource, ERESOURCE_THREAD 
 EXPORT(ExReleaseResourceForThreadLite, DISPATCH_LEVEL, "WDK wdm.h ExReleaseResourceForThreadLite");
 
 // ExConvertExclusiveToSharedLite: the exclusive owner, the caller, shares from now on; so do all
-// who wait for a share.
-// IRQL: <= DISPATCH_LEVEL. Fails: bugcheck RESOURCE_NOT_OWNED when it is not owned exclusively.
+// who wait for a share. What it has acquired more than once it still releases as often.
+// IRQL: <= DISPATCH_LEVEL. Fails: bugcheck RESOURCE_NOT_OWNED when it does not own all of it.
 // Source: WDK wdm.h, ExConvertExclusiveToSharedLite.
 VOID NTAPI ExConvertExclusiveToSharedLite(PERESOURCE Resource)
 {
     KIRQL OldIrql = KiAcquireLock(&Resource->SpinLock);
     EXP_WAITER *Woken = NULL;
 
-    if (!ExpIsExclusive(Resource))
+    if (!ExpIsExclusive(Resource) || Resource->OwnerEntry.OwnerThread != ExpThisThread())
         ExpNotOwned(Resource, ExpThisThread(), KiReturnAddress());
     Resource->Flag &= (USHORT)~RESOURCE_EXCLUSIVE;
     if (*ExpSharedRing(Resource) != NULL)

@@ -137,7 +137,8 @@ PEX_TIMER NTAPI ExAllocateTimer(PEXT_CALLBACK Callback, PVOID CallbackContext, U
 
     if ((Attributes & Exclusive) == Exclusive)
         return NULL;
-    Timer = ExAllocatePoolWithTag(NonPagedPoolNx, sizeof(*Timer), EX_TIMER_TAG);
+    Timer = ExAllocatePoolOnBehalf(NonPagedPoolNx, sizeof(*Timer), EX_TIMER_TAG,
+                                   KiReturnAddress());
     if (Timer == NULL)
         return NULL;
     memset(Timer, 0, sizeof(*Timer));

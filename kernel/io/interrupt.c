@@ -34,7 +34,7 @@ static KSPIN_LOCK IopConnectionLock;
 static IO_CONNECTION *IopAllocateConnection(ULONG_PTR Caller)
 {
     IO_CONNECTION *Connection =
-        ExAllocatePoolWithTag(NonPagedPoolNx, sizeof(*Connection), INTERRUPT_TAG);
+        ExAllocatePoolOnBehalf(NonPagedPoolNx, sizeof(*Connection), INTERRUPT_TAG, Caller);
 
     if (Connection == NULL)
         return NULL;

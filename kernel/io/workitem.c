@@ -205,13 +205,15 @@ EXPORT(IoUninitializeWorkItem, EXPORT_ANY_IRQL, "WDK wdm.h IoUninitializeWorkIte
 // IRQL: <= DISPATCH_LEVEL. Fails: NULL. Source: WDK wdm.h, IoAllocateWorkItem.
 PIO_WORKITEM NTAPI IoAllocateWorkItem(PDEVICE_OBJECT DeviceObject)
 {
-    PIO_WORKITEM Item = ExAllocatePoolWithTag(NonPagedPoolNx, sizeof(*Item), WORK_ITEM_TAG);
+    ULONG_PTR Caller = KiReturnAddress();
+    PIO_WORKITEM Item =
+        ExAllocatePoolOnBehalf(NonPagedPoolNx, sizeof(*Item), WORK_ITEM_TAG, Caller);
     KIRQL OldIrql;
 
     if (Item == NULL)
         return NULL;
     IoInitializeWorkItem(DeviceObject, Item);
-    Item->Caller = KiReturnAddress();
+    Item->Caller = Caller;
     OldIrql = KiAcquireLock(&IopLock);
     InsertTailList(&IopAllocated, &Item->AllocatedEntry);
     KiReleaseLock(&IopLock, OldIrql);

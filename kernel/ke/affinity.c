@@ -110,8 +110,9 @@ KAFFINITY NTAPI KeSetAffinityThread(PKTHREAD Thread, KAFFINITY Affinity)
     KAFFINITY Before;
 
     if ((Affinity & KeActiveProcessors) == 0)
-        KeBugCheckEx(INVALID_AFFINITY_SET, (ULONG_PTR)Thread, (ULONG_PTR)Affinity,
-                     (ULONG_PTR)KeActiveProcessors, 0);
+        KiBugCheck(INVALID_AFFINITY_SET, (ULONG_PTR)Thread, (ULONG_PTR)Affinity,
+                   (ULONG_PTR)KeActiveProcessors, 0, NULL,
+                   "A thread was to run on processors none of which there is.");
     OldIrql = KiLockDispatcher();
     Before = Thread->UserAffinity & KeActiveProcessors;
     Thread->UserAffinity = Affinity;

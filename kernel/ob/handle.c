@@ -38,16 +38,16 @@ static VOID ObpChainFree(OB_HANDLE *Table, ULONG First, ULONG End)
 }
 
 // Makes room. FALSE: there is no memory. Not under the lock.
-static BOOLEAN ObpGrow(ULONG Seen)
+static BOOLEAN ObpGrow(ULONG Seen, ULONG_PTR Caller)
 {
     ULONG Entries = Seen == 0 ? FIRST_ENTRIES : Seen * 2;
-    OB_HANDLE *Table = ExAllocatePoolWithTag(NonPagedPoolNx, Entries * sizeof(*Table), OB_TAG),
-              *Old;
+    SIZE_T Size = Entries * sizeof(OB_HANDLE);
+    OB_HANDLE *Table = ExAllocatePoolOnBehalf(NonPagedPoolNx, Size, OB_TAG, Caller), *Old;
     KIRQL OldIrql;
 
     if (Table == NULL)
         return FALSE;
-    memset(Table, 0, Entries * sizeof(*Table));
+    memset(Table, 0, Size);
     ObpChainFree(Table, Seen, Entries);
     OldIrql = KiAcquireLock(&ObpTableLock);
     Old = Table;
@@ -76,7 +76,7 @@ NTSTATUS ObCreateHandle(PVOID Object, ACCESS_MASK Access, ULONG Attributes, ULON
     while (OldIrql = KiAcquireLock(&ObpTableLock), Index = ObpFirstFree, Index == 0) {
         ULONG Entries = ObpEntries;
         KiReleaseLock(&ObpTableLock, OldIrql);
-        if (!ObpGrow(Entries))
+        if (!ObpGrow(Entries, Caller))
             return STATUS_INSUFFICIENT_RESOURCES;
     }
     OB_HANDLE *Entry = &ObpTable[Index - 1];

@@ -21,10 +21,10 @@ static PVOID ObpInitialize(POBJECT_HEADER Header, POBJECT_TYPE Type)
     return Header + 1;
 }
 
-PVOID ObCreateTypedObject(POBJECT_TYPE Type)
+PVOID ObCreateTypedObject(POBJECT_TYPE Type, ULONG_PTR Caller)
 {
     SIZE_T Size = sizeof(OBJECT_HEADER) + Type->BodySize;
-    POBJECT_HEADER Header = ExAllocatePoolWithTag(NonPagedPoolNx, Size, OB_TAG);
+    POBJECT_HEADER Header = ExAllocatePoolOnBehalf(NonPagedPoolNx, Size, OB_TAG, Caller);
 
     if (Header == NULL)
         return NULL;

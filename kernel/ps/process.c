@@ -51,7 +51,7 @@ VOID PsInitialize(VOID)
 {
     PETHREAD Idle = (PETHREAD)KiCurrentThread();
 
-    PsInitialSystemProcess = ObCreateTypedObject(PsProcessType);
+    PsInitialSystemProcess = ObCreateTypedObject(PsProcessType, KiReturnAddress());
     VERIFY(PsInitialSystemProcess != NULL);
     PsInitialSystemProcess->Header.Type = ProcessObject;
     InitializeListHead(&PsInitialSystemProcess->Header.WaitListHead);

@@ -68,7 +68,7 @@ static VOID PspThreadStartup(PKSTART_ROUTINE StartRoutine, PVOID StartContext)
 static PETHREAD PspCreateThread(const KE_THREAD *What, ULONG_PTR Caller)
 {
     KE_THREAD Full = *What;
-    PETHREAD Thread = ObCreateTypedObject(PsThreadType);
+    PETHREAD Thread = ObCreateTypedObject(PsThreadType, Caller);
 
     if (Thread == NULL)
         return NULL;

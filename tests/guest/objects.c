@@ -277,6 +277,31 @@ static VOID CalloutsRefuse(VOID)
     CHECK_EQUAL(Calls, 2);
 }
 
+// A DPC's stack cannot be changed: what is left of it has to do.
+static VOID NTAPI CallOutOfDpc(PKDPC Dpc, PVOID Context, PVOID Calls, PVOID Argument2)
+{
+    NTSTATUS *Status = Context;
+
+    UNREFERENCED_PARAMETER(Dpc);
+    UNREFERENCED_PARAMETER(Argument2);
+    Status[0] = KeExpandKernelStackAndCalloutEx(Called, Calls, 48 * 1024, FALSE, NULL);
+    Status[1] = KeExpandKernelStackAndCalloutEx(Called, Calls, 4 * 1024, FALSE, NULL);
+}
+
+static VOID CalloutsOfDpcsStayOnTheirStack(VOID)
+{
+    NTSTATUS Status[2] = {0};
+    ULONG Calls = 0;
+    KDPC Dpc;
+
+    KeInitializeDpc(&Dpc, CallOutOfDpc, Status);
+    KeInsertQueueDpc(&Dpc, &Calls, NULL);
+    KeFlushQueuedDpcs();
+    CHECK_EQUAL(Status[0], STATUS_STACK_OVERFLOW);
+    CHECK_EQUAL(Status[1], STATUS_SUCCESS);
+    CHECK_EQUAL(Calls, 1);
+}
+
 // ---- the rest -----------------------------------------------------------------------------------
 static BOOLEAN NTAPI IgnoreNmi(PVOID Context, BOOLEAN Handled)
 {
@@ -368,6 +393,7 @@ static const GUEST_CASE Cases[] = {
     {"an ideal processor is kept", IdealProcessorsAreKept},
     {"a stack's swapping is remembered", StackSwapRemembers},
     {"callouts refuse what they cannot do, and run at DISPATCH_LEVEL", CalloutsRefuse},
+    {"callouts of DPCs stay on their stack", CalloutsOfDpcsStayOnTheirStack},
     {"an NMI callback is registered once", NmiCallbacksAreRegisteredOnce},
     {"a bugcheck callback is registered once", BugCheckCallbacksAreRegisteredOnce},
     {"times and versions are readable", TimesAndVersionsAreReadable},

@@ -208,6 +208,26 @@ static VOID ConvertingLetsSharersIn(VOID)
     Unmake();
 }
 
+// What was acquired three times, in either way, is converted as a whole and released as often.
+static VOID ConvertingKeepsTheCount(VOID)
+{
+    Make();
+    CHECK(ExAcquireResourceExclusiveLite(&Resource, TRUE));
+    CHECK(ExAcquireResourceExclusiveLite(&Resource, TRUE));
+    CHECK(ExAcquireResourceSharedLite(&Resource, TRUE));
+    ExConvertExclusiveToSharedLite(&Resource);
+    CHECK_EQUAL(ExIsResourceAcquiredSharedLite(&Resource), 3);
+    CHECK(OthersGet(ExAcquireResourceSharedLite));
+    CHECK(ExAcquireResourceSharedLite(&Resource, TRUE));
+    for (ULONG i = 0; i < 4; i++) {
+        CHECK(!OthersGet(ExAcquireResourceExclusiveLite));
+        ExReleaseResourceLite(&Resource);
+    }
+    CHECK_EQUAL(ExIsResourceAcquiredSharedLite(&Resource), 0);
+    CHECK(OthersGet(ExAcquireResourceExclusiveLite));
+    Unmake();
+}
+
 // ---- owners -------------------------------------------------------------------------------------
 static VOID NTAPI ReleaseForOwner(PVOID Context)
 {
@@ -432,6 +452,7 @@ static const GUEST_CASE Cases[] = {
     {"sharers stay behind who waits exclusively, as they asked", SharersStayBehindExclusiveWaiters},
     {"sharers and exclusive owners take turns", SharersAndExclusiveOwnersAlternate},
     {"converting to shared lets sharers in", ConvertingLetsSharersIn},
+    {"converting keeps the count of acquisitions", ConvertingKeepsTheCount},
     {"another thread releases for an owner", AnotherThreadReleasesForAnOwner},
     {"an owner pointer takes the thread's place", OwnerPointersReplaceThreads},
     {"another thread becomes the owner", AnotherThreadBecomesTheOwner},

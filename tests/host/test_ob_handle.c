@@ -4,6 +4,7 @@
 // Handles against a model that is an array: each stands for its object until it is closed and for
 // nothing afterwards, references and counts add up, and the table's growth loses nothing.
 #include "kernel/ob/obp.h"
+#include "fake_ke.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,7 +17,7 @@
 #define OBJECTS 8
 #define HANDLES 300
 
-static int deleted, allocations;
+static int deleted, allocations, no_memory;
 static HANDLE close_meanwhile; // by another processor, while the table's memory is allocated
 
 static void delete_object(PVOID Object) { deleted++; }
@@ -27,10 +28,12 @@ static OBJECT_TYPE one_type = {
 static OBJECT_TYPE other_type = {
     .Self = &other_type, .Name = "Other", .BodySize = 16, .WaitOffset = OB_NOT_WAITABLE};
 
-PVOID NTAPI ExAllocatePoolWithTag(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag)
+PVOID ExAllocatePoolOnBehalf(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag, ULONG_PTR Caller)
 {
     HANDLE handle = close_meanwhile;
 
+    if (no_memory)
+        return NULL;
     allocations++;
     close_meanwhile = NULL;
     if (handle != NULL)
@@ -69,7 +72,7 @@ static void a_handle_stands_for_its_object_until_it_is_closed(void **state)
     srand(1);
     deleted = 0;
     for (int i = 0; i < OBJECTS; i++)
-        object[i] = ObCreateTypedObject(&one_type);
+        object[i] = ObCreateTypedObject(&one_type, 0);
     for (int step = 0; step < 20000; step++) {
         int at = rand() % HANDLES;
         if (of[at] == NULL) {
@@ -97,7 +100,7 @@ static void a_handle_stands_for_its_object_until_it_is_closed(void **state)
 
 static void what_is_no_handle_is_refused(void **state)
 {
-    PVOID object = ObCreateTypedObject(&one_type), other;
+    PVOID object = ObCreateTypedObject(&one_type, 0), other;
     HANDLE kernel = open_handle(object, OBJ_KERNEL_HANDLE), plain = open_handle(object, 0);
 
     check_handle(NULL, NULL);
@@ -130,7 +133,7 @@ static int open_until_the_table_grows(PVOID object, HANDLE *handle)
 static void an_entry_freed_while_the_table_grows_is_used_again(void **state)
 {
     static HANDLE handle[1 << 16];
-    PVOID object = ObCreateTypedObject(&one_type);
+    PVOID object = ObCreateTypedObject(&one_type, 0);
     int count = open_until_the_table_grows(object, handle), entries = 2 * (count - 1);
 
     while (count < entries)
@@ -147,12 +150,67 @@ static void an_entry_freed_while_the_table_grows_is_used_again(void **state)
     ObfDereferenceObject(object);
 }
 
+// A table that cannot grow is as it was.
+static void without_memory_nothing_is_made(void **state)
+{
+    static HANDLE handle[1 << 16];
+    PVOID object = ObCreateTypedObject(&one_type, 0);
+    int count = open_until_the_table_grows(object, handle), entries = 2 * (count - 1);
+    HANDLE none = NULL;
+
+    while (count < entries)
+        handle[count++] = open_handle(object, 0);
+    no_memory = 1;
+    assert_null(ObCreateTypedObject(&one_type, 0));
+    assert_int_equal(ObCreateHandle(object, 1, 0, 0, &none), STATUS_INSUFFICIENT_RESOURCES);
+    assert_null(none);
+    assert_int_equal(one_type.HandleCount, entries);
+    assert_int_equal(ZwClose(handle[0]), STATUS_SUCCESS);
+    handle[0] = open_handle(object, 0); // there is room again
+    no_memory = 0;
+    handle[count++] = open_handle(object, 0);
+    for (int i = 0; i < count; i++)
+        assert_int_equal(ZwClose(handle[i]), STATUS_SUCCESS);
+    ObfDereferenceObject(object);
+}
+
+static void check_miscounted(PVOID object, LONG_PTR count)
+{
+    assert_int_equal(HostBugCheck.Code, REFERENCE_BY_POINTER);
+    assert_int_equal(HostBugCheck.Parameter[0], (ULONG_PTR)&one_type);
+    assert_int_equal(HostBugCheck.Parameter[1], (ULONG_PTR)object);
+    assert_int_equal(HostBugCheck.Parameter[2], 3);
+    assert_int_equal(HostBugCheck.Parameter[3], (ULONG_PTR)count);
+}
+
+static void an_object_that_nobody_holds_stops_the_system(void **state)
+{
+    static UCHAR memory[OB_HEADER_SIZE + 64] __attribute__((aligned(16)));
+    PVOID fixed = ObInitializeStaticObject(memory, &one_type);
+    PVOID object = ObCreateTypedObject(&one_type, 0);
+    HANDLE handle = open_handle(object, 0);
+
+    assert_true(BUGCHECKS(ObfDereferenceObject(fixed))); // the last one is for ever
+    check_miscounted(fixed, 0);
+    assert_true(BUGCHECKS(ObfDereferenceObject(fixed)));
+    check_miscounted(fixed, -1);
+    assert_true(BUGCHECKS(ObfReferenceObject(fixed)));
+    check_miscounted(fixed, 0);
+    ObfDereferenceObject(object);
+    assert_true(BUGCHECKS(ObfDereferenceObject(object))); // the handle's
+    check_miscounted(object, 0);
+    ((POBJECT_HEADER)object)[-1].PointerCount = 1;
+    assert_int_equal(ZwClose(handle), STATUS_SUCCESS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_handle_stands_for_its_object_until_it_is_closed),
         cmocka_unit_test(what_is_no_handle_is_refused),
         cmocka_unit_test(an_entry_freed_while_the_table_grows_is_used_again),
+        cmocka_unit_test(without_memory_nothing_is_made),
+        cmocka_unit_test(an_object_that_nobody_holds_stops_the_system),
     };
     return cmocka_run_group_tests_name("handles", tests, NULL, NULL);
 }

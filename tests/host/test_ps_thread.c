@@ -19,7 +19,7 @@ static int objects, stacks, started;
 static PETHREAD handle_object;
 
 // ---- what it calls ------------------------------------------------------------------------------
-PVOID NTAPI ExAllocatePoolWithTag(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag)
+PVOID ExAllocatePoolOnBehalf(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag, ULONG_PTR Caller)
 {
     if (fail_object)
         return NULL;

@@ -81,7 +81,7 @@ static int run_apart(const SIM_OPTIONS *options, int quiet)
 static void run_case(unsigned processors)
 {
     for (unsigned i = 0; i < RUNS; i++) {
-        SIM_OPTIONS options = {processors * 1000 + i, processors, STEPS, 0};
+        SIM_OPTIONS options = {processors * 1000 + i, processors, STEPS, 0, NULL};
         assert_int_equal(run_apart(&options, 1), 0);
     }
 }
@@ -91,6 +91,16 @@ static void two_processors_keep_every_promise(void **state) { run_case(2); }
 static void three_processors_keep_every_promise(void **state) { run_case(3); }
 static void four_processors_keep_every_promise(void **state) { run_case(4); }
 
+// One processor: some can be seen only where no other can be meant.
+static void every_mistake_is_named(void **state)
+{
+    for (unsigned i = 0; i < sim_mistake_count; i++) {
+        SIM_OPTIONS options = {i, 1, STEPS, 0, &sim_mistakes[i]};
+        if (run_apart(&options, 1) != 0)
+            fail_msg("%s", sim_mistakes[i].name);
+    }
+}
+
 static int run_all(void)
 {
     const struct CMUnitTest tests[] = {
@@ -98,6 +108,7 @@ static int run_all(void)
         cmocka_unit_test(two_processors_keep_every_promise),
         cmocka_unit_test(three_processors_keep_every_promise),
         cmocka_unit_test(four_processors_keep_every_promise),
+        cmocka_unit_test(every_mistake_is_named),
     };
     return cmocka_run_group_tests_name("scheduler", tests, NULL, NULL);
 }
@@ -128,7 +139,7 @@ int main(int argc, char **argv)
         }
     }
     for (unsigned long i = 0; runs > 1 && i < runs; i++)
-        if (run_apart(&(SIM_OPTIONS){seed + i, (unsigned)processors, steps, trace}, 0))
+        if (run_apart(&(SIM_OPTIONS){seed + i, (unsigned)processors, steps, trace, NULL}, 0))
             return 1;
-    return runs > 1 ? 0 : run_one(&(SIM_OPTIONS){seed, (unsigned)processors, steps, trace});
+    return runs > 1 ? 0 : run_one(&(SIM_OPTIONS){seed, (unsigned)processors, steps, trace, NULL});
 }

@@ -25,6 +25,7 @@ typedef struct DECLSPEC_ALIGN(16) _KI_FLOAT_AREA {
     UCHAR State[512]; // FXSAVE's image, or FNSAVE's
     PKFLOATING_SAVE Owner;
     PKTHREAD Thread;
+    KIRQL Irql;
 } KI_FLOAT_AREA;
 
 static KI_FLOAT_AREA KiFloatAreas[FLOAT_AREAS];
@@ -83,6 +84,7 @@ NTSTATUS NTAPI KeSaveFloatingPointState(PKFLOATING_SAVE FloatSave)
         return STATUS_INSUFFICIENT_RESOURCES;
     Area->Owner = FloatSave;
     Area->Thread = KiCurrentThread();
+    Area->Irql = KiGetIrql();
     Area->Thread->FloatSaved++; // first: a switch after the store is to keep the fresh state
     KiStoreFloatState(Area->State);
     FloatSave->Spare1 = (ULONG)(Area - KiFloatAreas);
@@ -92,8 +94,9 @@ EXPORT(KeSaveFloatingPointState, DISPATCH_LEVEL, "WDK wdm.h KeSaveFloatingPointS
 
 // KeRestoreFloatingPointState: puts back what FloatSave stands for.
 // IRQL: that of the save. Fails: bugcheck INVALID_FLOATING_POINT_STATE when FloatSave stands for
-// nothing, or for another thread's state: parameters 0 or 1, FloatSave, the thread.
-// Source: WDK wdm.h, KeRestoreFloatingPointState.
+// nothing (0, FloatSave, the thread), was saved at another IRQL (1, that, the current one) or by
+// another thread (2, that, the current one).
+// Source: WDK wdm.h, KeRestoreFloatingPointState, and "Bug Check 0xE7".
 NTSTATUS NTAPI KeRestoreFloatingPointState(PKFLOATING_SAVE FloatSave);
 NTSTATUS NTAPI KeRestoreFloatingPointState(PKFLOATING_SAVE FloatSave)
 {
@@ -104,8 +107,11 @@ NTSTATUS NTAPI KeRestoreFloatingPointState(PKFLOATING_SAVE FloatSave)
         KiBugCheck(INVALID_FLOATING_POINT_STATE, 0, (ULONG_PTR)FloatSave, (ULONG_PTR)Thread, 0,
                    NULL, "A floating point state was restored that was not saved.");
     if (Area->Thread != Thread)
-        KiBugCheck(INVALID_FLOATING_POINT_STATE, 2, (ULONG_PTR)FloatSave, (ULONG_PTR)Thread, 0,
+        KiBugCheck(INVALID_FLOATING_POINT_STATE, 2, (ULONG_PTR)Area->Thread, (ULONG_PTR)Thread, 0,
                    NULL, "A floating point state was restored by another thread than saved it.");
+    if (Area->Irql != KiGetIrql())
+        KiBugCheck(INVALID_FLOATING_POINT_STATE, 1, Area->Irql, KiGetIrql(), 0, NULL,
+                   "A floating point state was restored at another IRQL than it was saved at.");
     Thread->FloatSaved--;
     KiLoadFloatState(Area->State);
     KiReturnFloatArea(Area);

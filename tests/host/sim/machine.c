@@ -39,6 +39,7 @@ unsigned sim_processors;
 ULONG64 sim_now;
 int sim_stopping;
 SIM_COUNTS sim_counts;
+const SIM_MISTAKE *sim_mistake;
 
 typedef struct {
     unsigned long step;
@@ -199,9 +200,23 @@ DECLSPEC_NORETURN void sim_fail(const char *format, ...)
     __builtin_unreachable();
 }
 
+// The stop that the run's mistake was to bring about, or another.
+static void sim_check_stop(ULONG code, const ULONG_PTR *parameter)
+{
+    int wrong = code != sim_mistake->code;
+
+    for (int i = 0; i < 4; i++)
+        wrong |= sim_mistake->parameter[i] != SIM_ANYTHING &&
+                 sim_mistake->parameter[i] != parameter[i];
+    if (!wrong)
+        sim_finish();
+}
+
 DECLSPEC_NORETURN VOID KiBugCheck(ULONG Code, ULONG_PTR P1, ULONG_PTR P2, ULONG_PTR P3,
                                   ULONG_PTR P4, PKTRAP_FRAME Frame, const char *Sentence)
 {
+    if (sim_mistake != NULL)
+        sim_check_stop(Code, (const ULONG_PTR[]){P1, P2, P3, P4});
     sim_fail("bugcheck 0x%X (0x%llx, 0x%llx, 0x%llx, 0x%llx) %s", Code, (unsigned long long)P1,
              (unsigned long long)P2, (unsigned long long)P3, (unsigned long long)P4,
              Sentence != NULL ? Sentence : "");
@@ -930,6 +945,7 @@ static void sim_reset(const SIM_OPTIONS *options)
     memset(KiProcessorBlock, 0, sizeof(KiProcessorBlock));
     memset(&sim_shared_data, 0, sizeof(sim_shared_data));
     sim.options = options;
+    sim_mistake = options->mistake;
     sim.random = options->seed;
     sim.countdown = 1;
     sim_processors = options->processors != 0 ? options->processors : 1 + sim_random(4);

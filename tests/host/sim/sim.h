@@ -18,11 +18,25 @@
 #define SIM_TICK       HAL_CLOCK_INCREMENT
 
 // ---- one run ------------------------------------------------------------------------------------
+#define SIM_ANYTHING 0x7E57A000ull // any value of a parameter will do
+
+// Something that must end in a bugcheck.
+typedef struct {
+    const char *name;
+    void (*make)(void);
+    ULONG code;
+    ULONG_PTR parameter[4];
+} SIM_MISTAKE;
+
+extern const SIM_MISTAKE sim_mistakes[]; // mistakes.c
+extern const unsigned sim_mistake_count;
+
 typedef struct {
     uint64_t seed;
     unsigned processors; // 0: the seed decides
     unsigned long steps;
     int trace; // every event, not only the last ones of a failure
+    const SIM_MISTAKE *mistake; // the run makes it, and does nothing else
 } SIM_OPTIONS;
 
 typedef struct {
@@ -58,6 +72,7 @@ extern unsigned sim_processors;
 extern ULONG64 sim_now;  // 100 ns units
 extern int sim_stopping; // no new work
 extern SIM_COUNTS sim_counts;
+extern const SIM_MISTAKE *sim_mistake; // of this run, NULL: none
 
 SIM_PROCESSOR *sim_current(void);
 unsigned sim_number(const SIM_PROCESSOR *processor);

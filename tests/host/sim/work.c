@@ -930,6 +930,10 @@ static void work_check_end(void)
 // Thread 0.
 static VOID NTAPI work_keeper(PVOID Context)
 {
+    if (sim_mistake != NULL) {
+        sim_mistake->make();
+        sim_fail("%s went unnoticed", sim_mistake->name);
+    }
     for (unsigned i = 0; i < sim_processors; i++)
         work_start_thread(&sim_thread[SIM_WORKERS + i], work_server, HIGH_PRIORITY);
     for (unsigned round = 0; !sim_stopping; round++) {
