@@ -31,6 +31,19 @@
     ".quad " From ", " To ", " At "\n\t"                                                           \
     ".popsection\n\t"
 
+// From 1 to 2, which counts, from 1; the counting, interrupted before it is done, with the cells of
+// the processor that it is on by then.
+#define POOL_RESTARTS                                                                              \
+    ".subsection 1\n"                                                                              \
+    "3:\t"                                                                                         \
+    "movq %%gs:%c[Cells], %[cell]\n"                                                               \
+    "4:\t"                                                                                         \
+    "jmp 2b\n\t"                                                                                   \
+    ".previous\n\t"                                                                               \
+    POOL_RESTART("1b", "2b", "1b")                                                                 \
+    POOL_RESTART("2b", "2b + 1", "3b")                                                             \
+    POOL_RESTART("4b", "4b + 1", "3b")
+
 #define POOL_SEQUENCE_OFFSETS                                                                      \
     [Cells] "i"(FIELD_OFFSET(KPCR, Prcb.PoolProcessor)),                                           \
     [Cache] "i"(FIELD_OFFSET(POOL_CELL, Cache)), [Irql] "i"(FIELD_OFFSET(POOL_CACHE, Irql)),       \
@@ -65,15 +78,7 @@ FORCEINLINE POOL_RESULT ExpPopHere(ULONG64 Identity, ULONG_PTR Place, POOL_SLOT 
                           "2:\t"
                           "subq $1, %c[Left](%[cell],%[place],8)\n\t"
                           "je %l[Ended]\n\t"
-                          ".subsection 1\n"
-                          "3:\t"
-                          "movq %%gs:%c[Cells], %[cell]\n"
-                          "4:\t"
-                          "jmp 2b\n\t"
-                          ".previous\n\t"
-                          POOL_RESTART("1b", "2b", "1b")
-                          POOL_RESTART("2b", "2b + 1", "3b")
-                          POOL_RESTART("4b", "4b + 1", "3b")
+                          POOL_RESTARTS
                           : [cell] "=&r"(Cell), [cache] "=&r"(Cache), [block] "=&r"(Block),
                             [record] "=&r"(Record)
                           : [identity] "r"(Identity), [place] "r"(Where), POOL_SEQUENCE_OFFSETS,
@@ -118,15 +123,7 @@ FORCEINLINE POOL_RESULT ExpPushHere(ULONG Tag, ULONG_PTR Place, PVOID Block, POO
                           "addq $16, (%[cache])\n"  // commits
                           "2:\t"
                           "addq $1, %c[Frees](%[cell],%[place],8)\n\t"
-                          ".subsection 1\n"
-                          "3:\t"
-                          "movq %%gs:%c[Cells], %[cell]\n"
-                          "4:\t"
-                          "jmp 2b\n\t"
-                          ".previous\n\t"
-                          POOL_RESTART("1b", "2b", "1b")
-                          POOL_RESTART("2b", "2b + 1", "3b")
-                          POOL_RESTART("4b", "4b + 1", "3b")
+                          POOL_RESTARTS
                           : [cell] "=&r"(Cell), [top] "=&r"(Top), [cache] "=&r"(Cache)
                           : [tag] "r"(Tag), [place] "r"(Where), [block] "r"(Block),
                             [record] "r"(Freed), [caller] "m"(*KiReturnSlot()),
