@@ -273,12 +273,33 @@ static ULONG ExpTakeBlocks(POOL *Pool, POOL_PAGE *Page, POOL_CACHE *Cache, ULONG
     return Taken;
 }
 
+// The same for a page with one free block, which is what pages have when what lives is scattered.
+FORCEINLINE VOID ExpTakeLastBlock(POOL *Pool, POOL_CLASS *Class, POOL_PAGE *Page, POOL_CACHE *Cache)
+{
+    ULONG Word = 0;
+    while (Page->FreeMap[Word] == 0)
+        Word++;
+    ULONG Index = 64 * Word + (ULONG)__builtin_ctzll(Page->FreeMap[Word]);
+    *ExpSlot(Cache, Cache->Top) =
+        (POOL_SLOT){(PVOID)(ExpPageAddress(Pool, Page) + Index * Page->BlockSize),
+                    Page->Records + Index};
+    Cache->Top += (LONG_PTR)sizeof(POOL_SLOT);
+    Page->FreeMap[Word] = 0;
+    Page->FreeCount = 0;
+    ExpUnlinkPage(Pool, Class, Page);
+}
+
 static ULONG ExpTakeBatch(POOL *Pool, POOL_CLASS *Class, POOL_CACHE *Cache, ULONG Wanted)
 {
     ULONG Taken = 0;
     KiAcquireLockAtDpcLevel(&Class->Lock);
     while (Taken < Wanted && Class->First != 0) {
         POOL_PAGE *Page = ExpPageOfNumber(Pool, Class->First);
+        if (Page->FreeCount == 1) {
+            ExpTakeLastBlock(Pool, Class, Page, Cache);
+            Taken++;
+            continue;
+        }
         if (Page->FreeCount == Page->BlockCount)
             ExpCountEmpty(Pool, Class, -1);
         Taken += ExpTakeBlocks(Pool, Page, Cache, Wanted - Taken);
@@ -316,18 +337,11 @@ BOOLEAN ExpRefill(POOL *Pool, ULONG ClassIndex, POOL_CACHE *Cache)
     return TRUE;
 }
 
-// A page that just got blocks back: into the list, at its end when nothing is allocated in it.
-static VOID ExpPlacePage(POOL *Pool, POOL_CLASS *Class, POOL_PAGE *Page)
+// A page in which nothing is allocated any more: to the end of the list.
+static VOID ExpPlaceEmptyPage(POOL *Pool, POOL_CLASS *Class, POOL_PAGE *Page)
 {
-    BOOLEAN Empty = Page->FreeCount == Page->BlockCount;
-    if (Page->Listed && !Empty)
-        return;
     if (Page->Listed)
         ExpUnlinkPage(Pool, Class, Page);
-    if (!Empty) {
-        ExpLinkFirst(Pool, Class, Page);
-        return;
-    }
     ExpLinkLast(Pool, Class, Page);
     ExpCountEmpty(Pool, Class, 1);
 }
@@ -337,8 +351,10 @@ static VOID ExpReturnBlock(POOL *Pool, POOL_CLASS *Class, POOL_PAGE *Page, const
     ULONG_PTR Index = (ULONG_PTR)(Slot->Record - Page->Records);
     Page->FreeMap[Index / 64] |= 1ull << (Index % 64);
     USHORT Free = ++Page->FreeCount;
-    if (__builtin_expect(Free == 1 || Free == Page->BlockCount, 0))
-        ExpPlacePage(Pool, Class, Page);
+    if (__builtin_expect(Free == Page->BlockCount, 0))
+        ExpPlaceEmptyPage(Pool, Class, Page);
+    else if (Free == 1)
+        ExpLinkFirst(Pool, Class, Page);
 }
 
 // Takes an empty page out of the list for good; NULL when there is none.
