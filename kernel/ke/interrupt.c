@@ -20,7 +20,8 @@
 // Where it goes. Every object says which processors it may interrupt (ProcessorEnableMask). A
 // vector is sent to one processor that all objects of its chain allow: on the first connection to
 // the one that fewest vectors are sent to. When a newcomer forbids it, the vector is sent
-// elsewhere; when nobody is left whom all allow, the newcomer is refused.
+// elsewhere; when nobody is left whom all allow, the newcomer is refused. An interrupt that was
+// pending on the first processor still comes there.
 //
 // Locking: KI_VECTOR.Lock holds the chain still. It is taken at the vector's IRQL, so on one
 // processor a routine is never interrupted by its own vector, and disconnecting waits for routines
@@ -85,13 +86,22 @@ static BOOLEAN KiCallService(PKINTERRUPT Interrupt)
     return Claimed;
 }
 
-// One walk along the chain. Returns whether anybody claimed the interrupt.
+static BOOLEAN KiIsForbiddenHere(const KINTERRUPT *Interrupt)
+{
+    return (Interrupt->Processors & KeGetCurrentPrcb()->ProcessorMask) == 0;
+}
+
+// One walk along the chain. Returns whether anybody claimed the interrupt. Those who forbid this
+// processor are passed by: it is from before they came.
 static BOOLEAN KiWalkChain(KI_VECTOR *Vector, BOOLEAN WholeChain)
 {
     BOOLEAN Claimed = FALSE;
 
     for (PLIST_ENTRY Entry = Vector->Chain.Flink; Entry != &Vector->Chain; Entry = Entry->Flink) {
-        Claimed |= KiCallService(CONTAINING_RECORD(Entry, KINTERRUPT, ListEntry));
+        PKINTERRUPT Interrupt = CONTAINING_RECORD(Entry, KINTERRUPT, ListEntry);
+        if (__builtin_expect(Vector->Moved, 0) && KiIsForbiddenHere(Interrupt))
+            continue;
+        Claimed |= KiCallService(Interrupt);
         if (Claimed && !WholeChain)
             break;
     }
@@ -206,6 +216,7 @@ static BOOLEAN KiSendVector(KI_VECTOR *Vector, const KINTERRUPT *Interrupt, ULON
 {
     if (!HalEnableSystemInterrupt(Interrupt->Vector, Interrupt->Irql, Interrupt->Mode, Target))
         return FALSE;
+    Vector->Moved |= Vector->Target != Target;
     Vector->Target = Target;
     KiCountTarget(Target, 1);
     return TRUE;

@@ -115,6 +115,7 @@ struct _KI_VECTOR {
     KSPIN_LOCK Lock;
     KINTERRUPT_MODE Mode;
     ULONG Target;                // processor that the chain's interrupts go to
+    BOOLEAN Moved;               // they did not always: some may be pending elsewhere
     volatile ULONG_PTR Count;     // arrivals that were served; some vectors arrive everywhere
     volatile ULONG_PTR Unclaimed; // of these, claimed by no routine
     volatile ULONG_PTR Spurious;  // arrivals that the controller disowned

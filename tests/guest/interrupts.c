@@ -28,6 +28,7 @@ static struct {
 static volatile ULONG Seen;            // interrupts
 static volatile KAFFINITY SeenOn;      // processors that took them
 static volatile ULONG SecondSeen;
+static volatile KAFFINITY SecondSeenOn;
 
 static KAFFINITY Bit(ULONG Number)
 {
@@ -60,6 +61,7 @@ static BOOLEAN NTAPI OtherService(PKINTERRUPT Interrupt, PVOID Context)
     UNREFERENCED_PARAMETER(Interrupt);
     UNREFERENCED_PARAMETER(Context);
     SecondSeen++;
+    SecondSeenOn |= Bit(KeGetCurrentProcessorNumber());
     return FALSE;
 }
 
@@ -221,6 +223,78 @@ static VOID SharersGetAProcessorThatAllAllow(VOID)
     }
 }
 
+// A newcomer on the line, who allows the other processor alone.
+typedef struct _NEWCOMER {
+    KAFFINITY Processor;
+    KEVENT Leave;
+    volatile BOOLEAN Pending; // an interrupt is, on the first processor
+    NTSTATUS Status;
+    volatile BOOLEAN Done;
+} NEWCOMER;
+
+static VOID NTAPI ConnectElsewhere(PVOID Context)
+{
+    NEWCOMER *Newcomer = Context;
+    PKINTERRUPT Interrupt;
+
+    KeSetSystemAffinityThread(Newcomer->Processor);
+    while (!Newcomer->Pending)
+        YieldProcessor();
+    Newcomer->Status = Connect(&Interrupt, OtherService, Newcomer->Processor);
+    Newcomer->Done = TRUE;
+    KeWaitForSingleObject(&Newcomer->Leave, Executive, KernelMode, FALSE, NULL);
+    if (NT_SUCCESS(Newcomer->Status))
+        IoDisconnectInterrupt(Interrupt);
+}
+
+// It is raised so far that the device's interrupt has to wait.
+static VOID InterruptWhileItWaits(NEWCOMER *Newcomer)
+{
+    KIRQL OldIrql;
+
+    KeRaiseIrql(Edu.Irql, &OldIrql);
+    WRITE_REGISTER_ULONG((PULONG)(Edu.Registers + EDU_RAISE), 1);
+    KeStallExecutionProcessor(100);
+    Newcomer->Pending = TRUE;
+    while (!Newcomer->Done)
+        YieldProcessor();
+    KeLowerIrql(OldIrql);
+}
+
+// What was pending when the line was sent elsewhere comes here still: not to the newcomer.
+static VOID NobodyIsServedWhereHeForbids(VOID)
+{
+    PKINTERRUPT First;
+    KAFFINITY Here, Two;
+
+    if (!EduOpen() || (Edu.Affinity & (Edu.Affinity - 1)) == 0)
+        return;
+    Two = Edu.Affinity & (~Edu.Affinity + 1);
+    Two |= (Edu.Affinity ^ Two) & (~(Edu.Affinity ^ Two) + 1);
+    for (ULONG i = 0; i < ROUNDS; i++) {
+        NEWCOMER Newcomer = {.Done = FALSE};
+        CREW Crew = {.Count = 0};
+        ULONG Before;
+        CHECK_EQUAL(Connect(&First, Service, Two), STATUS_SUCCESS);
+        Here = EduInterrupt();
+        Before = Seen;
+        SecondSeenOn = 0;
+        Newcomer.Processor = Two & ~Here;
+        KeInitializeEvent(&Newcomer.Leave, NotificationEvent, FALSE);
+        CrewAdd(&Crew, ConnectElsewhere, &Newcomer);
+        KeSetSystemAffinityThread(Here);
+        InterruptWhileItWaits(&Newcomer);
+        CREW_UNTIL(Seen != Before);
+        CHECK_EQUAL(Newcomer.Status, STATUS_SUCCESS);
+        CHECK_EQUAL(SecondSeenOn & Here, 0);
+        CHECK_EQUAL(EduInterrupt(), Newcomer.Processor);
+        KeRevertToUserAffinityThread();
+        KeSetEvent(&Newcomer.Leave, 0, FALSE);
+        CrewJoin(&Crew);
+        IoDisconnectInterrupt(First);
+    }
+}
+
 // ---- messages -----------------------------------------------------------------------------------
 static NTSTATUS ConnectMessage(PIO_INTERRUPT_MESSAGE_INFO *Table)
 {
@@ -294,6 +368,7 @@ static const GUEST_CASE Cases[] = {
     {"a fully specified line does, too", FullySpecifiedLinesGoWhereTheMaskSays},
     {"a mask without a processor that is there is refused", ProcessorsThatAreNotThereAreRefused},
     {"sharers of a line get a processor that all allow", SharersGetAProcessorThatAllAllow},
+    {"nobody is served on a processor that he forbids", NobodyIsServedWhereHeForbids},
     {"a message interrupts the processor that its table names", MessagesGoWhereTheirTableSays},
 };
 
