@@ -8,8 +8,8 @@
 // the IRQL. Bit 1 says that the handle holds the lock, so that a release without an acquisition is
 // seen.
 //
-// One KSPIN_LOCK must not be used both ways. With one processor a lock that is not free is held by
-// the very caller: SPIN_LOCK_ALREADY_OWNED instead of a hang.
+// One KSPIN_LOCK must not be used both ways. A predecessor on the caller's own stack is the caller,
+// who would wait for itself, and so is any with one processor: SPIN_LOCK_ALREADY_OWNED.
 #include "ki.h"
 
 #define LOCK_QUEUE_WAIT  1u
@@ -20,11 +20,19 @@ FORCEINLINE volatile ULONG_PTR *KiQueueState(PKSPIN_LOCK_QUEUE Queue)
     return (volatile ULONG_PTR *)&Queue->Lock;
 }
 
-static DECLSPEC_NOINLINE VOID KiWaitInQueue(PKSPIN_LOCK_QUEUE Queue)
+static BOOLEAN KiIsOwnQueue(PKSPIN_LOCK_QUEUE Before)
+{
+    ULONG_PTR Limit, Base;
+
+    KeQueryStack(&Limit, &Base);
+    return KeNumberProcessors == 1 || (ULONG_PTR)Before - Limit < Base - Limit;
+}
+
+static DECLSPEC_NOINLINE VOID KiWaitInQueue(PKSPIN_LOCK_QUEUE Queue, PKSPIN_LOCK_QUEUE Before)
 {
     PKPRCB Prcb = KeGetCurrentPrcb();
 
-    if (KeNumberProcessors == 1)
+    if (KiIsOwnQueue(Before))
         KiSpinLockAlreadyOwned((PKSPIN_LOCK)(*KiQueueState(Queue) & ~(ULONG_PTR)3),
                                KiReturnAddress());
     while (__atomic_load_n(KiQueueState(Queue), __ATOMIC_ACQUIRE) & LOCK_QUEUE_WAIT)
@@ -40,7 +48,7 @@ static VOID KiEnterQueue(PKSPIN_LOCK SpinLock, PKSPIN_LOCK_QUEUE Queue)
         (PKSPIN_LOCK_QUEUE)__atomic_exchange_n(SpinLock, (ULONG_PTR)Queue, __ATOMIC_ACQ_REL);
     if (Before != NULL) {
         __atomic_store_n(&Before->Next, Queue, __ATOMIC_RELEASE);
-        KiWaitInQueue(Queue);
+        KiWaitInQueue(Queue, Before);
     }
     *KiQueueState(Queue) = (ULONG_PTR)SpinLock | LOCK_QUEUE_OWNER;
     KeNoteSpinLock(SpinLock, KiReturnAddress());

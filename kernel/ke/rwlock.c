@@ -7,8 +7,8 @@
 // shared holder that asks for a share again deadlocks when an exclusive one asks in between.
 //
 // Holders are not recorded, since there may be many. With one processor a lock that cannot be had
-// is held by the very caller: SPIN_LOCK_ALREADY_OWNED instead of a hang. A release of what nobody
-// holds is SPIN_LOCK_NOT_OWNED.
+// is held by the very caller: SPIN_LOCK_ALREADY_OWNED instead of a hang; with more the checked
+// build knows it. A release of what nobody holds is SPIN_LOCK_NOT_OWNED.
 #include "ki.h"
 
 #define RW_EXCLUSIVE 0x80000000u
@@ -22,7 +22,7 @@ FORCEINLINE ULONG KiReadRwLock(PEX_SPIN_LOCK SpinLock)
 
 static VOID KiPauseForRwLock(PEX_SPIN_LOCK SpinLock, ULONG_PTR Caller)
 {
-    if (KeNumberProcessors == 1)
+    if (KeNumberProcessors == 1 || KeHoldsSpinLock((PVOID)SpinLock))
         KiBugCheck(SPIN_LOCK_ALREADY_OWNED, (ULONG_PTR)SpinLock, (ULONG)*SpinLock, 0, Caller, NULL,
                    NULL);
     KiPauseAndServe(KeGetCurrentPrcb());

@@ -34,6 +34,9 @@ DECLSPEC_NORETURN VOID KiBugCheck(ULONG Code, ULONG_PTR P1, ULONG_PTR P2, ULONG_
     abort();
 }
 
+// No queue lies on a thread's own stack twice.
+VOID KeQueryStack(ULONG_PTR *Limit, ULONG_PTR *Base) { *Limit = *Base = 0; }
+
 DECLSPEC_NORETURN VOID FASTCALL KiBadRaise(KIRQL Current, KIRQL Requested, ULONG_PTR Caller)
 {
     abort();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // IR-71: acquiring an in-stack queued spin lock that this processor holds.
+// Options: --smp 2
 #include "broken.h"
 
 BREAK

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT
+// IR-71: acquiring a reader-writer spin lock that this processor holds
+// Options: --checked --smp 2
+#include "broken.h"
+
+NTKERNELAPI KIRQL NTAPI ExAcquireSpinLockExclusive(volatile LONG *SpinLock);
+
+static volatile LONG Lock;
+
+BREAK
+{
+    ExAcquireSpinLockExclusive(&Lock);
+    Expect(0x0F, (ULONG_PTR)&Lock, 0x80000000u, 0, IN_DRIVER);
+    ExAcquireSpinLockExclusive(&Lock);
+    return STATUS_SUCCESS;
+}

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: MIT
+// IR-71: a processor that shares a reader-writer spin lock acquires all of it, and waits for itself
+// Options: --checked --smp 2
+#include "broken.h"
+
+NTKERNELAPI VOID NTAPI ExAcquireSpinLockSharedAtDpcLevel(volatile LONG *SpinLock);
+NTKERNELAPI VOID NTAPI ExAcquireSpinLockExclusiveAtDpcLevel(volatile LONG *SpinLock);
+
+static volatile LONG Lock;
+
+BREAK
+{
+    KIRQL OldIrql;
+
+    KeRaiseIrql(DISPATCH_LEVEL, &OldIrql);
+    ExAcquireSpinLockSharedAtDpcLevel(&Lock);
+    Expect(0x0F, (ULONG_PTR)&Lock, 0x80000001u, 0, IN_DRIVER);
+    ExAcquireSpinLockExclusiveAtDpcLevel(&Lock);
+    return STATUS_SUCCESS;
+}
