@@ -143,12 +143,12 @@ MI_PAGE_STATE MiQueryPages(PFN_NUMBER First, PFN_NUMBER Count, PFN_NUMBER *Found
         End = End < Last ? End : Last;
         ULONG States = MiStatesInChunk(First, End);
         Ram = Ram || States != 0;
-        if ((States & FREE_STATES) == 0)
-            continue;
-        while ((STATE_BIT(MiQueryPageState(First)) & FREE_STATES) == 0)
-            First++;
-        *Found = First;
-        return MiPageFree;
+        // Another processor may have taken it since.
+        for (PFN_NUMBER Page = First; (States & FREE_STATES) != 0 && Page < End; Page++)
+            if (STATE_BIT(MiQueryPageState(Page)) & FREE_STATES) {
+                *Found = Page;
+                return MiPageFree;
+            }
     }
     return Ram ? MiPageActive : MiPageNone;
 }
