@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // poolmon: pool use by tag on a screen that renews itself, with the keys of the tool of that name.
 //
-// One row for each tag and pool: allocations, frees and bytes with their changes since the last
-// screen, blocks in use, bytes a block. The keys choose the rows and the column to sort by. The
-// screen is renewed every five seconds and after each key; q or ESC ends it. The keys that ask for
-// session pool are answered in words: there are no sessions.
+// One row of 80 columns for each tag and pool: allocations, frees and bytes, with their changes
+// since the last screen, blocks in use, bytes a block. The keys choose the rows and the column to
+// sort by. The screen is renewed every five seconds and after each key; q or ESC ends it. The keys
+// that ask for session pool are answered in words: there are no sessions.
 //
 // Tags are looked at one screen row at a time, as !poolused does: nothing is allocated. What the
 // counters were last time is kept for as many tags as fit the table; later ones show no change.
@@ -35,6 +35,8 @@ typedef struct _MON {
     BOOLEAN Totals;   // e
     BOOLEAN Changed;  // l: rows that changed are marked
     BOOLEAN Session;  // s, i or a digit was the last key
+    ULONG ShownCount; // rows on the screen so far
+    ULONG Shown[ROWS];
 } MON;
 
 static MON_PAST ExpPast[REMEMBERED][2];
@@ -76,7 +78,7 @@ static VOID ExpRemember(VOID)
         ExpPast[Row.Number][Row.Paged] = (MON_PAST){Row.Allocs, Row.Frees, Row.Bytes};
 }
 
-static BOOLEAN ExpIsShown(const MON *Mon, const MON_ROW *Row)
+static BOOLEAN ExpIsChosen(const MON *Mon, const MON_ROW *Row)
 {
     return Row->Allocs != 0 && (Mon->Pools == 0 || Mon->Pools == 1 + Row->Paged);
 }
@@ -108,17 +110,28 @@ static BOOLEAN ExpIsAbove(const MON *Mon, const MON_ROW *A, const MON_ROW *B)
     return A->Number != B->Number ? A->Number < B->Number : A->Paged < B->Paged;
 }
 
-// The row that comes next below Last (NULL: the top one). FALSE: there is none.
-static BOOLEAN ExpNextRow(const MON *Mon, const MON_ROW *Last, MON_ROW *Next)
+static BOOLEAN ExpIsOnScreen(const MON *Mon, ULONG Index)
+{
+    for (ULONG i = 0; i < Mon->ShownCount; i++)
+        if (Mon->Shown[i] == Index)
+            return TRUE;
+    return FALSE;
+}
+
+// The row that comes next: the top one of those that are not on the screen yet, whatever has
+// changed since the others were read. FALSE: there is none.
+static BOOLEAN ExpNextRow(MON *Mon, MON_ROW *Next)
 {
     BOOLEAN Found = FALSE;
     MON_ROW Row;
     for (ULONG Index = 0; ExpReadRow(Index, &Row); Index++)
-        if (ExpIsShown(Mon, &Row) && (Last == NULL || ExpIsAbove(Mon, Last, &Row)) &&
-            (!Found || ExpIsAbove(Mon, &Row, Next))) {
+        if (ExpIsChosen(Mon, &Row) && (!Found || ExpIsAbove(Mon, &Row, Next)) &&
+            !ExpIsOnScreen(Mon, Index)) {
             *Next = Row;
+            Mon->Shown[Mon->ShownCount] = Index;
             Found = TRUE;
         }
+    Mon->ShownCount += Found;
     return Found;
 }
 
@@ -132,14 +145,14 @@ static VOID ExpPrintHeader(VOID)
     ExQueryPoolStatistics(PagedPool, &Paged);
     KdPrintf(" Memory:%10lluK Avail:%10lluK  Pool N:%8lluK P:%8lluK\x1B[K\n", Total << 2,
              Available << 2, (Execute.Pages + Nx.Pages) << 2, Paged.Pages << 2);
-    KdPrintf(" Tag  Type  %10s %8s %10s %8s %8s %11s %9s %8s\x1B[K\n", "Allocs", "", "Frees", "",
-             "Diff", "Bytes", "", "PerAlloc");
+    KdPrintf(" Tag  Type     Allocs             Frees           Diff     Bytes       PerAlloc\x1B[K"
+             "\n");
 }
 
 static VOID ExpPrintRow(const MON *Mon, const MON_ROW *Row)
 {
     BOOLEAN Mark = Mon->Changed && (Row->AllocsDelta | Row->FreesDelta | Row->BytesDelta) != 0;
-    KdPrintf("%s %s %s %10llu (%6lld) %10llu (%6lld) %8llu %11llu (%7lld) %8llu%s\x1B[K\n",
+    KdPrintf("%s %s %s %9llu(%6lld) %9llu(%6lld) %6llu %9llu(%7lld) %5llu%s\x1B[K\n",
              Mark ? "\x1B[7m" : "", ExpTagText(Row->Tag).Text, Row->Paged ? "Paged" : "Nonp ",
              Row->Allocs, Row->AllocsDelta, Row->Frees, Row->FreesDelta, ExpInUse(Row), Row->Bytes,
              Row->BytesDelta, ExpPerAlloc(Row), Mark ? "\x1B[0m" : "");
@@ -161,22 +174,19 @@ static VOID ExpPrintTotals(const MON *Mon)
     for (ULONG Index = 0; ExpReadRow(Index, &Row); Index++)
         ExpAddRow(&Total[Row.Paged], &Row);
     for (ULONG Pool = 0; Pool < 2; Pool++)
-        if (ExpIsShown(Mon, &Total[Pool]))
+        if (ExpIsChosen(Mon, &Total[Pool]))
             ExpPrintRow(Mon, &Total[Pool]);
 }
 
-static VOID ExpPaint(const MON *Mon)
+static VOID ExpPaint(MON *Mon)
 {
     MON_ROW Row;
-    BOOLEAN More;
     KdPrintf("\x1B[H");
     ExpPrintHeader();
-    More = ExpNextRow(Mon, NULL, &Row);
-    for (ULONG Line = (Mon->Totals ? 2 : 0) + Mon->Session; Line < ROWS && More; Line++) {
-        MON_ROW Last = Row;
-        ExpPrintRow(Mon, &Row);
-        More = ExpNextRow(Mon, &Last, &Row);
-    }
+    Mon->ShownCount = 0;
+    for (ULONG Line = (Mon->Totals ? 2 : 0) + Mon->Session; Line < ROWS; Line++)
+        if (ExpNextRow(Mon, &Row))
+            ExpPrintRow(Mon, &Row);
     if (Mon->Totals)
         ExpPrintTotals(Mon);
     if (Mon->Session)
@@ -240,6 +250,7 @@ static BOOLEAN ExpPoolMonCommand(const char *Arguments)
     if (*Arguments != '\0')
         return FALSE;
     KdPrintf("\x1B[H\x1B[J");
+    ExpRemember();  // changes are since now
     for (;;) {
         ExpPaint(&Mon);
         ExpRemember();

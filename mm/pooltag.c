@@ -501,10 +501,12 @@ static BOOLEAN ExpBefore(const POOLUSED_ROW *A, const POOLUSED_ROW *B, ULONG Fla
     return KeyA != KeyB ? KeyA > KeyB : A->Number < B->Number;
 }
 
-// So many rows at a time are looked for among all tags: nothing is allocated, and with thousands of
-// tags it still ends.
+// So many rows at a time are looked for among the tags that were not shown yet: nothing is
+// allocated, with thousands of tags it still ends, and each is shown once, though what they use
+// changes meanwhile.
 #define ROWS_AT_A_TIME 64u
 static POOLUSED_ROW ExpRows[ROWS_AT_A_TIME];
+static ULONG ExpShown[POOL_CELL_LIMIT / 32];  // a bit for each tag
 
 // Puts a row in its place among the Count that are there, and drops the last when there is no room.
 static ULONG ExpInsertRow(const POOLUSED_ROW *Row, ULONG Count, ULONG Flags)
@@ -518,13 +520,18 @@ static ULONG ExpInsertRow(const POOLUSED_ROW *Row, ULONG Count, ULONG Flags)
     return Count < ROWS_AT_A_TIME ? Count + 1 : Count;
 }
 
-// The rows that come next behind Last (NULL: the first ones); returns how many.
-static ULONG ExpNextRows(const POOLUSED_ROW *Last, const char *Pattern, ULONG Flags)
+static BOOLEAN ExpIsShown(ULONG Number)
+{
+    return (ExpShown[Number / 32] >> Number % 32 & 1) != 0;
+}
+
+// The rows that come next; returns how many.
+static ULONG ExpNextRows(const char *Pattern, ULONG Flags)
 {
     ULONG Count = 0;
     POOLUSED_ROW Row = {0};
     for (; ExQueryPoolTag(Row.Number, &Row.Use); Row.Number++)
-        if (ExpIsTagLike(Row.Use.Tag, Pattern) && (Last == NULL || ExpBefore(Last, &Row, Flags)))
+        if (!ExpIsShown(Row.Number) && ExpIsTagLike(Row.Use.Tag, Pattern))
             Count = ExpInsertRow(&Row, Count, Flags);
     return Count;
 }
@@ -533,7 +540,7 @@ static VOID ExpPrintTag(const char *Name, const EX_POOL_TAG *Use, ULONG Flags)
 {
     KdPrintf(" %-5s %10llu %12llu %10llu %12llu", Name, Use->NonPagedAllocs - Use->NonPagedFrees,
              Use->NonPagedBytes, Use->PagedAllocs - Use->PagedFrees, Use->PagedBytes);
-    if (Flags & 1)
+    if ((Flags & 1) && Use->Tag != 0)
         KdPrintf("   %llu/%llu %llu/%llu  %llu/%llu", Use->NonPagedAllocs, Use->NonPagedFrees,
                  Use->PagedAllocs, Use->PagedFrees, Use->NonPagedPeak, Use->PagedPeak);
     if (Use->Tag != 0 && ExpHasTagNames()) {
@@ -567,17 +574,16 @@ static BOOLEAN ExpPoolUsedCommand(const char *Arguments)
     }
     const char *Pattern = *Arguments != '\0' ? Arguments : "*";
     EX_POOL_TAG Total = {0};
-    POOLUSED_ROW Last;
+    RtlZeroMemory(ExpShown, sizeof(ExpShown));
     KdPrintf(" Tag     NonPaged         Used      Paged         Used%s\n",
              Flags & 1 ? "   allocated/freed nonpaged paged, peaks" : "");
-    for (ULONG Count = ExpNextRows(NULL, Pattern, (ULONG)Flags); Count != 0;
-         Count = ExpNextRows(&Last, Pattern, (ULONG)Flags)) {
+    for (ULONG Count; (Count = ExpNextRows(Pattern, (ULONG)Flags)) != 0;)
         for (ULONG Index = 0; Index < Count; Index++) {
-            Last = ExpRows[Index];
-            ExpPrintTag(ExpTagText(Last.Use.Tag).Text, &Last.Use, (ULONG)Flags);
-            ExpAddTotal(&Total, &Last.Use);
+            const POOLUSED_ROW *Row = &ExpRows[Index];
+            ExpPrintTag(ExpTagText(Row->Use.Tag).Text, &Row->Use, (ULONG)Flags);
+            ExpAddTotal(&Total, &Row->Use);
+            ExpShown[Row->Number / 32] |= 1u << Row->Number % 32;
         }
-    }
     ExpPrintTag("TOTAL", &Total, (ULONG)Flags);
     KdPrintf(" Used is in bytes; NonPaged and Paged are blocks in use.\n");
     return TRUE;

@@ -160,6 +160,12 @@ VOID KdLog(const char *Component, const char *Format, ...)
 {
 }
 
+NTSTATUS NTAPI KeDelayExecutionThread(KPROCESSOR_MODE WaitMode, BOOLEAN Alertable,
+                                      PLARGE_INTEGER Interval)
+{
+    return STATUS_SUCCESS;
+}
+
 VOID KdPrintf(const char *Format, ...)
 {
 }

@@ -115,6 +115,14 @@ const char *KeIrqlName(KIRQL Irql)
                                     : "a device's IRQL";
 }
 
+// Nobody else runs that one could wait for.
+__attribute__((weak)) NTSTATUS NTAPI KeDelayExecutionThread(KPROCESSOR_MODE WaitMode,
+                                                            BOOLEAN Alertable,
+                                                            PLARGE_INTEGER Interval)
+{
+    return STATUS_SUCCESS;
+}
+
 // ---- DPCs: queued until the test has them run ---------------------------------------------------
 static PKDPC host_dpcs[64];
 static int host_dpc_count;

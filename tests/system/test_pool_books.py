@@ -81,6 +81,8 @@ def test_sums_hold_while_four_processors_allocate(arch, tmp_path):
     run = run_books(arch, "load", tmp_path, "!poolused 1; !poolused 4; !poolfind Book",
                     "--smp", "4", "--memory", "128M", "--run-for", "1")
     run.assert_clean(1)
+    tags = re.findall(r"^ (\S{4}) +\d+ +\d+ +\d+ +\d+", run.out, re.M)
+    assert len(tags) == 2 * len(set(tags)), "a tag is shown twice: %s" % run.tail()
     for row in ROW.findall(run.out):
         used = [int(number) for number in row[1:]]
         assert used[4] >= used[5] and used[6] >= used[7], row
