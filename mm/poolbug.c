@@ -373,7 +373,9 @@ static POOL_PLACE ExpNamePlace(ULONG_PTR Address, const POOL_SPECIAL *Special)
     LONG_PTR Distance = (LONG_PTR)(Address - (ULONG_PTR)Special->Block);
     LONG_PTR Behind = Distance - (LONG_PTR)Special->Bytes;
     ULONG Bytes = (ULONG)(Distance < 0 ? -Distance : Behind >= 0 ? Behind : Distance);
-    if (Behind == 0 || Distance == -1)
+    if (Distance == 0)
+        RtlFormat(Place.Text, sizeof(Place.Text), "at the start of");
+    else if (Behind == 0 || Distance == -1)
         RtlFormat(Place.Text, sizeof(Place.Text), "right %s",
                   Behind == 0 ? "behind the end of" : "before");
     else

@@ -19,7 +19,9 @@ PVOID ExpFindWorkItem(ULONG_PTR Start, ULONG_PTR End); // that is queued
 // slist.S: where the link of an entry is read that leads nowhere.
 extern UCHAR ExpInterlockedPopEntrySListFault[];
 
-#ifndef __x86_64__
+#ifdef __x86_64__
+PSLIST_ENTRY NTAPI ExpRefuseMisalignedEntry(PSLIST_HEADER ListHead, PSLIST_ENTRY ListEntry);
+#else
 LONG FASTCALL InterlockedIncrement(volatile LONG *Addend);
 LONG FASTCALL InterlockedDecrement(volatile LONG *Addend);
 LONG FASTCALL InterlockedExchange(volatile LONG *Target, LONG Value);

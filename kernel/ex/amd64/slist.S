@@ -15,6 +15,8 @@
 // old first entry is returned: 12 instructions to push, 13 to pop, and with their calls and
 // arguments 30 for a pair. (i386 writes its register pair out and back: 32.)
 //
+// Entries have to be 16-byte aligned; the checked build looks (LA-67).
+//
 // A list whose depth passes 65535 carries into the sequence number and comes back on the way down.
 //
 // IRQL: any. Arguments: list, entry. Host tests assemble the same code for the System V convention.
@@ -36,6 +38,10 @@
         .type   ExpInterlockedPushEntrySList, @function
         .p2align 4
 ExpInterlockedPushEntrySList:
+#if DBG && !defined(LOOKASIDE_HOST)
+        testb   $15, %dl
+        jnz     ExpRefuseMisalignedEntry
+#endif
         movq    LIST, %r8
         movq    ENTRY, %rcx             // the new first entry
         movq    %rbx, %r9

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The names under which amd64 drivers import SLISTs (slist.S), and their initialisation.
-#include "ex.h"
+#include "../exp.h"
 #include "rtl.h"
 
 #define SOURCE "WDK, wdm.h"
@@ -10,6 +10,12 @@ EXPORT(ExpInterlockedPopEntrySList, EXPORT_ANY_IRQL, SOURCE ": InterlockedPopEnt
 EXPORT(ExpInterlockedFlushSList, EXPORT_ANY_IRQL, SOURCE ": InterlockedFlushSList");
 EXPORT(ExQueryDepthSList, EXPORT_ANY_IRQL, SOURCE ": ExQueryDepthSList");
 EXPORT(FirstEntrySList, EXPORT_ANY_IRQL, "WDK, ntifs.h: FirstEntrySList");
+
+// Instead of a push, in the checked build.
+PSLIST_ENTRY NTAPI ExpRefuseMisalignedEntry(PSLIST_HEADER ListHead, PSLIST_ENTRY ListEntry)
+{
+    RtlRaiseStatus(STATUS_DATATYPE_MISALIGNMENT);
+}
 
 /*
  * InitializeSListHead: makes an empty list. The header has to be 16-byte aligned and resident.
