@@ -11,6 +11,13 @@
 // go on for that long.
 #include "crew.h"
 
+#include <lkddk.h>
+
+NTKERNELAPI VOID NTAPI ExAcquireSpinLockExclusiveAtDpcLevel(volatile LONG *Lock);
+NTKERNELAPI VOID NTAPI ExReleaseSpinLockExclusiveFromDpcLevel(volatile LONG *Lock);
+NTKERNELAPI VOID NTAPI ExAcquireSpinLockSharedAtDpcLevel(volatile LONG *Lock);
+NTKERNELAPI VOID NTAPI ExReleaseSpinLockSharedFromDpcLevel(volatile LONG *Lock);
+
 #define ROUNDS        1000u
 #define BLOCKS        64u
 #define TAG           'kaoS'
@@ -22,6 +29,11 @@ typedef struct _BLOCK {
     UCHAR Bytes[];
 } BLOCK;
 
+// What a lock with shared holders protects: they see both agree.
+typedef struct _PAIR {
+    volatile ULONG First, Second;
+} PAIR;
+
 // What all share. The guarded words are only touched under their lock.
 static struct {
     KSPIN_LOCK SpinLock;
@@ -32,12 +44,20 @@ static struct {
     ULONG64 UnderFastMutex;
     KMUTEX Mutex;
     ULONG64 UnderMutex;
+    KGUARDED_MUTEX GuardedMutex;
+    ULONG64 UnderGuardedMutex;
+    ERESOURCE Resource;
+    PAIR UnderResource;
+    EX_PUSH_LOCK PushLock;
+    PAIR UnderPushLock;
+    volatile LONG RwLock;
+    PAIR UnderRwLock;
     KSEMAPHORE Semaphore; // as many as have been put in and not taken
     KEVENT Token;         // one goes round
     ULONG64 UnderToken;
     NPAGED_LOOKASIDE_LIST Lookaside;
     SLIST_HEADER Stack; // of lookaside blocks
-    volatile LONG Dpcs, Timers, Pushed, Popped, Seen;
+    volatile LONG Dpcs, ThreadedDpcs, Timers, Items, Pushed, Popped, Seen;
     volatile LONG Wrong;
     PULONG Page; // what everybody maps
 } Shared;
@@ -46,10 +66,12 @@ typedef struct _WORKER {
     ULONG Number;
     ULONG64 State; // of the generator
     BLOCK *Block[BLOCKS];
-    KDPC Dpc, TimerDpc;
+    KDPC Dpc, ThreadedDpc, TimerDpc;
     KTIMER Timer;
-    KEVENT DpcDone, TimerDone;
-    ULONG64 SpinLocks, QueuedLocks, FastMutexes, Mutexes, Tokens, Dpcs, Timers;
+    WORK_QUEUE_ITEM Item;
+    KEVENT DpcDone, TimerDone, ItemDone;
+    ULONG64 SpinLocks, QueuedLocks, FastMutexes, Mutexes, GuardedMutexes, Resources, PushLocks,
+        RwLocks, Tokens, Dpcs, ThreadedDpcs, Timers, Items;
 } WORKER;
 
 static WORKER Workers[CREW_MAXIMUM];
@@ -173,6 +195,79 @@ static VOID UseMutex(WORKER *Worker)
     Worker->Mutexes++;
 }
 
+static VOID UseGuardedMutex(WORKER *Worker)
+{
+    KeAcquireGuardedMutex(&Shared.GuardedMutex);
+    Shared.UnderGuardedMutex++;
+    KeReleaseGuardedMutex(&Shared.GuardedMutex);
+    Worker->GuardedMutexes++;
+}
+
+// ---- locks that are shared ----------------------------------------------------------------------
+static VOID Change(PAIR *Pair)
+{
+    Pair->First++;
+    Pair->Second++;
+}
+
+static VOID See(const PAIR *Pair)
+{
+    if (Pair->First != Pair->Second)
+        Wrong("a sharer sees half a change");
+}
+
+static VOID UseResource(WORKER *Worker)
+{
+    KeEnterCriticalRegion();
+    if (Draw(Worker, 3) == 0) {
+        ExAcquireResourceExclusiveLite(&Shared.Resource, TRUE);
+        Change(&Shared.UnderResource);
+        Worker->Resources++;
+        if (Draw(Worker, 2))
+            ExConvertExclusiveToSharedLite(&Shared.Resource);
+    } else if (Draw(Worker, 2)) {
+        ExAcquireResourceSharedLite(&Shared.Resource, TRUE);
+    } else {
+        ExAcquireSharedStarveExclusive(&Shared.Resource, TRUE);
+    }
+    See(&Shared.UnderResource);
+    ExReleaseResourceLite(&Shared.Resource);
+    KeLeaveCriticalRegion();
+}
+
+static VOID UsePushLock(WORKER *Worker)
+{
+    KeEnterCriticalRegion();
+    if (Draw(Worker, 3) == 0) {
+        ExAcquirePushLockExclusive(&Shared.PushLock);
+        Change(&Shared.UnderPushLock);
+        Worker->PushLocks++;
+    } else {
+        ExAcquirePushLockShared(&Shared.PushLock);
+    }
+    See(&Shared.UnderPushLock);
+    ExReleasePushLock(&Shared.PushLock);
+    KeLeaveCriticalRegion();
+}
+
+static VOID UseRwLock(WORKER *Worker)
+{
+    KIRQL OldIrql;
+
+    KeRaiseIrql(DISPATCH_LEVEL, &OldIrql);
+    if (Draw(Worker, 3) == 0) {
+        ExAcquireSpinLockExclusiveAtDpcLevel(&Shared.RwLock);
+        Change(&Shared.UnderRwLock);
+        Worker->RwLocks++;
+        ExReleaseSpinLockExclusiveFromDpcLevel(&Shared.RwLock);
+    } else {
+        ExAcquireSpinLockSharedAtDpcLevel(&Shared.RwLock);
+        See(&Shared.UnderRwLock);
+        ExReleaseSpinLockSharedFromDpcLevel(&Shared.RwLock);
+    }
+    KeLowerIrql(OldIrql);
+}
+
 // ---- signals ------------------------------------------------------------------------------------
 static VOID PassToken(WORKER *Worker)
 {
@@ -219,6 +314,46 @@ static VOID QueueDpc(WORKER *Worker)
     KeWaitForSingleObject(&Worker->DpcDone, Executive, KernelMode, FALSE, NULL);
 }
 
+static VOID NTAPI CountThreadedDpc(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2)
+{
+    WORKER *Worker = Context;
+
+    UNREFERENCED_PARAMETER(Dpc);
+    UNREFERENCED_PARAMETER(Argument1);
+    UNREFERENCED_PARAMETER(Argument2);
+    if (KeGetCurrentIrql() != PASSIVE_LEVEL)
+        Wrong("a threaded DPC does not run at PASSIVE_LEVEL");
+    InterlockedIncrement(&Shared.ThreadedDpcs);
+    KeSetEvent(&Worker->DpcDone, 0, FALSE);
+}
+
+static VOID QueueThreadedDpc(WORKER *Worker)
+{
+    KeSetTargetProcessorDpc(&Worker->ThreadedDpc,
+                            (CCHAR)Draw(Worker, (ULONG)KeNumberProcessors));
+    KeSetImportanceDpc(&Worker->ThreadedDpc, HighImportance);
+    if (!KeInsertQueueDpc(&Worker->ThreadedDpc, NULL, NULL))
+        Wrong("a threaded DPC that has run is still queued");
+    Worker->ThreadedDpcs++;
+    KeWaitForSingleObject(&Worker->DpcDone, Executive, KernelMode, FALSE, NULL);
+}
+
+static VOID NTAPI CountItem(PVOID Context)
+{
+    WORKER *Worker = Context;
+
+    InterlockedIncrement(&Shared.Items);
+    KeSetEvent(&Worker->ItemDone, 0, FALSE);
+}
+
+static VOID QueueItem(WORKER *Worker)
+{
+    ExInitializeWorkItem(&Worker->Item, CountItem, Worker);
+    ExQueueWorkItem(&Worker->Item, Draw(Worker, 2) ? DelayedWorkQueue : CriticalWorkQueue);
+    Worker->Items++;
+    KeWaitForSingleObject(&Worker->ItemDone, Executive, KernelMode, FALSE, NULL);
+}
+
 static VOID SetTimer(WORKER *Worker)
 {
     LARGE_INTEGER Due = {.QuadPart = MILLISECONDS(1 + Draw(Worker, 3))};
@@ -256,8 +391,9 @@ static VOID CallAll(WORKER *Worker)
 // ---- the workers --------------------------------------------------------------------------------
 static VOID (*const Operations[])(WORKER *Worker) = {
     UsePool, UsePool, UsePool, PushBlock, PushBlock, PopBlock, PopBlock, MapPage, UseSpinLock,
-    UseSpinLock, UseQueuedLock, UseFastMutex, UseFastMutex, UseMutex, PassToken, PassToken,
-    UseSemaphore, QueueDpc, QueueDpc, Move, CallAll,
+    UseSpinLock, UseQueuedLock, UseFastMutex, UseFastMutex, UseMutex, UseGuardedMutex, UseResource,
+    UsePushLock, UseRwLock, PassToken, PassToken, UseSemaphore, QueueDpc, QueueDpc,
+    QueueThreadedDpc, QueueItem, Move, CallAll,
 };
 
 static BOOLEAN GoesOn(ULONG Done, ULONGLONG Start)
@@ -277,10 +413,12 @@ static VOID PrepareWorker(WORKER *Worker, ULONG Number)
     Worker->Number = Number;
     Worker->State = Number + 1;
     KeInitializeDpc(&Worker->Dpc, CountDpc, Worker);
+    KeInitializeThreadedDpc(&Worker->ThreadedDpc, CountThreadedDpc, Worker);
     KeInitializeDpc(&Worker->TimerDpc, CountDpc, Worker);
     KeInitializeTimer(&Worker->Timer);
     KeInitializeEvent(&Worker->DpcDone, SynchronizationEvent, FALSE);
     KeInitializeEvent(&Worker->TimerDone, SynchronizationEvent, FALSE);
+    KeInitializeEvent(&Worker->ItemDone, SynchronizationEvent, FALSE);
 }
 
 static VOID NTAPI Work(PVOID Context)
@@ -313,6 +451,9 @@ static VOID Open(VOID)
     KeInitializeSpinLock(&Shared.QueuedLock);
     ExInitializeFastMutex(&Shared.FastMutex);
     KeInitializeMutex(&Shared.Mutex, 0);
+    KeInitializeGuardedMutex(&Shared.GuardedMutex);
+    ExInitializeResourceLite(&Shared.Resource);
+    ExInitializePushLock(&Shared.PushLock);
     KeInitializeSemaphore(&Shared.Semaphore, 2, 2);
     KeInitializeEvent(&Shared.Token, SynchronizationEvent, TRUE);
     ExInitializeNPagedLookasideList(&Shared.Lookaside, NULL, NULL, 0, 64, TAG, 0);
@@ -330,17 +471,29 @@ static VOID Balance(VOID)
         Sum.QueuedLocks += Workers[i].QueuedLocks;
         Sum.FastMutexes += Workers[i].FastMutexes;
         Sum.Mutexes += Workers[i].Mutexes;
+        Sum.GuardedMutexes += Workers[i].GuardedMutexes;
+        Sum.Resources += Workers[i].Resources;
+        Sum.PushLocks += Workers[i].PushLocks;
+        Sum.RwLocks += Workers[i].RwLocks;
         Sum.Tokens += Workers[i].Tokens;
         Sum.Dpcs += Workers[i].Dpcs;
+        Sum.ThreadedDpcs += Workers[i].ThreadedDpcs;
         Sum.Timers += Workers[i].Timers;
+        Sum.Items += Workers[i].Items;
     }
     CHECK_EQUAL(Shared.UnderSpinLock, Sum.SpinLocks);
     CHECK_EQUAL(Shared.UnderQueuedLock, Sum.QueuedLocks);
     CHECK_EQUAL(Shared.UnderFastMutex, Sum.FastMutexes);
     CHECK_EQUAL(Shared.UnderMutex, Sum.Mutexes);
+    CHECK_EQUAL(Shared.UnderGuardedMutex, Sum.GuardedMutexes);
+    CHECK_EQUAL(Shared.UnderResource.First, (ULONG)Sum.Resources);
+    CHECK_EQUAL(Shared.UnderPushLock.First, (ULONG)Sum.PushLocks);
+    CHECK_EQUAL(Shared.UnderRwLock.First, (ULONG)Sum.RwLocks);
     CHECK_EQUAL(Shared.UnderToken, Sum.Tokens);
     CHECK_EQUAL(Shared.Dpcs, Sum.Dpcs);
+    CHECK_EQUAL((ULONG)Shared.ThreadedDpcs, (ULONG)Sum.ThreadedDpcs);
     CHECK_EQUAL(Shared.Timers, Sum.Timers);
+    CHECK_EQUAL((ULONG)Shared.Items, (ULONG)Sum.Items);
     CHECK_EQUAL(Shared.Seen % KeNumberProcessors, 0);
     CHECK_EQUAL(KeReadStateSemaphore(&Shared.Semaphore), 2);
     CHECK_EQUAL(Shared.Wrong, 0);
@@ -355,6 +508,7 @@ static VOID Close(VOID)
         ExFreeToNPagedLookasideList(&Shared.Lookaside, Entry);
     }
     CHECK_EQUAL(Shared.Popped, Shared.Pushed);
+    ExDeleteResourceLite(&Shared.Resource);
     ExDeleteNPagedLookasideList(&Shared.Lookaside);
     MmFreeContiguousMemory(Shared.Page);
     KeFlushQueuedDpcs();
