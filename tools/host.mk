@@ -71,8 +71,11 @@ build/host/test_scheduler: $(patsubst %.c,build/host/sim/%.o,$(SIM_SOURCES) \
                              $(wildcard tests/host/sim/*.c) tests/host/test_scheduler.c)
 	$(HOSTCC) -fsanitize=undefined $^ -o $@ -lcmocka
 
+# What the tables of QEMU's machines say (tests/system/test_routing.py).
+$(eval $(call host_rule,show_routes,asan))
+
 .PHONY: host
-host: $(host_tests) $(host_fuzz)
+host: $(host_tests) $(host_fuzz) build/host/show_routes
 
 # The pools for minutes (tests/host/soak_pool.c): the fuzz target's sources under the address and
 # behaviour sanitizers, and under the thread sanitizer, which cannot see into assembly.

@@ -1,16 +1,25 @@
 // SPDX-License-Identifier: MIT
-// aml.c: a reader of ACPI's byte code (AML) for the questions whose answers are constants.
+// aml.c: a reader of ACPI's byte code (AML) for what constants and PCI's registers tell.
 //
 // Firmware describes how PCI's interrupt pins are wired (route.c) in a program. What such a program
-// says on a PC is nearly always a constant table, chosen by an If over a variable that the method
-// \_PIC set. So this runs AML, but has no hands: no register, no field of an operation region is
-// read or written. What depends on one is "unknown", and so is all that is computed from it; a
-// decision on something unknown ends the evaluation, which then fails, and its caller does without.
-// A wrong answer is worse than none: what would change a package or a buffer in place fails too.
+// says on a PC is mostly a constant table, chosen by an If over a variable that the method \_PIC
+// set; what it has to look up are the chipset's routing registers, in PCI configuration space. So
+// this runs AML, and has eyes for these registers, but no hands: nothing of the hardware is ever
+// written, and no other operation region is read. What depends on one is "unknown", and so is all
+// that is computed from it, or read from a register that the program meant to write; a decision on
+// something unknown ends the evaluation, which then fails, and its caller does without. A wrong
+// answer is worse than none: what would change something in place that is not simply a method's own
+// fails too.
 //
 // Name space: a tree of nodes in memory that the caller lends, each with four letters, a kind and
 // the code that makes its value, which is evaluated when asked for; a name that an integer is
-// stored to keeps the integer. Fields get no nodes: a name that is not found is unknown.
+// stored to keeps the integer. Fields of other regions than PCI's get no nodes: a name that is not
+// found is unknown.
+//
+// A method may fill in a package or a buffer: one that it made, in a local variable, or a named
+// buffer, by way of fields that it creates. Packages then become arrays, buffers copies, on a heap
+// at the other end of that memory. A variable that an array is copied to shares it, until either
+// is changed. What became of named objects is undone behind each evaluation.
 //
 // Code comes from firmware and is not trusted: every byte is read through AmlByte, which stops at
 // the end of the enclosing block; nesting and steps have limits; once Failed is set, nothing is
@@ -19,6 +28,7 @@
 // Source: ACPI Specification 6.5, chapters 5.3 (name space), 19 (meaning), 20 (encoding). Tests:
 // test_hal_aml.c, fuzz_hal_aml.c, and QEMU's tables in tests/system/test_routing.py.
 #include "aml.h"
+#include "hal.h"
 #include "init.h"
 #include "rtl.h"
 
@@ -28,6 +38,7 @@
 #define MAX_TOTAL 1000000u // and for all together: then nothing more can be told
 #define LOCALS    8u
 #define ARGUMENTS 7u
+#define SPACE_PCI 2u // operation regions' number for configuration space
 
 typedef enum _AML_NODE_KIND {
     AmlNodePlace,   // device, scope, and what else only holds names
@@ -35,7 +46,10 @@ typedef enum _AML_NODE_KIND {
     AmlNodeInteger, // a name that was stored to
     AmlNodeMethod,  // Data: its code
     AmlNodeUnknown,
-    AmlNodeWindow, // into a buffer: storing to it would change the buffer
+    AmlNodeBuffer, // a name whose value was changed: Data is on the heap
+    AmlNodeWindow, // into a buffer on the heap; Data NULL: into another, which must not change
+    AmlNodeRegion, // of PCI configuration space, Length bytes from Integer on
+    AmlNodeField,  // of such a region, whose place is Length, from bit Integer on
 } AML_NODE_KIND;
 
 typedef struct _AML_NODE {
@@ -47,8 +61,24 @@ typedef struct _AML_NODE {
     ULONG Name;
     USHORT Parent, Next, Child; // Next: the next child of Parent; 0: none
     UCHAR Kind;                 // AML_NODE_KIND
-    UCHAR Arguments;
+    union {
+        UCHAR Arguments;
+        UCHAR Bits; // of a window or field
+    };
 } AML_NODE;
+
+// A node as it was, to be again.
+typedef struct _AML_CHANGE {
+    struct _AML_CHANGE *Next;
+    AML_NODE Old;
+    USHORT Place;
+} AML_CHANGE;
+
+typedef struct _AML_ARRAY {
+    ULONG Count;
+    BOOLEAN Shared;
+    AML_VALUE Element[];
+} AML_ARRAY;
 
 typedef struct _AML_READER {
     const UCHAR *At, *End;
@@ -64,7 +94,9 @@ typedef enum _AML_FLOW { AmlGoesOn, AmlReturns, AmlBreaks, AmlContinues } AML_FL
 
 static struct {
     AML_NODE *Node;
-    ULONG Count, Limit, Depth, Calls, Steps, Total;
+    ULONG Count, Depth, Calls, Steps, Total;
+    ULONG Heap, Top; // bytes behind Node: what is taken of the heap begins, and ends
+    AML_CHANGE *Changes;
     BOOLEAN Failed;
 } Aml;
 
@@ -93,13 +125,18 @@ static ULONG64 INIT_CODE AmlNumber(AML_READER *Reader, ULONG Size)
     return Value;
 }
 
-// A block that begins with its own length ("PkgLength"); Reader moves behind it.
+// "PkgLength"
+static ULONG INIT_CODE AmlLength(AML_READER *Reader)
+{
+    ULONG Lead = AmlByte(Reader);
+    return Lead >> 6 == 0 ? Lead : (Lead & 15) | (ULONG)AmlNumber(Reader, Lead >> 6) << 4;
+}
+
+// A block that begins with its own length; Reader moves behind it.
 static AML_READER INIT_CODE AmlBlock(AML_READER *Reader)
 {
     const UCHAR *Start = Reader->At;
-    ULONG Lead = AmlByte(Reader), Length = Lead & 0x3F;
-    if (Lead >> 6 != 0)
-        Length = (Lead & 15) | (ULONG)AmlNumber(Reader, Lead >> 6) << 4;
+    ULONG Length = AmlLength(Reader);
     AML_READER Block = {Reader->At, Reader->At};
     SIZE_T Left = (SIZE_T)(Reader->End - Start);
     if (Aml.Failed || Length > Left || Start + Length < Reader->At) {
@@ -108,6 +145,54 @@ static AML_READER INIT_CODE AmlBlock(AML_READER *Reader)
     }
     Block.End = Reader->At = Start + Length;
     return Block;
+}
+
+// ---- the heap -----------------------------------------------------------------------------------
+static PVOID INIT_CODE AmlAllocate(ULONG Size)
+{
+    Size = (Size + 7) & ~7u;
+    if (Aml.Failed || Size > Aml.Heap - Aml.Count * sizeof(AML_NODE)) {
+        Aml.Failed = TRUE;
+        return NULL;
+    }
+    Aml.Heap -= Size;
+    return (PUCHAR)Aml.Node + Aml.Heap;
+}
+
+static BOOLEAN INIT_CODE AmlIsOnHeap(const UCHAR *Data)
+{
+    ULONG_PTR Offset = (ULONG_PTR)Data - (ULONG_PTR)Aml.Node;
+    return Offset >= Aml.Heap && Offset < Aml.Top;
+}
+
+static const UCHAR *INIT_CODE AmlCopy(const UCHAR *Data, ULONG Length)
+{
+    PVOID Copy = AmlAllocate(Length);
+    if (Copy != NULL)
+        memcpy(Copy, Data, Length);
+    return Copy;
+}
+
+static BOOLEAN INIT_CODE AmlRemember(USHORT Place)
+{
+    AML_CHANGE *Change = AmlAllocate(sizeof(*Change));
+    if (Change == NULL)
+        return FALSE;
+    *Change = (AML_CHANGE){Aml.Changes, Aml.Node[Place], Place};
+    Aml.Changes = Change;
+    return TRUE;
+}
+
+// What a node is linked to stays: others may have come since.
+static VOID INIT_CODE AmlUndo(VOID)
+{
+    for (; Aml.Changes != NULL; Aml.Changes = Aml.Changes->Next) {
+        AML_NODE *Node = &Aml.Node[Aml.Changes->Place];
+        Node->Integer = Aml.Changes->Old.Integer; // or Data
+        Node->Length = Aml.Changes->Old.Length;
+        Node->Kind = Aml.Changes->Old.Kind;
+        Node->Arguments = Aml.Changes->Old.Arguments;
+    }
 }
 
 // ---- names --------------------------------------------------------------------------------------
@@ -195,7 +280,7 @@ static USHORT INIT_CODE AmlFind(const AML_PATH *Path, USHORT Place)
 
 static USHORT INIT_CODE AmlAdd(USHORT Parent, ULONG Name)
 {
-    if (Aml.Count == Aml.Limit) {
+    if (Aml.Count == AML_NOWHERE || sizeof(AML_NODE) > Aml.Heap - Aml.Count * sizeof(AML_NODE)) {
         Aml.Failed = TRUE;
         return AML_NOWHERE;
     }
@@ -276,6 +361,84 @@ static BOOLEAN INIT_CODE AmlBeginCall(VOID)
     return TRUE;
 }
 
+// ---- PCI configuration space --------------------------------------------------------------------
+static AML_VALUE INIT_CODE AmlConstant(USHORT Place, ULONG Name)
+{
+    USHORT Child = HalpAmlChild(Place, Name);
+    AML_VALUE Value = AmlNothing;
+    if (Child == AML_NOWHERE || Aml.Node[Child].Kind != AmlNodeName || !AmlBeginCall())
+        return Value;
+    Value = AmlMakeValue(&Aml.Node[Child]);
+    Aml.Calls--;
+    return Value;
+}
+
+static BOOLEAN INIT_CODE AmlIsHostBridge(USHORT Place)
+{
+    AML_VALUE Id = AmlConstant(Place, AML_HID), Other = AmlConstant(Place, AML_CID);
+    return (Id.Kind == AmlInteger && AML_IS_PCI_BUS(Id.Integer)) ||
+           (Other.Kind == AmlInteger && AML_IS_PCI_BUS(Other.Integer));
+}
+
+// The function that a region at Place belongs to: one of a host bridge's own bus, or that bridge. A
+// bus behind another bridge has a number that only that bridge knows.
+static BOOLEAN INIT_CODE AmlFunctionOf(USHORT Place, ULONG *Bus, ULONG *Address)
+{
+    AML_VALUE Own = AmlConstant(Place, AML_ADR);
+    while (Place != AML_ROOT && Own.Kind != AmlInteger && !AmlIsHostBridge(Place)) {
+        Place = Aml.Node[Place].Parent;
+        Own = AmlConstant(Place, AML_ADR);
+    }
+    *Address = Own.Kind == AmlInteger ? (ULONG)Own.Integer : 0;
+    if (!AmlIsHostBridge(Place))
+        Place = Aml.Node[Place].Parent;
+    AML_VALUE Number = AmlConstant(Place, AML_BBN);
+    *Bus = Number.Kind == AmlInteger ? (ULONG)Number.Integer & 0xFF : 0;
+    return AmlIsHostBridge(Place) && (*Address >> 16) < 32 && (*Address & 0xFFFF) < 8;
+}
+
+#define CONFIGURATION_BYTES 256u
+
+static AML_VALUE INIT_CODE AmlReadField(const AML_NODE *Field)
+{
+    const AML_NODE *Region = &Aml.Node[Field->Length];
+    ULONG64 First = Field->Integer / 8, Shift = Field->Integer % 8, Value = 0;
+    ULONG Bytes = (ULONG)(Shift + Field->Bits + 7) / 8, Bus, Address;
+    if (Region->Kind != AmlNodeRegion || Bytes > sizeof(Value) || First + Bytes > Region->Length ||
+        Region->Integer + First + Bytes > CONFIGURATION_BYTES ||
+        !AmlFunctionOf(Region->Parent, &Bus, &Address))
+        return AmlNothing;
+    HalReadPci(Bus, Address >> 16, Address & 0xFFFF, (ULONG)(Region->Integer + First), &Value,
+               Bytes);
+    Value >>= Shift;
+    return AmlMakeInteger(Field->Bits < 64 ? Value & ((1ull << Field->Bits) - 1) : Value);
+}
+
+// ---- windows ------------------------------------------------------------------------------------
+// A window's Length is the number of its bit in the byte at Data; more bits are whole bytes.
+static AML_VALUE INIT_CODE AmlReadWindow(const AML_NODE *Window)
+{
+    ULONG64 Value = 0;
+    if (Window->Data == NULL)
+        return AmlNothing;
+    memcpy(&Value, Window->Data, (Window->Bits + 7u) / 8);
+    return AmlMakeInteger(Window->Bits == 1 ? Value >> Window->Length & 1 : Value);
+}
+
+static VOID INIT_CODE AmlWriteWindow(const AML_NODE *Window, AML_VALUE Value)
+{
+    PUCHAR Byte = (PUCHAR)Window->Data;
+    if (Byte == NULL || Value.Kind != AmlInteger) {
+        Aml.Failed = TRUE;
+        return;
+    }
+    if (Window->Bits != 1)
+        memcpy(Byte, &Value.Integer, Window->Bits / 8u);
+    else
+        *Byte = (UCHAR)((*Byte & ~(1u << Window->Length)) | (Value.Integer & 1) << Window->Length);
+}
+
+// ---- values by name -----------------------------------------------------------------------------
 static AML_VALUE INIT_CODE AmlValueOf(USHORT Place, AML_READER *Reader, AML_FRAME *Frame)
 {
     AML_VALUE Value = AmlNothing;
@@ -286,6 +449,12 @@ static AML_VALUE INIT_CODE AmlValueOf(USHORT Place, AML_READER *Reader, AML_FRAM
         return (AML_VALUE){.Place = Place, .Kind = AmlObject};
     if (Node->Kind == AmlNodeInteger)
         return AmlMakeInteger(Node->Integer);
+    if (Node->Kind == AmlNodeField)
+        return AmlReadField(Node);
+    if (Node->Kind == AmlNodeWindow)
+        return AmlReadWindow(Node);
+    if (Node->Kind == AmlNodeBuffer)
+        return (AML_VALUE){.Data = Node->Data, .Length = Node->Length, .Kind = AmlBuffer};
     if (Node->Kind != AmlNodeName && Node->Kind != AmlNodeMethod)
         return Value;
     if (!AmlBeginCall())
@@ -314,11 +483,10 @@ static AML_VALUE INIT_CODE AmlMakeBuffer(AML_READER *Reader, AML_FRAME *Frame)
 static AML_VALUE INIT_CODE AmlMakePackage(AML_READER *Reader, AML_FRAME *Frame, BOOLEAN Variable)
 {
     AML_READER Elements = AmlBlock(Reader);
-    if (Variable)
-        AmlTerm(&Elements, Frame);
-    else
-        AmlByte(&Elements);
-    return AmlMakeView(AmlPackage, Elements, Frame->Place);
+    AML_VALUE Count = Variable ? AmlTerm(&Elements, Frame) : AmlMakeInteger(AmlByte(&Elements));
+    AML_VALUE Package = AmlMakeView(AmlPackage, Elements, Frame->Place);
+    Package.Count = Count.Kind == AmlInteger && Count.Integer <= 0xFF ? (UCHAR)Count.Integer : 0;
+    return Package;
 }
 
 static BOOLEAN INIT_CODE AmlBeginsName(UCHAR Code)
@@ -340,8 +508,20 @@ static AML_VALUE INIT_CODE AmlElementAt(AML_READER *Reader, AML_FRAME *Frame)
     return AmlValueOf(Place, Reader, Frame);
 }
 
+// An array's Length is how many have been taken.
+static BOOLEAN INIT_CODE AmlTakeOfArray(AML_VALUE *Package, AML_VALUE *Value)
+{
+    const AML_ARRAY *Array = Package->Array;
+    if (Package->Length >= Array->Count)
+        return FALSE;
+    *Value = Array->Element[Package->Length++];
+    return TRUE;
+}
+
 BOOLEAN INIT_CODE HalpAmlTakeElement(AML_VALUE *Package, AML_VALUE *Value)
 {
+    if (Package->Kind == AmlArray && !Aml.Failed)
+        return AmlTakeOfArray(Package, Value);
     if (Package->Kind != AmlPackage || Package->Length == 0 || Aml.Failed)
         return FALSE;
     AML_READER Reader = {Package->Data, Package->Data + Package->Length};
@@ -364,24 +544,76 @@ static AML_VALUE INIT_CODE AmlElement(AML_VALUE Package, ULONG64 Index)
     return There ? Value : AmlNothing;
 }
 
+// ---- arrays -------------------------------------------------------------------------------------
+static AML_ARRAY *INIT_CODE AmlNewArray(ULONG Count)
+{
+    AML_ARRAY *Array = AmlAllocate(sizeof(*Array) + Count * sizeof(AML_VALUE));
+    if (Array == NULL)
+        return NULL;
+    Array->Count = Count;
+    Array->Shared = FALSE;
+    for (ULONG i = 0; i < Count; i++)
+        Array->Element[i] = AmlNothing;
+    return Array;
+}
+
+// The package in a variable as an array that is the variable's own. NULL: it is none.
+static AML_ARRAY *INIT_CODE AmlOwnArray(AML_VALUE *Variable)
+{
+    AML_VALUE Source = *Variable;
+    if (Source.Kind == AmlArray && !Source.Array->Shared)
+        return Source.Array;
+    if (Source.Kind != AmlArray && Source.Kind != AmlPackage)
+        return NULL;
+    AML_ARRAY *Array = AmlNewArray(Source.Kind == AmlArray ? Source.Array->Count : Source.Count);
+    for (ULONG i = 0; Array != NULL && i < Array->Count; i++)
+        if (!HalpAmlTakeElement(&Source, &Array->Element[i]))
+            break;
+    if (Array != NULL)
+        *Variable = (AML_VALUE){.Array = Array, .Kind = AmlArray};
+    return Array;
+}
+
 // ---- storing ------------------------------------------------------------------------------------
 // Where a result may go. Nothing: it is not kept.
 typedef struct _AML_TARGET {
     AML_VALUE *Variable;
     USHORT Place;
-    BOOLEAN Inside; // of a package or buffer
+    BOOLEAN Inside;     // of a package or buffer
+    AML_VALUE *Package; // the variable that holds it, and the element: then it may be stored to
+    ULONG64 Index;
 } AML_TARGET;
+
+static AML_TARGET AmlTarget(AML_READER *Reader, AML_FRAME *Frame);
+
+// Index (Source, Number, Target). What another handed over is not ours to change.
+static AML_TARGET INIT_CODE AmlIndexTarget(AML_READER *Reader, AML_FRAME *Frame)
+{
+    AML_TARGET Target = {NULL, AML_NOWHERE, TRUE, NULL, 0};
+    AML_TARGET Source = AmlTarget(Reader, Frame);
+    AML_VALUE Index = AmlTerm(Reader, Frame);
+    AmlTarget(Reader, Frame);
+    if (Source.Variable != NULL && Source.Variable < Frame->Local + LOCALS &&
+        Index.Kind == AmlInteger) {
+        Target.Package = Source.Variable;
+        Target.Index = Index.Integer;
+    }
+    return Target;
+}
 
 static AML_TARGET INIT_CODE AmlTarget(AML_READER *Reader, AML_FRAME *Frame)
 {
-    AML_TARGET Target = {NULL, AML_NOWHERE, FALSE};
+    AML_TARGET Target = {NULL, AML_NOWHERE, FALSE, NULL, 0};
     UCHAR Code = AmlPeek(Reader);
     if (Code >= 0x60 && Code < 0x60 + LOCALS + ARGUMENTS) {
         AmlByte(Reader);
         Target.Variable = Code < 0x68 ? &Frame->Local[Code - 0x60] : &Frame->Argument[Code - 0x68];
     } else if (Code == 0x5B) { // the debug object
         AmlTerm(Reader, Frame);
-    } else if (Code == 0x71 || Code == 0x83 || Code == 0x88) {
+    } else if (Code == 0x88) {
+        AmlByte(Reader);
+        Target = AmlIndexTarget(Reader, Frame);
+    } else if (Code != 0x00 && !AmlBeginsName(Code)) {
         AmlTerm(Reader, Frame);
         Target.Inside = TRUE;
     } else {
@@ -392,17 +624,43 @@ static AML_TARGET INIT_CODE AmlTarget(AML_READER *Reader, AML_FRAME *Frame)
     return Target;
 }
 
+static VOID INIT_CODE AmlStoreInside(const AML_TARGET *Target, AML_VALUE Value)
+{
+    AML_ARRAY *Array = Target->Package != NULL ? AmlOwnArray(Target->Package) : NULL;
+    if (Array != NULL && Target->Index < Array->Count)
+        Array->Element[Target->Index] = Value;
+    else
+        Aml.Failed = TRUE;
+}
+
+// What is stored is a copy. Of an array, as soon as one of the two is changed.
+static AML_VALUE INIT_CODE AmlCopyOf(AML_VALUE Value)
+{
+    if (Value.Kind == AmlArray)
+        Value.Array->Shared = TRUE;
+    if (Value.Kind == AmlBuffer && AmlIsOnHeap(Value.Data))
+        Value.Data = AmlCopy(Value.Data, Value.Length);
+    return Value;
+}
+
+// A register that would have been written holds nobody knows what.
 static VOID INIT_CODE AmlStore(AML_TARGET Target, AML_VALUE Value)
 {
+    Value = AmlCopyOf(Value);
     if (Target.Variable != NULL)
         *Target.Variable = Value;
     if (Target.Inside)
-        Aml.Failed = TRUE;
+        AmlStoreInside(&Target, Value);
     if (Target.Place == AML_NOWHERE)
         return;
     AML_NODE *Node = &Aml.Node[Target.Place];
-    if (Node->Kind == AmlNodeWindow || Node->Kind == AmlNodeMethod || Node->Kind == AmlNodePlace) {
+    if (Node->Kind == AmlNodeWindow) {
+        AmlWriteWindow(Node, Value);
+    } else if (Node->Kind == AmlNodeMethod || Node->Kind == AmlNodePlace ||
+               Node->Kind == AmlNodeRegion) {
         Aml.Failed = TRUE;
+    } else if (Node->Kind == AmlNodeField) {
+        Node->Kind = AmlNodeUnknown;
     } else if (Value.Kind == AmlInteger) {
         Node->Kind = AmlNodeInteger;
         Node->Integer = Value.Integer;
@@ -433,8 +691,8 @@ static const AML_OPERATOR AmlOperators[] = {
     {0x76, ">"},   {0x77, "tt>"},    {0x78, "tt>>"}, {0x79, "tt>"}, {0x7A, "tt>"}, {0x7B, "tt>"},
     {0x7C, "tt>"}, {0x7D, "tt>"},    {0x7E, "tt>"},  {0x7F, "tt>"}, {0x80, "t>"},  {0x81, "t>"},
     {0x82, "t>"},  {0x83, "t"},      {0x84, "tt>"},  {0x85, "tt>"}, {0x86, "st"},  {0x87, "s"},
-    {0x88, "tt>"}, {0x89, "tbtbtt"}, {0x8A, "ttn"},  {0x8B, "ttn"}, {0x8C, "ttn"}, {0x8D, "ttn"},
-    {0x8E, "s"},   {0x8F, "ttn"},    {0x90, "tt"},   {0x91, "tt"},  {0x92, "t"},   {0x93, "tt"},
+    {0x88, "tt>"}, {0x89, "tbtbtt"}, {0x8A, "stn"},  {0x8B, "stn"}, {0x8C, "stn"}, {0x8D, "stn"},
+    {0x8E, "s"},   {0x8F, "stn"},    {0x90, "tt"},   {0x91, "tt"},  {0x92, "t"},   {0x93, "tt"},
     {0x94, "tt"},  {0x95, "tt"},     {0x96, "t>"},   {0x97, "t>"},  {0x98, "t>"},  {0x99, "t>"},
     {0x9C, "tt>"}, {0x9D, "t>"},     {0x9E, "ttt>"}, {0xA3, ""},    {0xCC, ""},
 };
@@ -444,7 +702,7 @@ static const AML_OPERATOR AmlExtended[] = {
     {0x12, "s>"}, {0x13, "tttn"}, {0x1F, "tttttt"}, {0x20, "s>"},  {0x21, "t"}, {0x22, "t"},
     {0x23, "sw"}, {0x24, "s"},    {0x25, "st"},     {0x26, "s"},   {0x27, "s"}, {0x28, "t>"},
     {0x29, "t>"}, {0x30, ""},     {0x31, ""},       {0x32, "bdt"}, {0x33, ""},  {0x88, "nttt"},
-    {0x01, "nb"}, {0x02, "n"},    {0x80, "nbtt"},
+    {0x01, "nb"}, {0x02, "n"},
 };
 
 static const char *INIT_CODE AmlOperandsOf(const AML_OPERATOR *Table, ULONG Count, UCHAR Code)
@@ -459,7 +717,16 @@ typedef struct _AML_GATHERED {
     AML_VALUE Value[3]; // of the first terms
     AML_TARGET Target[2];
     ULONG Values, Targets;
+    USHORT Window; // declared
 } AML_GATHERED;
+
+static USHORT INIT_CODE AmlDeclareWindow(const AML_PATH *Path, const AML_FRAME *Frame)
+{
+    USHORT Place = AmlDeclare(Path, Frame, AmlNodeWindow);
+    if (Place != AML_NOWHERE && Place != AML_ROOT)
+        Aml.Node[Place].Data = NULL;
+    return Place;
+}
 
 static VOID INIT_CODE AmlGather(const char *Operands, AML_READER *Reader, AML_FRAME *Frame,
                                 AML_GATHERED *Gathered)
@@ -479,7 +746,7 @@ static VOID INIT_CODE AmlGather(const char *Operands, AML_READER *Reader, AML_FR
             break;
         case 'n':
             Path = AmlPath(Reader);
-            AmlDeclare(&Path, Frame, AmlNodeWindow);
+            Gathered->Window = AmlDeclareWindow(&Path, Frame);
             break;
         default:
             AmlNumber(Reader, *Operands == 'b' ? 1 : *Operands == 'w' ? 2 : 4);
@@ -544,7 +811,8 @@ static AML_VALUE INIT_CODE AmlOperate(UCHAR Code, AML_GATHERED *Operands, AML_FR
         Value = Value.Kind == AmlInteger
                     ? AmlMakeInteger(Value.Integer + (Code == 0x75 ? 1 : ~0ull))
                     : AmlNothing;
-    } else if (Code == 0x88 && a->Kind == AmlPackage && b->Kind == AmlInteger) {
+    } else if (Code == 0x88 && (a->Kind == AmlPackage || a->Kind == AmlArray) &&
+               b->Kind == AmlInteger) {
         Value = AmlElement(*a, b->Integer);
     } else if (AmlComputes(Code) && a->Kind == AmlInteger &&
                (Operands->Values < 2 || b->Kind == AmlInteger)) {
@@ -555,9 +823,57 @@ static AML_VALUE INIT_CODE AmlOperate(UCHAR Code, AML_GATHERED *Operands, AML_FR
     return Value;
 }
 
+// ---- windows into buffers -----------------------------------------------------------------------
+// The buffer behind a window to be opened, as one on the heap. It is made that, where it is a
+// method's own or has a name.
+static AML_VALUE INIT_CODE AmlOwnBuffer(AML_TARGET Source, AML_FRAME *Frame)
+{
+    AML_VALUE Value = AmlNothing;
+    if (Source.Variable != NULL ? Source.Variable < Frame->Local + LOCALS
+                                : Source.Place != AML_NOWHERE)
+        Value = AmlHeld(Source, Frame);
+    if (Value.Kind != AmlBuffer || AmlIsOnHeap(Value.Data))
+        return Value;
+    Value.Data = AmlCopy(Value.Data, Value.Length);
+    if (Source.Variable != NULL) {
+        *Source.Variable = Value;
+    } else if (AmlRemember(Source.Place)) {
+        AML_NODE *Node = &Aml.Node[Source.Place];
+        Node->Kind = AmlNodeBuffer;
+        Node->Data = Value.Data;
+        Node->Length = Value.Length;
+    }
+    return Value;
+}
+
+// CreateDWordField (Source, Index, Name) and its like, in a method.
+static VOID INIT_CODE AmlOpenWindow(UCHAR Code, const AML_GATHERED *Operands, AML_FRAME *Frame)
+{
+    static const UCHAR Bits[] = {32, 16, 8, 1, 0, 64}; // from 0x8A on
+    const AML_VALUE *Index = &Operands->Value[0];
+    AML_VALUE Buffer = AmlOwnBuffer(Operands->Target[0], Frame);
+    UCHAR Width = Bits[Code - 0x8A];
+    ULONG64 Start = Width == 1 ? Index->Integer / 8 : Index->Integer;
+    if (Buffer.Kind != AmlBuffer || Index->Kind != AmlInteger || Start > Buffer.Length ||
+        Buffer.Length - Start < (Width + 7u) / 8 || Operands->Window == AML_NOWHERE ||
+        Aml.Failed || !AmlRemember(Operands->Window)) {
+        Aml.Failed = TRUE;
+        return;
+    }
+    AML_NODE *Node = &Aml.Node[Operands->Window];
+    Node->Data = Buffer.Data + Start;
+    Node->Length = Width == 1 ? (ULONG)Index->Integer % 8 : 0;
+    Node->Bits = Width;
+}
+
+static BOOLEAN INIT_CODE AmlOpensWindow(UCHAR Code)
+{
+    return (Code >= 0x8A && Code <= 0x8D) || Code == 0x8F;
+}
+
 static AML_VALUE INIT_CODE AmlOperation(UCHAR Code, AML_READER *Reader, AML_FRAME *Frame)
 {
-    AML_GATHERED Gathered = {.Values = 0};
+    AML_GATHERED Gathered = {.Window = AML_NOWHERE};
     const char *Operands = AmlOperandsOf(AmlOperators, RTL_NUMBER_OF(AmlOperators), Code);
     if (Operands == NULL) {
         Aml.Failed = TRUE;
@@ -566,7 +882,11 @@ static AML_VALUE INIT_CODE AmlOperation(UCHAR Code, AML_READER *Reader, AML_FRAM
     AmlGather(Operands, Reader, Frame, &Gathered);
     if (Code == 0x71 || Code == 0x87 || Code == 0x8E || Aml.Failed) // of objects, not their values
         return AmlNothing;
-    return AmlOperate(Code, &Gathered, Frame);
+    if (!AmlOpensWindow(Code))
+        return AmlOperate(Code, &Gathered, Frame);
+    if (!Frame->Loading)
+        AmlOpenWindow(Code, &Gathered, Frame);
+    return AmlNothing;
 }
 
 // ---- declarations -------------------------------------------------------------------------------
@@ -620,6 +940,62 @@ static VOID INIT_CODE AmlDeclareAlias(AML_READER *Reader, AML_FRAME *Frame)
     Aml.Node[Alias].Arguments = Aml.Node[Place].Arguments;
 }
 
+// OperationRegion (Name, Space, Offset, Length)
+static VOID INIT_CODE AmlDeclareRegion(AML_READER *Reader, AML_FRAME *Frame)
+{
+    AML_PATH Path = AmlPath(Reader);
+    UCHAR Space = AmlByte(Reader);
+    AML_VALUE Offset = AmlTerm(Reader, Frame), Length = AmlTerm(Reader, Frame);
+    BOOLEAN Known = Space == SPACE_PCI && Offset.Kind == AmlInteger && Length.Kind == AmlInteger &&
+                    Offset.Integer < CONFIGURATION_BYTES && Length.Integer <= CONFIGURATION_BYTES;
+    USHORT Place = AmlDeclare(&Path, Frame, Known ? AmlNodeRegion : AmlNodeUnknown);
+    if (!Known || Place == AML_NOWHERE || Place == AML_ROOT)
+        return;
+    Aml.Node[Place].Integer = Offset.Integer;
+    Aml.Node[Place].Length = (ULONG)Length.Integer;
+}
+
+static VOID INIT_CODE AmlDeclareField(AML_READER *List, AML_FRAME *Frame, USHORT Region,
+                                      ULONG64 *Bit)
+{
+    AML_PATH Path = AmlPath(List);
+    ULONG Bits = AmlLength(List);
+    BOOLEAN Readable = Bits != 0 && Bits <= 64;
+    USHORT Place = AmlDeclare(&Path, Frame, Readable ? AmlNodeField : AmlNodeUnknown);
+    if (Readable && Place != AML_NOWHERE && Place != AML_ROOT) {
+        Aml.Node[Place].Integer = *Bit;
+        Aml.Node[Place].Length = Region;
+        Aml.Node[Place].Bits = (UCHAR)Bits;
+    }
+    *Bit += Bits;
+}
+
+// Field (Region, Flags) {...}: names with their widths in bits, gaps, changes of the access.
+static VOID INIT_CODE AmlDeclareFields(AML_READER *Reader, AML_FRAME *Frame)
+{
+    AML_READER List = AmlBlock(Reader);
+    AML_PATH Path = AmlPath(&List);
+    USHORT Region = Aml.Failed ? AML_NOWHERE : AmlFind(&Path, Frame->Place);
+    ULONG64 Bit = 0;
+    AmlByte(&List);
+    if (Region == AML_NOWHERE || Aml.Node[Region].Kind != AmlNodeRegion)
+        return;
+    while (List.At < List.End && !Aml.Failed) {
+        UCHAR Code = AmlPeek(&List);
+        if (AmlBeginsName(Code)) {
+            AmlDeclareField(&List, Frame, Region, &Bit);
+            continue;
+        }
+        AmlByte(&List);
+        if (Code == 0x00)
+            Bit += AmlLength(&List);
+        else if (Code == 0x01 || Code == 0x03)
+            AmlNumber(&List, Code == 0x01 ? 2 : 3);
+        else
+            return; // a connection: not of PCI
+    }
+}
+
 // Something that another table declares: how many arguments it takes is what matters.
 static VOID INIT_CODE AmlDeclareExternal(AML_READER *Reader, AML_FRAME *Frame)
 {
@@ -641,7 +1017,11 @@ static AML_VALUE INIT_CODE AmlExtendedTerm(AML_READER *Reader, AML_FRAME *Frame)
         AmlDeclarePlace(Reader, Frame, 0, TRUE);
     else if (Code == 0x83 || Code == 0x84) // processor, power resource
         AmlDeclarePlace(Reader, Frame, Code == 0x83 ? 6 : 3, TRUE);
-    else if (Code == 0x81 || Code == 0x86 || Code == 0x87) // fields
+    else if (Code == 0x80)
+        AmlDeclareRegion(Reader, Frame);
+    else if (Code == 0x81)
+        AmlDeclareFields(Reader, Frame);
+    else if (Code == 0x86 || Code == 0x87) // fields behind other fields
         AmlBlock(Reader);
     else if (Operands != NULL)
         AmlGather(Operands, Reader, Frame, &Gathered);
@@ -804,6 +1184,7 @@ static AML_FLOW INIT_CODE AmlRun(AML_READER Code, AML_FRAME *Frame)
 // ---- use ----------------------------------------------------------------------------------------
 static VOID INIT_CODE AmlBegin(VOID)
 {
+    AmlUndo();
     Aml.Total += Aml.Steps;
     Aml.Depth = Aml.Calls = Aml.Steps = 0;
     Aml.Failed = Aml.Total > MAX_TOTAL;
@@ -817,9 +1198,8 @@ VOID INIT_CODE HalpAmlReset(PVOID Workspace, SIZE_T Size)
     Aml.Node = Workspace;
     Aml.Count = 1;
     Aml.Steps = Aml.Total = 0;
-    Aml.Limit = (ULONG)(Size / sizeof(AML_NODE));
-    if (Aml.Limit > AML_NOWHERE)
-        Aml.Limit = AML_NOWHERE;
+    Aml.Heap = Aml.Top = (ULONG)Size & ~7u;
+    Aml.Changes = NULL;
     Aml.Node[AML_ROOT] = (AML_NODE){.Kind = AmlNodePlace};
     for (ULONG i = 0; i < RTL_NUMBER_OF(Predefined); i++)
         AmlAdd(AML_ROOT, Predefined[i]);
@@ -827,6 +1207,12 @@ VOID INIT_CODE HalpAmlReset(PVOID Workspace, SIZE_T Size)
     Aml.Node[Osi].Kind = AmlNodeMethod; // asks what we are: unknown
     Aml.Node[Osi].Data = AmlNoCode;
     Aml.Node[Osi].Arguments = 1;
+}
+
+VOID INIT_CODE HalpAmlForget(VOID)
+{
+    AmlUndo();
+    Aml.Heap = Aml.Top;
 }
 
 VOID INIT_CODE HalpAmlLoad(const UCHAR *Code, SIZE_T Length)
@@ -853,5 +1239,7 @@ BOOLEAN INIT_CODE HalpAmlEvaluate(USHORT Place, ULONG64 Argument, AML_VALUE *Val
     } else {
         *Value = AmlValueOf(Place, &None, &Frame);
     }
-    return !Aml.Failed;
+    BOOLEAN Known = !Aml.Failed;
+    Aml.Failed = FALSE; // what was told before may still be looked at
+    return Known;
 }

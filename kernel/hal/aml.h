@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// aml.h: reading ACPI's byte code, as far as constant answers go. Needs nothing of the processor:
-// host tests include it.
+// aml.h: reading ACPI's byte code, as far as constants and PCI's registers tell. Needs nothing of
+// the processor: host tests include it.
 #pragma once
 
 #include "nt/nt.h"
@@ -9,12 +9,20 @@
 #define AML_ROOT             0u
 #define AML_NOWHERE          0xFFFFu // no such object
 
+#define AML_ADR AML_NAME('_', 'A', 'D', 'R')
+#define AML_BBN AML_NAME('_', 'B', 'B', 'N')
+#define AML_CID AML_NAME('_', 'C', 'I', 'D')
+#define AML_HID AML_NAME('_', 'H', 'I', 'D')
+
+#define AML_IS_PCI_BUS(Id) ((Id) == 0x030AD041u || (Id) == 0x080AD041u) // PNP0A03, PNP0A08
+
 typedef enum _AML_KIND {
     AmlUnknown, // depends on the hardware, or was never set
     AmlInteger,
     AmlString,
     AmlBuffer,
     AmlPackage,
+    AmlArray, // a package that a method filled in
     AmlObject, // a device or another place in the name space
 } AML_KIND;
 
@@ -23,10 +31,12 @@ typedef struct _AML_VALUE {
     union {
         ULONG64 Integer;
         const UCHAR *Data; // of a package: its first element's code
+        struct _AML_ARRAY *Array;
     };
     ULONG Length; // of Data, bytes
     USHORT Place; // AmlObject: which; AmlPackage: where its names are looked up
     UCHAR Kind;   // AML_KIND
+    UCHAR Count;  // of the elements that a package was declared with; 0: many
 } AML_VALUE;
 
 // Empties the name space, which lies in Size bytes at Workspace from now on.
@@ -41,8 +51,10 @@ USHORT HalpAmlParent(USHORT Place);
 USHORT HalpAmlNext(USHORT Place); // every object once, from AML_ROOT on
 
 // The value of an object, a method called with one argument where it takes any. FALSE: it cannot be
-// told.
+// told. What methods made lasts until HalpAmlForget.
 BOOLEAN HalpAmlEvaluate(USHORT Place, ULONG64 Argument, AML_VALUE *Value);
+
+VOID HalpAmlForget(VOID);
 
 // Takes the first element off a package; a name in it is replaced by what it stands for. FALSE:
 // there is none left, or it cannot be told.

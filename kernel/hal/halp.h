@@ -66,6 +66,7 @@ const char *HalpUartNameOf(USHORT Port);
 VOID HalpUartPut(HALP_UART *Uart, UCHAR Byte);
 int HalpUartGet(const HALP_UART *Uart);                         // -1: nothing there
 VOID HalpUartInterrupt(const HALP_UART *Uart, BOOLEAN Enable);  // when a byte has come
+VOID HalpUartExpect(const HALP_UART *Uart, BOOLEAN Single);     // bytes by interrupt, or polled
 
 VOID HalpDebugPortInitialize(const LOADER_BLOCK *Block);
 USHORT HalpDebugPort(VOID);  // 0: no debugger has one
@@ -268,6 +269,7 @@ typedef struct _HALP_WIRE {
 
 #define HALP_LARGEST_LINE 0xFEu  // that an interrupt line register can hold
 #define HALP_AML_SPACE    4u     // bytes of name space for one of code: the shortest name has six
+#define HALP_AML_HEAP     0x4000u // and for what methods make: 128 routes of four values
 
 BOOLEAN HalpInterruptOfResources(const UCHAR *Data, ULONG Length, HALP_WIRE *Wire);
 USHORT HalpRouteFlags(ULONG Gsi);  // how PCI's interrupts on an input are wired; 0: none is there

@@ -10,9 +10,10 @@
 // bridge's, turned by the device's number (PCI-to-PCI Bridge Architecture Specification).
 //
 // This is read once, while starting, for the functions that there are, after \_PIC(1) has said that
-// the I/O APICs are in use. Where no answer is found (no _PRT, one that depends on registers, a
-// link device that has to be programmed) the line register is believed, as with the 8259s: that is
-// right for chipsets on which a link device only ever sends pins to the ISA interrupts.
+// the I/O APICs are in use. Where no answer is found (no _PRT, one that depends on registers other
+// than PCI's, a link device that firmware left off and that _SRS would have to program) the line
+// register is believed, as with the 8259s: that is right for chipsets on which a link device only
+// ever sends pins to the ISA interrupts.
 //
 // Drivers see the answer in place of the interrupt line register (bus.c), which is what they pass
 // to HalGetInterruptVector.
@@ -32,16 +33,9 @@
 #define PCI_BUS_BEHIND    0x19u
 #define PCI_HEADER        0x0Eu
 
-#define EISA_PCI_BUS     0x030AD041u // PNP0A03
-#define EISA_PCI_EXPRESS 0x080AD041u // PNP0A08
-
 #define METHOD_PIC AML_NAME('_', 'P', 'I', 'C')
 #define NAME_PRT   AML_NAME('_', 'P', 'R', 'T')
 #define NAME_CRS   AML_NAME('_', 'C', 'R', 'S')
-#define NAME_ADR   AML_NAME('_', 'A', 'D', 'R')
-#define NAME_BBN   AML_NAME('_', 'B', 'B', 'N')
-#define NAME_HID   AML_NAME('_', 'H', 'I', 'D')
-#define NAME_CID   AML_NAME('_', 'C', 'I', 'D')
 
 typedef struct _HALP_ROUTE {
     UCHAR Bus, Device, Function;
@@ -144,11 +138,11 @@ static USHORT HalpRoots[BUSES];
 
 static BOOLEAN INIT_CODE HalpIsHostBridge(USHORT Place)
 {
-    static const ULONG Names[] = {NAME_HID, NAME_CID};
+    static const ULONG Names[] = {AML_HID, AML_CID};
     AML_VALUE Id;
     for (ULONG i = 0; i < RTL_NUMBER_OF(Names); i++)
         if (HalpAmlEvaluate(HalpAmlChild(Place, Names[i]), 0, &Id) && Id.Kind == AmlInteger &&
-            (Id.Integer == EISA_PCI_BUS || Id.Integer == EISA_PCI_EXPRESS))
+            AML_IS_PCI_BUS(Id.Integer))
             return TRUE;
     return FALSE;
 }
@@ -162,7 +156,7 @@ static VOID INIT_CODE HalpNoteRoots(VOID)
         if (!HalpIsHostBridge(Place))
             continue;
         BOOLEAN Numbered =
-            HalpAmlEvaluate(HalpAmlChild(Place, NAME_BBN), 0, &Number) && Number.Kind == AmlInteger;
+            HalpAmlEvaluate(HalpAmlChild(Place, AML_BBN), 0, &Number) && Number.Kind == AmlInteger;
         HalpRoots[Numbered ? Number.Integer % BUSES : 0] = Place;
     }
 }
@@ -208,7 +202,7 @@ static USHORT INIT_CODE HalpPlaceOfFunction(USHORT Place, ULONG64 Address)
     AML_VALUE Value;
     for (USHORT i = AML_ROOT; Place != AML_NOWHERE && i != AML_NOWHERE; i = HalpAmlNext(i))
         if (i != AML_ROOT && HalpAmlParent(i) == Place &&
-            HalpAmlEvaluate(HalpAmlChild(i, NAME_ADR), 0, &Value) && Value.Kind == AmlInteger &&
+            HalpAmlEvaluate(HalpAmlChild(i, AML_ADR), 0, &Value) && Value.Kind == AmlInteger &&
             Value.Integer == Address)
             return i;
     return AML_NOWHERE;
@@ -229,27 +223,30 @@ static USHORT INIT_CODE HalpPlaceOfBus(ULONG Bus, ULONG Depth)
 static struct {
     BOOLEAN Known;
     ULONG Bus;
-    USHORT Place;
+    BOOLEAN HasTable;
+    AML_VALUE Table; // AmlUnknown: it cannot be told
 } HalpLastBus; // functions are visited bus by bus
 
-static USHORT INIT_CODE HalpTableOfBus(ULONG Bus)
+static BOOLEAN INIT_CODE HalpTableOfBus(ULONG Bus)
 {
-    if (!HalpLastBus.Known || HalpLastBus.Bus != Bus) {
-        HalpLastBus.Place = HalpPlaceOfBus(Bus, 0);
-        HalpLastBus.Bus = Bus;
-        HalpLastBus.Known = TRUE;
-    }
-    return HalpAmlChild(HalpLastBus.Place, NAME_PRT);
+    if (HalpLastBus.Known && HalpLastBus.Bus == Bus)
+        return HalpLastBus.HasTable;
+    HalpAmlForget();
+    USHORT Prt = HalpAmlChild(HalpPlaceOfBus(Bus, 0), NAME_PRT);
+    HalpLastBus.Known = TRUE;
+    HalpLastBus.Bus = Bus;
+    HalpLastBus.HasTable = Prt != AML_NOWHERE;
+    if (!HalpAmlEvaluate(Prt, 0, &HalpLastBus.Table))
+        HalpLastBus.Table.Kind = AmlUnknown;
+    return HalpLastBus.HasTable;
 }
 
 // Pin counts from 0.
 static BOOLEAN INIT_CODE HalpFindWire(ULONG Bus, ULONG Device, ULONG Pin, HALP_WIRE *Wire)
 {
-    AML_VALUE Table;
     for (ULONG Depth = 0; Depth < MAX_BRIDGES; Depth++) {
-        USHORT Prt = HalpTableOfBus(Bus);
-        if (Prt != AML_NOWHERE)
-            return HalpAmlEvaluate(Prt, 0, &Table) && HalpWireOfTable(Table, Device, Pin, Wire);
+        if (HalpTableOfBus(Bus))
+            return HalpWireOfTable(HalpLastBus.Table, Device, Pin, Wire);
         HALP_BRIDGE Bridge = HalpBridgeTo(Bus);
         if (!Bridge.Found)
             return FALSE;
@@ -327,7 +324,7 @@ SIZE_T INIT_CODE HalPciRouteWorkspace(VOID)
         if (strcmp(HalpAcpi.Table[i].Signature, "DSDT") == 0 ||
             strcmp(HalpAcpi.Table[i].Signature, "SSDT") == 0)
             Bytes += HalpAcpi.Table[i].Length;
-    return HalpController == &HalpIoApicController ? Bytes * HALP_AML_SPACE + PAGE_SIZE : 0;
+    return HalpController == &HalpIoApicController ? Bytes * HALP_AML_SPACE + HALP_AML_HEAP : 0;
 }
 
 // ---- use ----------------------------------------------------------------------------------------

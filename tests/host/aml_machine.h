@@ -16,6 +16,7 @@
 typedef struct _FUNCTION {
     UCHAR Bus, Device, Function, Pin, Line;
     UCHAR Behind; // the bus behind a bridge, 0: it is none
+    UCHAR Routing[4]; // a chipset's registers from 0x60 on
 } FUNCTION;
 
 __thread KIRQL HostIrql;
@@ -55,6 +56,8 @@ static UCHAR read_byte(const FUNCTION *Function, ULONG Offset)
         return Function->Behind;
     case 0x3C:
         return Function->Line;
+    case 0x60 ... 0x63:
+        return Function->Routing[Offset - 0x60];
     case 0x3D:
         return Function->Pin;
     }

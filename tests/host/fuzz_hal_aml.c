@@ -18,10 +18,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *Data, size_t Size);
 int LLVMFuzzerTestOneInput(const uint8_t *Data, size_t Size)
 {
     static const FUNCTION Some[] = {
-        {0, 2, 0, 1, 11, 0},
-        {0, 3, 0, 2, 10, 0},
-        {0, 30, 0, 0, 0, 1},
-        {1, 1, 0, 4, 9, 0},
+        {0, 1, 0, 0, 0, 0, {10, 11, 0x80, 0xFF}},
+        {0, 2, 0, 1, 11, 0, {0}},
+        {0, 3, 0, 2, 10, 0, {0}},
+        {0, 30, 0, 0, 0, 1, {0}},
+        {1, 1, 0, 4, 9, 0, {0}},
     };
     if (Size > sizeof(Table) - ACPI_HEADER_LENGTH)
         return 0;

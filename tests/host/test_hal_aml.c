@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Links: kernel/hal/aml.c kernel/hal/route.c
 //
-// PCI interrupts by firmware's byte code: the right input where the answer is a constant, and the
-// interrupt line register, never a guess, where it is not.
+// PCI interrupts by firmware's byte code: the right input where constants and PCI's registers tell,
+// and the interrupt line register, never a guess, where they do not.
 #include "aml_machine.h"
 
 #include <cmocka.h>
@@ -124,7 +124,13 @@ static int empty(void **state)
 
 static void add_function(UCHAR Bus, UCHAR Device, UCHAR Pin, UCHAR Behind)
 {
-    Functions[FunctionCount++] = (FUNCTION){Bus, Device, 0, Pin, 11, Behind};
+    Functions[FunctionCount++] = (FUNCTION){Bus, Device, 0, Pin, 11, Behind, {0}};
+}
+
+// The chipset's bridge to ISA, 00:01.0, with what its first routing register holds.
+static void add_router(UCHAR Routing)
+{
+    Functions[FunctionCount++] = (FUNCTION){0, 1, 0, 0, 0, 0, {Routing}};
 }
 
 static void finish(void)
@@ -244,36 +250,149 @@ static void resources_that_end_early_name_none(void **state)
     }
 }
 
-// _CRS reads a register, by a field: only the hardware knows.
-static void a_setting_that_only_a_register_knows_is_not_guessed(void **state)
+// OperationRegion (PIRQ, Space, 0x60, 4), Field (PIRQ, ByteAcc) {PRQA, 8}
+static void routing_registers(UCHAR Space)
 {
-    add_function(0, 3, 1, 0);
-    begin_root("PCI0");
-    table("_PRT", 3, 0, "LNKA", 0);
     BYTES(0x5B, 0x80);
     text("PIRQ");
-    BYTES(2, 0x0A, 0x60, 0x0A, 4); // OperationRegion (PIRQ, PCI_Config, 0x60, 4)
+    BYTES(Space, 0x0A, 0x60, 0x0A, 4);
     BYTES(0x5B, 0x81, 11);
     text("PIRQ");
     BYTES(1);
     text("PRQA");
     BYTES(8);
+}
+
+#define SPACE_IO  1
+#define SPACE_PCI 2
+
+// Device (ISA) {Name (_ADR, 0x10000) and its registers}
+static void isa_bridge(UCHAR Space)
+{
+    begin(DEVICE);
+    text("ISA_");
+    name("_ADR");
+    dword(1u << 16);
+    routing_registers(Space);
+    end();
+}
+
+// If (PRQA) {Return (a buffer with 5)} Return (a buffer with 6)
+static void link_by_register(const char *Register)
+{
     begin_link("LNKA");
     begin_method("_CRS", 0);
     begin(IF);
-    text("PRQA");
+    text(Register);
     BYTES(0xA4, 0x11, 9, 0x0A, 6, 0x23, 0x20, 0x00, 0x18, 0x79, 0);
     end();
     BYTES(0xA4, 0x11, 9, 0x0A, 6, 0x23, 0x40, 0x00, 0x18, 0x79, 0);
     end();
     end();
+}
+
+// In any other space than PCI's a look may change what is seen.
+static void a_setting_that_only_another_register_knows_is_not_guessed(void **state)
+{
+    add_function(0, 3, 1, 0);
+    begin_root("PCI0");
+    table("_PRT", 3, 0, "LNKA", 0);
+    routing_registers(SPACE_IO);
+    link_by_register("PRQA");
     end_root();
     finish();
     assert_int_equal(HalQueryPciLine(0, 3, 0), 11);
 }
 
-// CreateByteField (Local0, 1, MASK), Store (8, MASK): the buffer is not what its code says.
-static void a_buffer_that_is_changed_in_place_is_not_believed(void **state)
+static void a_setting_is_read_from_the_chipsets_registers(void **state)
+{
+    for (UCHAR Routing = 0; Routing < 2; Routing++) {
+        empty(NULL);
+        add_function(0, 3, 1, 0);
+        add_router(Routing);
+        begin_root("PCI0");
+        table("_PRT", 3, 0, "LNKA", 0);
+        isa_bridge(SPACE_PCI);
+        link_by_register("^^\x2EISA_PRQA");
+        end_root();
+        finish();
+        assert_int_equal(HalQueryPciLine(0, 3, 0), Routing ? 5 : 6);
+    }
+}
+
+// _PIC (x) {Store (x, PRQA)}: it is not written, and nobody knows what it would hold.
+static void a_register_that_was_to_be_written_is_unknown(void **state)
+{
+    add_function(0, 3, 1, 0);
+    add_router(1);
+    begin_root("PCI0");
+    table("_PRT", 3, 0, "LNKA", 0);
+    isa_bridge(SPACE_PCI);
+    link_by_register("^^\x2EISA_PRQA");
+    end_root();
+    begin_method("_PIC", 1);
+    BYTES(0x70, 0x68);
+    text("\\\x2F\x04_SB_PCI0ISA_PRQA");
+    end();
+    finish();
+    assert_int_equal(HalQueryPciLine(0, 3, 0), 11);
+}
+
+// Name (BUFA, ResourceTemplate () {IRQNoFlags ...}), as the BIOSes of PCs have it:
+//     CreateWordField (BUFA, 1, IRQ0)  Store (0, IRQ0)
+//     ShiftLeft (1, And (PRQA, 15), IRQ0)  Return (BUFA)
+static void link_by_shift(const char *Name, BOOLEAN Local)
+{
+    begin_link(Name);
+    if (!Local)
+        name("BUFA"), BYTES(0x11, 9, 0x0A, 6, 0x23, 0x01, 0x00, 0x18, 0x79, 0);
+    begin_method("_CRS", 0);
+    if (Local)
+        BYTES(0x70, 0x11, 9, 0x0A, 6, 0x23, 0x01, 0x00, 0x18, 0x79, 0, 0x60);
+    BYTES(0x8B);
+    Local ? BYTES(0x60) : text("BUFA");
+    BYTES(0x01);
+    text("IRQ0");
+    BYTES(0x70, 0x00);
+    text("IRQ0");
+    BYTES(0x79, 0x01, 0x7B);
+    text("^^\x2EISA_PRQA");
+    BYTES(0x0A, 15, 0x00);
+    text("IRQ0");
+    BYTES(0xA4);
+    Local ? BYTES(0x60) : text("BUFA");
+    end();
+    end();
+}
+
+static void a_buffer_that_a_method_fills_in_is_read(void **state)
+{
+    for (int Local = 0; Local < 2; Local++) {
+        empty(NULL);
+        add_function(0, 3, 1, 0);
+        add_function(0, 4, 1, 0);
+        add_function(0, 3, 1, 0);
+        add_router(10);
+        begin_root("PCI0");
+        name("_PRT");
+        begin(PACKAGE);
+        BYTES(2);
+        entry(3, 0, "LNKA", 0);
+        entry(4, 0, "LNKB", 0);
+        end();
+        isa_bridge(SPACE_PCI);
+        link_by_shift("LNKA", Local);
+        link_by_shift("LNKB", Local);
+        end_root();
+        finish();
+        assert_int_equal(HalQueryPciLine(0, 3, 0), 10);
+        assert_int_equal(HalQueryPciLine(0, 4, 0), 10);
+        assert_int_equal(HalpRouteFlags(10), LEVEL_LOW_WIRE);
+    }
+}
+
+// CreateDWordField (BUFA, 4, ...): four bytes from the fourth of six.
+static void a_window_beyond_its_buffer_is_an_end(void **state)
 {
     add_function(0, 3, 1, 0);
     begin_root("PCI0");
@@ -281,9 +400,7 @@ static void a_buffer_that_is_changed_in_place_is_not_believed(void **state)
     begin_link("LNKA");
     begin_method("_CRS", 0);
     BYTES(0x70, 0x11, 9, 0x0A, 6, 0x23, 0x20, 0x00, 0x18, 0x79, 0, 0x60);
-    BYTES(0x8C, 0x60, 0x01);
-    text("MASK");
-    BYTES(0x70, 0x0A, 8);
+    BYTES(0x8A, 0x60, 0x0A, 4);
     text("MASK");
     BYTES(0xA4, 0x60);
     end();
@@ -293,8 +410,49 @@ static void a_buffer_that_is_changed_in_place_is_not_believed(void **state)
     assert_int_equal(HalQueryPciLine(0, 3, 0), 11);
 }
 
-// Store (22, Index (APIC, 0)): so a table too.
-static void a_table_that_is_changed_in_place_is_not_believed(void **state)
+// Store (Local0, Local1), then a window into Local0: Local1 is what it was.
+static void a_copy_of_a_buffer_stays_as_it_was(void **state)
+{
+    add_function(0, 3, 1, 0);
+    begin_root("PCI0");
+    table("_PRT", 3, 0, "LNKA", 0);
+    begin_link("LNKA");
+    begin_method("_CRS", 0);
+    BYTES(0x70, 0x11, 9, 0x0A, 6, 0x23, 0x20, 0x00, 0x18, 0x79, 0, 0x60);
+    BYTES(0x8C, 0x60, 0x01);
+    text("MASK");
+    BYTES(0x70, 0x60, 0x61); // behind the window's opening
+    BYTES(0x70, 0x0A, 8);
+    text("MASK");
+    BYTES(0xA4, 0x61);
+    end();
+    end();
+    end_root();
+    finish();
+    assert_int_equal(HalQueryPciLine(0, 3, 0), 5);
+}
+
+// Store (Package (4) {0, 0, 0, 18}, Local1), its address stored, Store (Local1, Index (Local0, 1)),
+// and Local1 changed behind that.
+static void a_table_that_a_method_fills_in_is_read(void **state)
+{
+    add_function(0, 3, 1, 0);
+    begin_root("PCI0");
+    begin_method("_PRT", 0);
+    BYTES(0x70, 0x12, 2, 3, 0x60);
+    BYTES(0x70, 0x12, 7, 4, 0x00, 0x00, 0x00, 0x0A, 18, 0x61);
+    BYTES(0x70, 0x0C, 0xFF, 0xFF, 3, 0, 0x88, 0x61, 0x00, 0x00);
+    BYTES(0x70, 0x61, 0x88, 0x60, 0x01, 0x00);
+    BYTES(0x70, 0x0A, 22, 0x88, 0x61, 0x0A, 3, 0x00);
+    BYTES(0xA4, 0x60);
+    end();
+    end_root();
+    finish();
+    assert_int_equal(HalQueryPciLine(0, 3, 0), 18);
+}
+
+// Store (22, Index (APIC, 0)): others see that table too.
+static void a_table_with_a_name_that_is_changed_is_not_believed(void **state)
 {
     add_function(0, 3, 1, 0);
     begin_root("PCI0");
@@ -436,9 +594,14 @@ int main(void)
         TEST(a_link_device_is_asked_for_its_setting),
         TEST(resources_name_interrupts_in_two_forms),
         TEST(resources_that_end_early_name_none),
-        TEST(a_setting_that_only_a_register_knows_is_not_guessed),
-        TEST(a_buffer_that_is_changed_in_place_is_not_believed),
-        TEST(a_table_that_is_changed_in_place_is_not_believed),
+        TEST(a_setting_that_only_another_register_knows_is_not_guessed),
+        TEST(a_setting_is_read_from_the_chipsets_registers),
+        TEST(a_register_that_was_to_be_written_is_unknown),
+        TEST(a_buffer_that_a_method_fills_in_is_read),
+        TEST(a_window_beyond_its_buffer_is_an_end),
+        TEST(a_copy_of_a_buffer_stays_as_it_was),
+        TEST(a_table_that_a_method_fills_in_is_read),
+        TEST(a_table_with_a_name_that_is_changed_is_not_believed),
         TEST(pins_behind_a_bridge_are_turned),
         TEST(a_bridge_may_have_a_table_of_its_own),
         TEST(a_second_root_says_its_number),
