@@ -24,6 +24,9 @@ VOID KeCallOthers(KAFFINITY Targets, VOID (*Routine)(PVOID Context), PVOID Conte
 KAFFINITY KiFreezeProcessors(VOID);
 VOID KiThawProcessors(VOID);
 VOID KiHandOverFreeze(PKPRCB To, PKTRAP_FRAME Frame);
+// Has a processor that this one has stopped call Routine(Context) where it stands; returns when
+// that is done. FALSE: it is not stopped.
+BOOLEAN KiAskFrozen(PKPRCB Prcb, VOID (*Routine)(PVOID Context), PVOID Context);
 // Where a thread that does not run stands, with the registers that a switch keeps.
 VOID KiThreadFrame(PKTHREAD Thread, PKTRAP_FRAME Frame);
 extern LIST_ENTRY KiThreadList; // all threads, by KTHREAD.ThreadListEntry

@@ -23,6 +23,21 @@ KI_WRITE_CONTROL_REGISTER(0)
 KI_WRITE_CONTROL_REGISTER(3)
 KI_WRITE_CONTROL_REGISTER(4)
 
+// The same for values that the processor may not take: FALSE, and nothing has changed.
+#define KI_TRY_CONTROL_REGISTER(N)                                                                 \
+    FORCEINLINE BOOLEAN KiTryWriteCr##N(ULONG_PTR v)                                               \
+    {                                                                                              \
+        __asm__ goto("1:\tmov %0, %%cr" #N "\n\t" KI_FIXUP("1b", "%l[Refused]")::"r"(v)            \
+                     : "memory"                                                                    \
+                     : Refused);                                                                   \
+        return TRUE;                                                                               \
+    Refused:                                                                                       \
+        return FALSE;                                                                              \
+    }
+KI_TRY_CONTROL_REGISTER(0)
+KI_TRY_CONTROL_REGISTER(3)
+KI_TRY_CONTROL_REGISTER(4)
+
 FORCEINLINE ULONG_PTR KiReadFlags(VOID)
 {
     ULONG_PTR Flags;
@@ -80,6 +95,17 @@ FORCEINLINE VOID KiWriteMsr(ULONG Msr, ULONG64 Value)
     __asm__ volatile("wrmsr" ::"c"(Msr), "a"((ULONG)Value), "d"((ULONG)(Value >> 32)) : "memory");
 }
 
+FORCEINLINE BOOLEAN KiTryWriteMsr(ULONG Msr, ULONG64 Value)
+{
+    __asm__ goto("1:\twrmsr\n\t" KI_FIXUP("1b", "%l[Refused]")::"c"(Msr), "a"((ULONG)Value),
+                 "d"((ULONG)(Value >> 32))
+                 : "memory"
+                 : Refused);
+    return TRUE;
+Refused:
+    return FALSE;
+}
+
 FORCEINLINE VOID KiCpuid(ULONG Leaf, ULONG SubLeaf, ULONG Registers[4])
 {
     __asm__ volatile("cpuid"
@@ -103,6 +129,7 @@ FORCEINLINE VOID KiTripleFault(VOID)
     __asm__ volatile("lidt %0; ud2" ::"m"(Empty));
 }
 
+FORCEINLINE VOID KiWriteBackCaches(VOID) { __asm__ volatile("wbinvd" ::: "memory"); }
 FORCEINLINE VOID KiHalt(VOID) { __asm__ volatile("hlt"); }
 FORCEINLINE VOID KiPause(VOID) { __asm__ volatile("pause" ::: "memory"); }
 

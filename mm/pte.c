@@ -118,7 +118,7 @@ VOID INIT_CODE MiInitializePageTables(VOID)
 
 VOID MiFlushCaches(VOID)
 {
-    __asm__ volatile("wbinvd" ::: "memory");
+    KiWriteBackCaches();
 }
 
 // ---- TLB ----------------------------------------------------------------------------------------

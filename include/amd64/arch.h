@@ -115,4 +115,8 @@ FORCEINLINE VOID KiLowerIrql(KIRQL NewIrql)
     KiSetIrql(NewIrql);
 }
 
+// In an asm statement, behind an instruction that may fault: then it goes on at Fixup (ke.h).
+#define KI_FIXUP(Fault, Fixup)                                                                     \
+    ".pushsection .fixup.table, \"a\"\n\t.quad " Fault ", " Fixup "\n\t.popsection"
+
 #include "x86.h"

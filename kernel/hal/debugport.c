@@ -84,6 +84,7 @@ BOOLEAN INIT_CODE HalConnectDebugPort(VOID)
 
 VOID HalEnableDebugPortInterrupt(BOOLEAN Enable)
 {
+    HalpUartExpect(&HalpDebugUart, Enable);
     if (HalpDebugWired)
         HalpUartInterrupt(&HalpDebugUart, Enable);
 }

@@ -20,7 +20,9 @@
 #define INTERRUPT_RECEIVED 0x01u
 #define LINE_8N1           0x03u
 #define LINE_DIVISOR       0x80u
-#define FIFO_ENABLE_CLEAR  0x07u  // the receiver interrupts at its first byte
+#define FIFO_ENABLE_CLEAR  0x07u
+#define FIFO_FIRST         0x01u  // the receiver interrupts at its first byte
+#define FIFO_NEARLY_FULL   0xC1u  // at its fourteenth
 #define FIFO_WORKS         0xC0u
 #define MODEM_DTR_RTS      0x03u
 #define MODEM_OUT2         0x08u  // on PCs: lets the interrupt out of the port
@@ -151,6 +153,14 @@ int HalpUartGet(const HALP_UART *Uart)
     if (Status == STATUS_ABSENT || !(Status & STATUS_DATA))
         return -1;
     return UartRead(Uart, UART_DATA);
+}
+
+// Polled, the receiver is to hold what it can: an emulator hands over no more at a time than it
+// would interrupt for.
+VOID HalpUartExpect(const HALP_UART *Uart, BOOLEAN Single)
+{
+    if (Uart->Port != 0 && Uart->Depth == FIFO_DEPTH)
+        UartWrite(Uart, UART_FIFO, Single ? FIFO_FIRST : FIFO_NEARLY_FULL);
 }
 
 VOID HalpUartInterrupt(const HALP_UART *Uart, BOOLEAN Enable)

@@ -6,11 +6,15 @@
 // and change them. Breakpoint registers are off while the processor stands. So is SMAP: gdb may
 // look at user memory.
 //
-// Control and debug registers are read from the processor itself. The x87's are written only by way
-// of its data registers: the rest of its environment is the processor's own record.
+// Control and debug registers are read from the processor itself: one that is frozen does it when
+// asked (ke's freeze.c), by the same code. What a processor does not take is refused, and so is
+// what would end paging or change how page tables are read. The x87's are written only by way of
+// its data registers: the rest of its environment is the processor's own record.
 #include "gdbcpu.h"
 
 #define CPUID_FXSR (1u << 24)
+#define CR0_BASIS  0x80000001u  // protected mode and paging
+#define CR4_FIXED  0xFF021020u  // PAE, LA57, PCIDE: how page tables are read; and what is reserved
 #define CR4_SMAP   0x200000u
 #define MSR_EFER   0xC0000080u
 #define CPUID_NX   (1u << 20)
@@ -47,23 +51,38 @@ static BOOLEAN KdpHasEfer(VOID)
 }
 
 // ---- stopping and going on ----------------------------------------------------------------------
-VOID KdpSaveProcessor(KD_STOPPED *Stopped, PKTRAP_FRAME Frame)
+static VOID KdpSaveRegisters(KD_STOPPED *Stopped)
 {
-    Stopped->Frame = Frame;
-    Stopped->Prcb = KeGetCurrentPrcb();
-    Stopped->Pc = TRAP_PC(Frame);
-    Stopped->Sp = TRAP_SP(Frame);
+    const KTRAP_FRAME *Frame = Stopped->Frame;
     Stopped->DebugStatus = READ_DR(6);
-    WRITE_DR(7, DR7_CLEAR);
-    WRITE_DR(6, DR6_CLEAR);
     Stopped->Cr2 = Frame->Vector == TRAP_PAGE_FAULT ? (ULONG_PTR)Frame->Cr2 : KiReadCr2();
     Stopped->Cr4 = KiReadCr4();
-    if (Stopped->Cr4 & CR4_SMAP)
-        KiWriteCr4(Stopped->Cr4 & ~(ULONG_PTR)CR4_SMAP);
     Stopped->ExtendedValid = KdpHasExtended();
     Stopped->ExtendedChanged = FALSE;
     if (Stopped->ExtendedValid)
         __asm__ volatile("fxsave %0" : "=m"(Stopped->Extended));
+}
+
+static VOID KdpRestoreRegisters(const KD_STOPPED *Stopped)
+{
+    if (Stopped->ExtendedChanged)
+        __asm__ volatile("fxrstor %0" ::"m"(Stopped->Extended));
+    if (KiReadCr4() != Stopped->Cr4)
+        KiWriteCr4(Stopped->Cr4);
+    __asm__ volatile("mov %0, %%cr2" ::"r"(Stopped->Cr2));
+}
+
+VOID KdpSaveProcessor(KD_STOPPED *Stopped, PKTRAP_FRAME Frame)
+{
+    WRITE_DR(7, DR7_CLEAR);
+    Stopped->Frame = Frame;
+    Stopped->Prcb = KeGetCurrentPrcb();
+    Stopped->Pc = TRAP_PC(Frame);
+    Stopped->Sp = TRAP_SP(Frame);
+    KdpSaveRegisters(Stopped);
+    WRITE_DR(6, DR6_CLEAR);
+    if (Stopped->Cr4 & CR4_SMAP)
+        KiWriteCr4(Stopped->Cr4 & ~(ULONG_PTR)CR4_SMAP);
     KdpStoppedHere = Stopped;
 }
 
@@ -80,11 +99,7 @@ VOID KdpLoadDebugRegisters(VOID)
 VOID KdpRestoreProcessor(const KD_STOPPED *Stopped)
 {
     KdpStoppedHere = NULL;
-    if (Stopped->ExtendedChanged)
-        __asm__ volatile("fxrstor %0" ::"m"(Stopped->Extended));
-    if (KiReadCr4() != Stopped->Cr4)
-        KiWriteCr4(Stopped->Cr4);
-    __asm__ volatile("mov %0, %%cr2" ::"r"(Stopped->Cr2));
+    KdpRestoreRegisters(Stopped);
     if (TRAP_PC(Stopped->Frame) == Stopped->Pc)
         TRAP_FLAGS(Stopped->Frame) |= EFLAGS_RF;
     KdpLoadDebugRegisters();
@@ -135,6 +150,21 @@ static ULONG64 KdpReadCommon(const KD_STOPPED *Stopped, ULONG Special)
     }
 }
 
+static BOOLEAN KdpWriteCr0(ULONG_PTR Value)
+{
+    return (Value & CR0_BASIS) == CR0_BASIS && KiTryWriteCr0(Value);
+}
+
+static BOOLEAN KdpWriteCr4(KD_STOPPED *Stopped, ULONG_PTR Value)
+{
+    ULONG_PTR Now = KiReadCr4();
+    if (((Value ^ Now) & CR4_FIXED) != 0 || !KiTryWriteCr4(Value))
+        return FALSE;
+    KiWriteCr4(Now & CR4_SMAP ? Value : Value & ~(ULONG_PTR)CR4_SMAP);
+    Stopped->Cr4 = Value;
+    return TRUE;
+}
+
 static BOOLEAN KdpWriteCommon(KD_STOPPED *Stopped, ULONG Special, ULONG64 Value)
 {
     if (Special >= SpecialDr0 && Special <= SpecialDr3) {
@@ -142,10 +172,10 @@ static BOOLEAN KdpWriteCommon(KD_STOPPED *Stopped, ULONG Special, ULONG64 Value)
         return TRUE;
     }
     switch (Special) {
-    case SpecialCr0: KiWriteCr0((ULONG_PTR)Value); return TRUE;
+    case SpecialCr0: return KdpWriteCr0((ULONG_PTR)Value);
     case SpecialCr2: Stopped->Cr2 = (ULONG_PTR)Value; return TRUE;
-    case SpecialCr3: KiWriteCr3((ULONG_PTR)Value); return TRUE;
-    case SpecialCr4: Stopped->Cr4 = (ULONG_PTR)Value; return TRUE;
+    case SpecialCr3: return KdpSwitchPageTables((ULONG_PTR)Value);
+    case SpecialCr4: return KdpWriteCr4(Stopped, (ULONG_PTR)Value);
     case SpecialDr7: GdbDebugRegisters.Control = Value & ~(ULONG64)DR7_CLEAR; return TRUE;
     default: return Special >= SpecialArchitecture && KdpWriteSpecial(Stopped, Special, Value);
     }
@@ -160,43 +190,71 @@ static UCHAR *KdpPlace(KD_STOPPED *Stopped, const GDB_REGISTER *Register)
     return Stopped->ExtendedValid ? Stopped->Extended + Offset : NULL;
 }
 
+typedef struct _KDP_ACCESS {
+    KD_STOPPED *Stopped;
+    const GDB_REGISTER *Register;
+    UCHAR *Value;
+    BOOLEAN Write, Done;
+} KDP_ACCESS;
+
+static BOOLEAN KdpAccessSpecial(const KDP_ACCESS *Access)
+{
+    ULONG Special = Access->Register->Place & ~PLACE_MASK;
+    ULONG64 Value = 0;
+    memcpy(&Value, Access->Value, Access->Register->Bytes);
+    if (Access->Write)
+        return KdpWriteCommon(Access->Stopped, Special, Value);
+    Value = KdpReadCommon(Access->Stopped, Special);
+    memcpy(Access->Value, &Value, Access->Register->Bytes);
+    return TRUE;
+}
+
+static BOOLEAN KdpAccess(const KDP_ACCESS *Access)
+{
+    const GDB_REGISTER *Register = Access->Register;
+    if ((Register->Place & PLACE_MASK) == PLACE_SPECIAL)
+        return KdpAccessSpecial(Access);
+    UCHAR *Place = KdpPlace(Access->Stopped, Register);
+    if (Place == NULL)
+        return FALSE;
+    memcpy(Access->Write ? Place : Access->Value, Access->Write ? Access->Value : Place,
+           Register->Bytes);
+    if (Access->Write && (Register->Place & PLACE_MASK) == PLACE_EXTENDED)
+        Access->Stopped->ExtendedChanged = TRUE;
+    return TRUE;
+}
+
+// On the processor itself.
+static VOID KdpAccessFrozen(PVOID Context)
+{
+    KDP_ACCESS *Access = Context;
+    KdpSaveRegisters(Access->Stopped);
+    Access->Done = KdpAccess(Access);
+    KdpRestoreRegisters(Access->Stopped);
+}
+
+static BOOLEAN KdpAccessRegister(ULONG Thread, ULONG Number, UCHAR *Value, BOOLEAN Write)
+{
+    KD_STOPPED *Stopped = KdpStoppedThread(Thread);
+    KDP_ACCESS Access = {Stopped, &KdpRegisters[Number], Value, Write, FALSE};
+    if (Stopped == NULL || (Write && Stopped->Prcb == NULL))
+        return FALSE;
+    if (Stopped == KdpStoppedHere || Stopped->Prcb == NULL ||
+        (Access.Register->Place & PLACE_MASK) == PLACE_FRAME)
+        return KdpAccess(&Access);
+    return KiAskFrozen(Stopped->Prcb, KdpAccessFrozen, &Access) && Access.Done;
+}
+
 BOOLEAN KdpReadRegister(ULONG Thread, ULONG Number, UCHAR *Value)
 {
-    const GDB_REGISTER *Register = &KdpRegisters[Number];
-    KD_STOPPED *Stopped = KdpStoppedThread(Thread);
-    if (Stopped == NULL)
-        return FALSE;
-    if ((Register->Place & PLACE_MASK) == PLACE_SPECIAL) {
-        ULONG64 Special = KdpReadCommon(Stopped, Register->Place & ~PLACE_MASK);
-        memcpy(Value, &Special, Register->Bytes);
-        return TRUE;
-    }
-    const UCHAR *Place = KdpPlace(Stopped, Register);
-    if (Place != NULL)
-        memcpy(Value, Place, Register->Bytes);
-    return Place != NULL;
+    return KdpAccessRegister(Thread, Number, Value, FALSE);
 }
 
 BOOLEAN KdpWriteRegister(ULONG Thread, ULONG Number, const UCHAR *Value)
 {
-    const GDB_REGISTER *Register = &KdpRegisters[Number];
-    KD_STOPPED *Stopped = KdpStoppedThread(Thread);
-    if (Stopped == NULL || Stopped->Prcb == NULL)
-        return FALSE;
-    if (Stopped != KdpStoppedHere && (Register->Place & PLACE_MASK) != PLACE_FRAME)
-        return FALSE;
-    if ((Register->Place & PLACE_MASK) == PLACE_SPECIAL) {
-        ULONG64 Special = 0;
-        memcpy(&Special, Value, Register->Bytes);
-        return KdpWriteCommon(Stopped, Register->Place & ~PLACE_MASK, Special);
-    }
-    UCHAR *Place = KdpPlace(Stopped, Register);
-    if (Place == NULL)
-        return FALSE;
-    memcpy(Place, Value, Register->Bytes);
-    if ((Register->Place & PLACE_MASK) == PLACE_EXTENDED)
-        Stopped->ExtendedChanged = TRUE;
-    return TRUE;
+    UCHAR Copy[GDB_REGISTER_BYTES];
+    memcpy(Copy, Value, KdpRegisters[Number].Bytes);
+    return KdpAccessRegister(Thread, Number, Copy, TRUE);
 }
 
 VOID KdpSetProgramCounter(ULONG Thread, ULONG64 Address)

@@ -17,6 +17,7 @@
 
 #define SILENCE   30000000u // 3 s; gdb itself asks again after 2
 #define LOOKS_QUIET   20000u // a tenth of a second or a few, of this processor's own time
+#define LOOKS_SILENCE 50000u // as long as at least that, if an emulator lets it run so seldom
 #define LOOKS_AT_ONCE 16u // the bytes of a packet follow each other
 #define ECHO_TIME 1000000u  // 100 ms: an emulator may lose that much before it delivers the NMI
 
@@ -50,7 +51,8 @@ static int KdpPortRead(VOID)
 int KdpGdbReadByte(BOOLEAN Forever)
 {
     ULONG64 Start = KeSystemUptime();
-    for (KdpPortLooks = 0; Forever || KeSystemUptime() - Start < SILENCE;) {
+    for (KdpPortLooks = 0; Forever || KdpPortLooks < LOOKS_SILENCE ||
+                           KeSystemUptime() - Start < SILENCE;) {
         int Byte = KdpPortRead();
         if (Byte >= 0)
             return Byte;

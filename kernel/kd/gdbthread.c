@@ -40,6 +40,7 @@ static KD_STOPPED *KdpStoppedElsewhere(PKPRCB Prcb, PKTRAP_FRAME Frame)
     KdpOther.Prcb = Prcb;
     KdpOther.Cr2 = KdpStoppedHere->Cr2;
     KdpOther.Cr4 = KdpStoppedHere->Cr4;
+    KdpOther.ExtendedValid = FALSE; // of a processor: as long as it is asked for one of these
     return &KdpOther;
 }
 

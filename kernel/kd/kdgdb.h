@@ -33,6 +33,7 @@ ULONG KdpThreadOfProcessor(VOID); // the number of this processor
 // ---- the processor (gdbcpu.c, and the architecture's gdbarch.c) ---------------------------------
 VOID KdpSaveProcessor(KD_STOPPED *Stopped, PKTRAP_FRAME Frame);
 VOID KdpRestoreProcessor(const KD_STOPPED *Stopped);
+BOOLEAN KdpSwitchPageTables(ULONG_PTR Cr3); // also for what a stop returns to. FALSE: no
 VOID KdpLoadDebugRegisters(VOID); // the processor's, from GdbDebugRegisters
 
 // Where a register of the table is found.

@@ -22,6 +22,9 @@
 //
 // What does not answer in time (a processor that has failed in earnest) is reported and left.
 //
+// Some of a processor's registers only it can read and write. While it is frozen it calls whatever
+// routine the owner wishes, one at a time.
+//
 // `!running` prints where all processors are. Tests:
 // tests/guest/broken/stopped_everywhere.c, tests/guest/broken/stops_at_once.c.
 #include "ki.h"
@@ -38,15 +41,27 @@ typedef enum _KI_FREEZE_STATE {
 volatile BOOLEAN KiHaltFrozen;
 static PKPRCB volatile KiFreezeOwner;
 static ULONG KiFreezeDepth;          // the owner's
+static struct {
+    PKPRCB volatile Who; // whose wish it is to fulfil, NULL: there is none
+    VOID (*Routine)(PVOID Context);
+    PVOID Context;
+} KiFreezeWish;
 static BOOLEAN KiFreezeInterrupts;   // whether the owner had them on
 
-// ---- one that is stopped
-// ------------------------------------------------------------------------- A change of state by
-// the processor itself. FALSE: it was not in state From.
+// ---- one that is stopped ------------------------------------------------------------------------
+// A change of state by the processor itself. FALSE: it was not in state From.
 static BOOLEAN KiChangeFreeze(PKPRCB Prcb, LONG From, LONG To)
 {
     return __atomic_compare_exchange_n(&Prcb->FreezeState, &From, To, FALSE, __ATOMIC_SEQ_CST,
                                        __ATOMIC_SEQ_CST);
+}
+
+static VOID KiFulfilWish(const KPRCB *Prcb)
+{
+    if (__atomic_load_n(&KiFreezeWish.Who, __ATOMIC_ACQUIRE) != Prcb)
+        return;
+    KiFreezeWish.Routine(KiFreezeWish.Context);
+    __atomic_store_n(&KiFreezeWish.Who, NULL, __ATOMIC_RELEASE);
 }
 
 static VOID KiAwaitThaw(PKPRCB Prcb, PKTRAP_FRAME Frame)
@@ -54,6 +69,7 @@ static VOID KiAwaitThaw(PKPRCB Prcb, PKTRAP_FRAME Frame)
     while (__atomic_load_n(&Prcb->FreezeState, __ATOMIC_ACQUIRE) == FreezeFrozen) {
         if (KiHaltFrozen)
             HalHalt();
+        KiFulfilWish(Prcb);
         KiKeepAway();
     }
     Prcb->FreezeFrame = NULL;
@@ -185,6 +201,19 @@ VOID KiHandOverFreeze(PKPRCB To, PKTRAP_FRAME Frame)
     __atomic_store_n(&KiFreezeOwner, To, __ATOMIC_SEQ_CST);
     KiChangeFreeze(To, FreezeFrozen, FreezeRunning);
     KiAwaitThaw(Self, Frame);
+}
+
+BOOLEAN KiAskFrozen(PKPRCB Prcb, VOID (*Routine)(PVOID Context), PVOID Context)
+{
+    VERIFY(KiFreezeOwner == KeGetCurrentPrcb());
+    if (Prcb->FreezeState != FreezeFrozen || KiHaltFrozen)
+        return FALSE;
+    KiFreezeWish.Routine = Routine;
+    KiFreezeWish.Context = Context;
+    __atomic_store_n(&KiFreezeWish.Who, Prcb, __ATOMIC_RELEASE);
+    while (__atomic_load_n(&KiFreezeWish.Who, __ATOMIC_ACQUIRE) != NULL)
+        KiPause();
+    return TRUE;
 }
 
 // ---- monitor ------------------------------------------------------------------------------------

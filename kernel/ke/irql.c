@@ -16,19 +16,27 @@
 // `!irql` prints it. Test: tests/guest/irql.c.
 #include "ki.h"
 
+// The levels that have a name. gdb's `nt irql` reads this table too.
+static const struct {
+    KIRQL Irql;
+    const char *Name;
+} KiIrqlNames[] = {
+    {PASSIVE_LEVEL, "PASSIVE_LEVEL"},
+    {APC_LEVEL, "APC_LEVEL"},
+    {DISPATCH_LEVEL, "DISPATCH_LEVEL"},
+    {SYNCH_LEVEL, "SYNCH_LEVEL"},
+    {CLOCK_LEVEL, "CLOCK_LEVEL"},
+    {IPI_LEVEL, "IPI_LEVEL"},
+    {POWER_LEVEL, "POWER_LEVEL"}, // on amd64 that is IPI_LEVEL
+    {HIGH_LEVEL, "HIGH_LEVEL"},
+};
+
 const char *KeIrqlName(KIRQL Irql)
 {
-    static const char *const Names[] = {"PASSIVE_LEVEL", "APC_LEVEL", "DISPATCH_LEVEL"};
-
-    if (Irql < RTL_NUMBER_OF(Names))
-        return Names[Irql];
-    return Irql == HIGH_LEVEL    ? "HIGH_LEVEL"
-           : Irql == IPI_LEVEL   ? "IPI_LEVEL" // amd64's POWER_LEVEL too
-           : Irql == POWER_LEVEL ? "POWER_LEVEL"
-           : Irql == CLOCK_LEVEL ? "CLOCK_LEVEL"
-           : Irql == SYNCH_LEVEL ? "SYNCH_LEVEL"
-           : Irql <= DIRQL_LAST  ? "device level"
-                                 : "no level";
+    for (ULONG i = 0; i < RTL_NUMBER_OF(KiIrqlNames); i++)
+        if (KiIrqlNames[i].Irql == Irql)
+            return KiIrqlNames[i].Name;
+    return Irql <= DIRQL_LAST ? "device level" : "no level";
 }
 
 DECLSPEC_NORETURN VOID FASTCALL KiBadRaise(KIRQL Current, KIRQL Requested, ULONG_PTR Caller)

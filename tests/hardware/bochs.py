@@ -13,6 +13,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from lookaside_cli.process import die_with_parent
 from machines import DRIVEN, Machine
 
 CONFIGURATION = """\
@@ -63,7 +64,8 @@ def boot(machine: Machine, disk: Path, folder: Path, out: Path, longest: float) 
     master, slave = pty.openpty()
     process = subprocess.Popen(["bochs", "-q", "-f", str(configuration), "-rc", "debugger"],
                                stdin=slave, stdout=slave, stderr=slave, cwd=folder,
-                               env=dict(os.environ, TERM="xterm"), start_new_session=True)
+                               env=dict(os.environ, TERM="xterm"), start_new_session=True,
+                               preexec_fn=die_with_parent)  # it ignores SIGTERM
     os.close(slave)
     os.set_blocking(master, False)
     end = time.monotonic() + longest

@@ -9,7 +9,7 @@ from typing import List, NamedTuple, Tuple
 
 AMD64, I386 = "amd64", "i386"
 STICK = {
-    # USB 1.1. Not UHCI: SeaBIOS 1.16's driver for it fails in the middle of what GRUB reads.
+    "uhci": ["-device", "ich9-usb-uhci1,id=usb"],   # by UEFI alone: see int13.py
     "ohci": ["-device", "pci-ohci,id=usb"],
     "ehci": ["-device", "usb-ehci,id=usb"],
     "xhci": ["-device", "qemu-xhci,id=usb"],
@@ -64,6 +64,8 @@ FIRMWARE = [
         says=(r"framebuffer 128x48",), quick=True),
     row("q35-uefi-ehci", "UEFI x64, EHCI", stick_on("ehci", *Q35), firmware="uefi",
         cpu="Haswell-noTSX", memory="256M", says=(r"from UEFI",)),
+    row("q35-uefi-uhci", "UEFI x64, USB 1.1", stick_on("uhci", *Q35), firmware="uefi",
+        memory="256M", says=(r"from UEFI",)),
     row("q35-uefi-i386", "UEFI x64, the 32-bit kernel", MODERN, firmware="uefi", arch=I386,
         memory="256M", says=(r"from UEFI",)),
     row("q35-uefi32", "tablet: UEFI ia32 on a 64-bit processor", MODERN, firmware="uefi32",

@@ -30,6 +30,7 @@ import bochs
 import screen
 from lookaside_cli import machine as lookaside_machine
 from lookaside_cli import media
+from lookaside_cli.process import die_with_parent
 from lookaside_cli.qmp import Qmp
 from machines import DRIVEN, MACHINES, Machine
 
@@ -239,7 +240,7 @@ def boot(machine: Machine, longest: float = LONGEST) -> str:
             return bochs.boot(machine, own_stick(machine, folder), folder, OUT, longest)
         with open(OUT / (machine.name + ".log"), "wb") as log:
             process = subprocess.Popen(command_line(machine, folder), stdin=subprocess.DEVNULL,
-                                       stdout=log, stderr=log)
+                                       stdout=log, stderr=log, preexec_fn=die_with_parent)
         try:
             if machine.console == "none":
                 return wait_for_status(process, longest)

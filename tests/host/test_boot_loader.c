@@ -405,6 +405,20 @@ static void vga_text_needs_no_colours(void **state)
     assert_int_equal(Block.Display.Type, LoaderDisplayText);
 }
 
+// 64-bit BARs put video memory there; what no processor addresses is no display.
+static void a_framebuffer_may_lie_above_4_gib(void **state)
+{
+    MULTIBOOT_FRAMEBUFFER High = Framebuffer;
+
+    High.Address = 0x3812345000;
+    tag(Multiboot2Framebuffer, &High, sizeof(High));
+    end_and_parse2();
+    assert_int_equal(Block.Display.Type, LoaderDisplayFramebuffer);
+    assert_int_equal(Block.Display.Base, 0x3812345000);
+    High.Address = BOOT_MAX_PHYSICAL;
+    assert_int_equal(display_type(&High), LoaderDisplayNone);
+}
+
 static void everything_multiboot_2_reports_arrives(void **state)
 {
     static const ULONG64 SystemTable = 0x123456789A;
@@ -604,6 +618,7 @@ int main(void)
         TEST(a_framebuffer_that_makes_no_sense_is_none),
         TEST(colours_that_make_no_sense_become_the_usual_ones),
         TEST(vga_text_needs_no_colours),
+        TEST(a_framebuffer_may_lie_above_4_gib),
         TEST(a_silent_loader_on_a_bios_machine_leaves_vga_text),
         TEST(everything_multiboot_2_reports_arrives),
         TEST(map_entries_may_grow),

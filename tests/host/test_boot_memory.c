@@ -155,6 +155,24 @@ static void firmware_types_are_told_apart(void **state)
         assert_int_equal(type_at(i * BOOT_PAGE), Expected[i]);
 }
 
+// Unusable, disabled, persistent, PRAM, and numbers that nobody has given a meaning: none is RAM to
+// use, and each wins over RAM that is said to be there too.
+static void memory_of_odd_types_is_left_alone(void **state)
+{
+    static const ULONG Odd[] = {5, 6, 7, 12, 14, 128, 0x7FFFFFFF, 0xF0000000, 0xFFFFFFFF};
+
+    BootAddFirmwareMemory(&Map, 0x100000000, 0x100000000, 1);
+    for (ULONG i = 0; i < RTL_NUMBER_OF(Odd); i++)
+        BootAddFirmwareMemory(&Map, 0x140000800 + i * 2 * BOOT_PAGE, 0x100, Odd[i]);
+    BootNormalizeMemory(&Map, &Block);
+    assert_well_formed();
+    for (ULONG i = 0; i < RTL_NUMBER_OF(Odd); i++) {
+        ULONG64 Address = 0x140000000 + i * 2 * BOOT_PAGE;
+        assert_int_not_equal(type_at(Address), LoaderMemoryFree);
+        assert_int_equal(type_at(Address + BOOT_PAGE), LoaderMemoryFree);
+    }
+}
+
 // A machine of 64 MiB with the kernel at 2 MiB.
 static void start_machine(void)
 {
@@ -297,6 +315,7 @@ int main(void)
         TEST(the_largest_free_ranges_survive_a_map_too_long),
         TEST(claims_beyond_the_address_space_are_cut),
         TEST(firmware_types_are_told_apart),
+        TEST(memory_of_odd_types_is_left_alone),
         TEST(page_0_and_the_hole_below_1_mib_are_never_given_out),
         TEST(the_extended_bios_data_area_is_kept_on_a_bios_machine),
         TEST(no_bios_data_is_looked_for_on_an_efi_machine),

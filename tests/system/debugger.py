@@ -20,6 +20,7 @@ from typing import List, NamedTuple, Optional
 from conftest import PATIENCE, ROOT, flavour_option
 from line import Line
 
+FLAVOUR = os.environ.get("LOOKASIDE_GDB_FLAVOUR", "free")
 NOISE = 3000    # on a noisy line one byte in so many does not arrive as it was sent
 STREAM = re.compile(r'^[~@&]"(.*)"$')
 FIELD = re.compile(r'([\w-]+)="((?:[^"\\]|\\.)*)"')
@@ -46,7 +47,7 @@ class Debugger:
     """A gdb and the machine it looks at."""
 
     def __init__(self, arch: str, server: str, drivers: List[Path] = (), options: str = "",
-                 flavour: str = "free", more: List[str] = (), gdb_options: List[str] = (),
+                 flavour: str = FLAVOUR, more: List[str] = (), gdb_options: List[str] = (),
                  replay: Optional[Path] = None, noise: str = ""):
         self.arch, self.server = arch, server
         self.folder = Path(tempfile.mkdtemp(prefix="lookaside-test-"))
@@ -78,17 +79,17 @@ class Debugger:
     def start_gdb(self, options: List[str] = ()) -> None:
         """Starts a gdb, not yet connected."""
         self._lines = queue.Queue()
+        # A busy host is slow, and QEMU's server answers twice when asked twice.
+        patience = [] if self.line else ["-iex", "set remotetimeout %d" % (PATIENCE // 20)]
         self.gdb = subprocess.Popen(
-            ["gdb", "-q", "-nx", "--interpreter=mi3", "-iex", "set pagination off", *options,
-             "-x", str(ROOT / "tools" / "gdb" / "lookaside.py"), str(self.kernel)],
+            ["gdb", "-q", "-nx", "--interpreter=mi3", "-iex", "set pagination off", *patience,
+             *options, "-x", str(ROOT / "tools" / "gdb" / "lookaside.py"), str(self.kernel)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             errors="replace", cwd=ROOT, start_new_session=True)
         threading.Thread(target=self._read, args=(self.gdb.stdout, self._lines),
                          daemon=True).start()
         self("set confirm off")
         self("set mi-async on")
-        if not self.line:   # a busy host is slow, and QEMU's server answers twice when asked twice
-            self("set remotetimeout %d" % (PATIENCE // 20))
 
     @staticmethod
     def _read(stream, lines) -> None:

@@ -429,6 +429,58 @@ def test_all_processors_are_threads_and_only_one_steps(arch):
         debugger.close()
 
 
+def again(debugger: Debugger, register: str) -> int:
+    """A register as the server says it is now, not as gdb remembers it."""
+    debugger("maintenance flush register-cache")
+    return debugger.value("$" + register)
+
+
+def test_registers_of_a_processor_that_did_not_stop_are_its_own(arch):
+    """Read and written where it stands, and what it goes on with; what would hurt it is refused."""
+    debugger = open_session(arch, "kgdb", more=["--smp", "2"])
+    try:
+        debugger("break RegistersLoaded")
+        run(debugger, "Registers")
+        here = debugger.value("$_thread")
+        other, number = 3 - here, 2 - here
+        before = debugger.value("$cr2")
+        debugger("thread %d" % other)
+        base = "$gs_base" if arch == "amd64" else "$fs_base"
+        assert debugger.value("*(PVOID *)(%s + 0x20)" % base) == debugger.value(
+            "KiProcessorBlock[%d]" % number)
+        for name in ["cr2"] + (["fs_base", "k_gs_base"] if arch == "amd64" else []):
+            old = debugger.value("$" + name)
+            debugger("set var $%s = 0x1357" % name)
+            assert again(debugger, name) == 0x1357, name
+            debugger("set var $%s = %#x" % (name, old))
+            assert again(debugger, name) == old, name
+        old, word = debugger.value("$cr4"), "(%s)" % ("ULONG64" if arch == "amd64" else "ULONG")
+        debugger("set var $cr4 = %s%#x" % (word, old ^ 4))     # TSD
+        assert again(debugger, "cr4") == old ^ 4
+        debugger("set var $cr4 = %s%#x" % (word, old))
+        for register, value in [("cr0", 0), ("cr4", 0), ("cr4", 0xFFFFFFFF)] + (
+                [("gs_base", 1 << 63)] if arch == "amd64" else []):
+            failed, text = debugger.attempt("set var $%s = %s%#x" % (register, word, value))
+            assert failed and "Could not write register" in text, (register, value, text)
+        debugger.resume("stepi")                # now this one is that which stopped
+        assert debugger.value("$_thread") == other
+        debugger("thread %d" % here)
+        assert debugger.value("$cr2") == before
+        assert debugger.value("$xmm7.v4_int32[3]") == 0x44444444
+        for name in ("xmm3", "xmm7"):
+            debugger("set var $%s.v4_int32[1] = 0x888" % name)
+        debugger("set var $ebx = 0x66666666")
+        again(debugger, "pc")
+        assert debugger.value("$xmm7.v4_int32[1]") == 0x888
+        assert debugger.resume().function == "Ready"
+        assert debugger.value("RegistersLow[1]") == 0x888
+        assert debugger.value("RegistersHigh[1]") == 0x888
+        assert debugger.value("RegistersHigh[2]") == 0x33333333
+        assert debugger.value("RegisterBx") == 0x66666666
+    finally:
+        debugger.close()
+
+
 def step_elsewhere(debugger: Debugger, lines, others, here: int) -> None:
     """Another processor steps alone too; a thread that is on none says that it cannot."""
     debugger("thread %d" % here)
@@ -635,7 +687,7 @@ def start_block(debugger: Debugger) -> None:
 
 
 def test_the_extension_knows_processors_and_threads(at_ready):
-    assert "PASSIVE_LEVEL" in at_ready("nt irql")
+    assert "IRQL 0 (PASSIVE_LEVEL)" in at_ready("nt irql")
     assert "processor 0" in at_ready("nt dpcs")
     assert "DpcRoutine" in at_ready("nt timers")
     threads = at_ready("nt threads")
@@ -774,6 +826,43 @@ def test_a_line_that_loses_and_damages_bytes_costs_retransmissions_and_nothing_e
         assert debugger.resume().function == "Ready"
         assert debugger.value("Counter") == sum(range(100))
         assert debugger.line.damaged() > 5
+    finally:
+        debugger.close()
+
+
+# ---- checked kernels -----------------------------------------------------------------------------
+def test_a_session_with_the_checked_kernel(arch):
+    """Its asserts agree with what a debugger does. LOOKASIDE_GDB_FLAVOUR=checked runs all of these
+    tests so."""
+    debugger = open_session(arch, "kgdb", flavour="checked", more=["--smp", "2"])
+    try:
+        debugger("break Add if Right == 9")
+        assert run(debugger, "Count", "Counter = 0").function == "Add"
+        assert set(debugger.steps(20)) <= {"Count", "Add"}
+        debugger("delete")
+        debugger("break Ready")
+        assert debugger.resume().function == "Ready"
+        assert debugger.value("Counter") == sum(range(100))
+        debugger("watch *(unsigned char (*)[4])&Area[20]")
+        assert run(debugger, "Access", "Offset = 20", "Length = 4",
+                   "Reads = 0").reason == "watchpoint-trigger"
+        debugger("delete")
+        debugger("break Ready")
+        debugger.resume()
+        debugger("tbreak Spin")
+        assert run(debugger, "HighLevel").function == "Spin"
+        debugger.go()
+        debugger.interrupt()
+        assert debugger.wait().signal == "SIGINT"
+        back(debugger)
+        assert run(debugger, "Fault", "Pointer = 0").signal == "SIGSEGV"
+        debugger("set var $%s = &Target" % ("rcx" if arch == "amd64" else "ecx"))
+        assert debugger.resume("signal 0").function == "Ready"
+        for command in ("monitor !pool", "monitor !running", "nt vm", "nt irql", "nt threads"):
+            assert debugger(command), command
+        assert "STOP: 0x000000E2" in run(debugger, "Stop").text
+        assert debugger.resume().reason == "exited"
+        assert debugger.ended() == 3
     finally:
         debugger.close()
 

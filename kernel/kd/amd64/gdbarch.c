@@ -89,10 +89,7 @@ ULONG64 KdpReadSpecial(const KD_STOPPED *Stopped, ULONG Special)
     case SpecialFs: return READ_SEGMENT("fs");
     case SpecialGs: return READ_SEGMENT("gs");
     case SpecialFsBase: return KiReadMsr(MSR_FS_BASE);
-    case SpecialGsBase:
-        return Stopped->Prcb == NULL || Stopped->Prcb == KeGetCurrentPrcb()
-                   ? KiReadMsr(KdpGsBase(Stopped, FALSE))
-                   : (ULONG_PTR)CONTAINING_RECORD(Stopped->Prcb, KPCR, Prcb);
+    case SpecialGsBase: return KiReadMsr(KdpGsBase(Stopped, FALSE));
     case SpecialKernelGsBase: return KiReadMsr(KdpGsBase(Stopped, TRUE));
     default: return Stopped->Frame->PreviousIrql;
     }
@@ -117,6 +114,12 @@ static BOOLEAN KdpWriteSegment(ULONG Special, USHORT Selector)
     return TRUE;
 }
 
+// An emulator may take any base.
+static BOOLEAN KdpWriteBase(ULONG Msr, ULONG64 Base)
+{
+    return (LONG64)(Base << 16) >> 16 == (LONG64)Base && KiTryWriteMsr(Msr, Base);
+}
+
 // CR8 has two places: traps leave with the processor's, interrupts restore their frame's.
 BOOLEAN KdpWriteSpecial(KD_STOPPED *Stopped, ULONG Special, ULONG64 Value)
 {
@@ -125,15 +128,20 @@ BOOLEAN KdpWriteSpecial(KD_STOPPED *Stopped, ULONG Special, ULONG64 Value)
     case SpecialEs:
     case SpecialFs:
     case SpecialGs: return KdpWriteSegment(Special, (USHORT)Value);
-    case SpecialFsBase: KiWriteMsr(MSR_FS_BASE, Value); return TRUE;
-    case SpecialGsBase: KiWriteMsr(KdpGsBase(Stopped, FALSE), Value); return TRUE;
-    case SpecialKernelGsBase: KiWriteMsr(KdpGsBase(Stopped, TRUE), Value); return TRUE;
+    case SpecialFsBase: return KdpWriteBase(MSR_FS_BASE, Value);
+    case SpecialGsBase: return KdpWriteBase(KdpGsBase(Stopped, FALSE), Value);
+    case SpecialKernelGsBase: return KdpWriteBase(KdpGsBase(Stopped, TRUE), Value);
     case SpecialCr8:
         Stopped->Frame->PreviousIrql = (ULONG)Value & HIGH_LEVEL;
         KiSetIrql((KIRQL)(Value & HIGH_LEVEL));
         return TRUE;
     default: return FALSE;
     }
+}
+
+BOOLEAN KdpSwitchPageTables(ULONG_PTR Cr3)
+{
+    return KiTryWriteCr3(Cr3);
 }
 
 // iretq loads everything there is.

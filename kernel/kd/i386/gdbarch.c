@@ -2,6 +2,8 @@
 // i386: the registers gdb sees, and going on at a frame.
 #include "../gdbcpu.h"
 
+#define TSS_CR3 7u  // of the words of a task state segment
+
 enum {
     SpecialSs = SpecialArchitecture, SpecialFsBase, SpecialGsBase, SpecialIrql,
 };
@@ -86,6 +88,15 @@ BOOLEAN KdpWriteSpecial(KD_STOPPED *Stopped, ULONG Special, ULONG64 Value)
         return FALSE;
     Stopped->Frame->PreviousIrql = (ULONG)Value;
     KiSetIrql((KIRQL)Value);
+    return TRUE;
+}
+
+// The return from a task, which NMIs and double faults are, loads what stands in the TSS.
+BOOLEAN KdpSwitchPageTables(ULONG_PTR Cr3)
+{
+    if (!KiTryWriteCr3(Cr3))
+        return FALSE;
+    ((ULONG *)KeGetPcr()->TSS)[TSS_CR3] = Cr3;
     return TRUE;
 }
 

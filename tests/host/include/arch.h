@@ -75,6 +75,10 @@ FORCEINLINE VOID KiWriteMsr(ULONG Msr, ULONG64 Value)
         HostWriteMsr(Msr, Value);
 }
 
+FORCEINLINE VOID KiWriteBackCaches(VOID)
+{
+}
+
 FORCEINLINE VOID KiCpuid(ULONG Leaf, ULONG SubLeaf, ULONG Registers[4])
 {
     (void)SubLeaf;

@@ -235,10 +235,13 @@ def processors():
             yield i, blocks[i].dereference()
 
 
-def irql_names() -> dict:
-    """IRQLs that have names of their own."""
-    top = 15 if memory.pointer_size() == 8 else 31
-    return {0: "PASSIVE_LEVEL", 1: "APC_LEVEL", 2: "DISPATCH_LEVEL", top: "HIGH_LEVEL"}
+def irql_name(irql: int) -> str:
+    """The kernel's own name of a level."""
+    table = memory.symbol("KiIrqlNames")
+    for i in range(table.type.range()[1] + 1):
+        if int(table[i]["Irql"]) == irql:
+            return table[i]["Name"].string()
+    return "device level"
 
 
 def irql_of(number: int, prcb: gdb.Value) -> int:
@@ -263,7 +266,7 @@ def nt_irql(_argument: str) -> None:
     nt irql"""
     for number, prcb in processors():
         irql = irql_of(number, prcb)
-        text = "IRQL %d (%s)" % (irql, irql_names().get(irql, "device level"))
+        text = "IRQL %d (%s)" % (irql, irql_name(irql))
         if int(prcb["InterruptDepth"]):
             text += ", in interrupt service, depth %d" % int(prcb["InterruptDepth"])
         if int(prcb["DpcActive"]):
@@ -439,7 +442,7 @@ def nt_analyze(_argument: str) -> None:
     print("*** STOP: 0x%08X (%s) %s"
           % (int(record["Code"]), parameters, memory.text(record["Name"])))
     print("*** %s" % meaning(record))
-    print("IRQL     %d" % int(record["Irql"]))
+    print("IRQL     %d (%s)" % (int(record["Irql"]), irql_name(int(record["Irql"]))))
     frames = list(stack(record))
     culprits = ["%s, in %s" % (driver_of(place), words) for place, words in frames
                 if driver_of(place)]
