@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """How fast real gdb is on the kernel's own server: single steps and memory read.
 
-gdb is connected through a relay, which lets a line's speed through and no more (10 bits a byte,
-each direction on its own), or everything. What is timed happens inside gdb, by its Python.
+gdb is connected to QEMU's end of the serial port itself, or through a relay, which lets a line's
+speed through and no more (10 bits a byte, each direction on its own). What is timed happens inside
+gdb, by its Python.
 """
 import select
 import socket
@@ -47,7 +48,7 @@ kill
 class Relay(threading.Thread):
     """Carries bytes between gdb and QEMU at a line's speed. Ends when either side does."""
 
-    def __init__(self, here: Path, there: Path, baud: Optional[int]):
+    def __init__(self, here: Path, there: Path, baud: int):
         super().__init__(daemon=True)
         self.there, self.baud = there, baud
         self.listener = socket.socket(socket.AF_UNIX)
@@ -64,17 +65,28 @@ class Relay(threading.Thread):
         self.carry(gdb, machine)
 
     def carry(self, source: socket.socket, target: socket.socket) -> None:
-        """One direction: a byte takes ten bits' time, and none waits for those behind it."""
+        """One direction: a byte takes ten bits' time, and none waits for those behind it. What is
+        sent is taken at once: QEMU's port throws away what it cannot pass on."""
         free = 0.0  # when the line has carried what it was given
+        waiting = b""
         try:
             while True:
-                data = source.recv(CHUNK if self.baud else 65536)
-                if not data:
-                    break
-                if self.baud:
-                    free = max(free, time.monotonic()) + len(data) * 10 / self.baud
-                    select.select([], [], [], max(0, free - time.monotonic()))
-                target.sendall(data)
+                now = time.monotonic()
+                if not waiting:
+                    free = max(free, now)
+                if waiting and now >= free + len(waiting[:CHUNK]) * 10 / self.baud:
+                    free += len(waiting[:CHUNK]) * 10 / self.baud
+                    target.sendall(waiting[:CHUNK])
+                    waiting = waiting[CHUNK:]
+                    continue
+                due = free + len(waiting[:CHUNK]) * 10 / self.baud - now if waiting else None
+                if select.select([source], [], [], due)[0]:
+                    data = source.recv(65536)
+                    if not data:
+                        break
+                    if not waiting:
+                        free = max(free, time.monotonic())
+                    waiting += data
         except OSError:
             pass  # the other side is gone
         for end in (source, target):
@@ -106,11 +118,14 @@ def measure(arch: str, baud: Optional[int], steps: int, size: int) -> Dict[str, 
             stderr=subprocess.DEVNULL)
         try:
             wait_for(folder / "console", machine)
-            Relay(folder / "line", folder / "kgdb", baud).start()
+            line = folder / "kgdb"
+            if baud:
+                line = folder / "line"
+                Relay(line, folder / "kgdb", baud).start()
             (folder / "script").write_text(SCRIPT % (steps, size))
             done = subprocess.run(
                 ["gdb", "-q", "-nx", "-batch", "-iex", "set remotetimeout 30", str(kernel),
-                 "-ex", "target remote %s" % (folder / "line"), "-x", str(folder / "script")],
+                 "-ex", "target remote %s" % line, "-x", str(folder / "script")],
                 stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
                 timeout=LONGEST, check=False)
         except FileNotFoundError:

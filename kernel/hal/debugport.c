@@ -68,9 +68,11 @@ int HalReadDebugPort(VOID)
 
 VOID HalWriteDebugPort(const UCHAR *Bytes, SIZE_T Length)
 {
+    USHORT Port = HalpDebugUart.Port;
     HalpDebugUart.Space = 0;
     for (SIZE_T i = 0; i < Length; i++)
         HalpUartPut(&HalpDebugUart, Bytes[i]);
+    HalpDebugUart.Port = Port; // what was too slow for these bytes is not given up for ever
 }
 
 BOOLEAN INIT_CODE HalConnectDebugPort(VOID)
