@@ -4,8 +4,11 @@
 tests/host/test_pool_mistakes.c makes all mistakes with all pools, sizes and configurations. Here
 each is made on both architectures, one with the free and one with the checked build, with and
 without special pool where both can be; pools, sizes and configurations take turns, so that
-together the runs see all of them.
+together the runs see all of them. WHOLE_MATRIX=1 in the environment has every mistake made with
+every pool, size and configuration, in both builds, on both architectures: some thousand boots.
 """
+import itertools
+import os
 import re
 import shutil
 
@@ -40,7 +43,20 @@ def scenes(sizes, where):
     return usual, alone
 
 
-def cases():
+def whole_matrix():
+    """Everything that is possible."""
+    for name, sizes, where, named in ROW.findall(SOURCE):
+        where = set(where.split(" | "))
+        flavours = ["checked"] if "CHECKED" in where else FLAVOURS
+        choices = itertools.chain(*scenes(sizes_of(sizes), where))
+        for (size, watch), pool, arch, flavour in itertools.product(choices, POOLS, ARCHES,
+                                                                    flavours):
+            case = "-".join((name, pool, size, watch))
+            yield pytest.param(case, watch, named.split(), arch, flavour,
+                               id="-".join((case, arch, flavour)))
+
+
+def turns():
     """One scene with and one without special pool for each mistake and architecture."""
     for row, (name, sizes, where, named) in enumerate(ROW.findall(SOURCE)):
         where = set(where.split(" | "))
@@ -53,6 +69,11 @@ def cases():
                 case = "-".join((name, POOLS[(row + turn) % 3], size, watch))
                 yield pytest.param(case, watch, named.split(), arch, flavour,
                                    id="-".join((case, arch, flavour)))
+
+
+def cases():
+    """What is run."""
+    return whole_matrix() if os.environ.get("WHOLE_MATRIX") else turns()
 
 
 def test_the_table_was_read():
