@@ -11,6 +11,7 @@
 #include "mm/mi.h"
 #include "mm/poolp.h"
 #include "hostkernel.h"
+#include "no_tlb.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -278,33 +279,6 @@ BOOLEAN MmCommitSystemRange(PVOID Base, SIZE_T Pages, ULONG Protection, ULONG Pa
 VOID MmDecommitSystemRange(PVOID Base, SIZE_T Pages)
 {
     madvise(Base, Pages << PAGE_SHIFT, MADV_DONTNEED);
-}
-
-VOID MmFlushLater(MM_FLUSH *Flush, PVOID Base, SIZE_T Pages)
-{
-    Flush->Count = 1;
-}
-
-VOID MmDecommitLater(MM_FLUSH *Flush, PVOID Base, SIZE_T Pages)
-{
-    MmDecommitSystemRange(Base, Pages);
-}
-
-VOID MmFinishFlush(MM_FLUSH *Flush)
-{
-    MmBeginFlush(Flush);
-}
-
-VOID MmRefreshSystemPage(const VOID *Base)
-{
-}
-
-VOID MmTrimProcessor(BOOLEAN All)
-{
-}
-
-VOID MmTrimPoolTables(BOOLEAN All)
-{
 }
 
 VOID MmReplaceSystemPage(MM_FLUSH *Flush, PVOID Base)

@@ -6,6 +6,8 @@
 // touch ends the test.
 #include "fake_mm.h"
 
+#include "no_tlb.h"
+
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -126,34 +128,6 @@ VOID MmDecommitSystemRange(PVOID Base, SIZE_T Pages)
         abort();
     fake_mm_pages_in_use -= Pages;
     pthread_mutex_unlock(&lock);
-}
-
-// There is no TLB to flush: what is put off is done at once.
-VOID MmFlushLater(MM_FLUSH *Flush, PVOID Base, SIZE_T Pages)
-{
-    Flush->Count = 1;
-}
-
-VOID MmDecommitLater(MM_FLUSH *Flush, PVOID Base, SIZE_T Pages)
-{
-    MmDecommitSystemRange(Base, Pages);
-}
-
-VOID MmFinishFlush(MM_FLUSH *Flush)
-{
-    MmBeginFlush(Flush);
-}
-
-VOID MmRefreshSystemPage(const VOID *Base)
-{
-}
-
-VOID MmTrimProcessor(BOOLEAN All)
-{
-}
-
-VOID MmTrimPoolTables(BOOLEAN All)
-{
 }
 
 VOID MmExplainFault(ULONG_PTR Pc, const char *Explanation)
