@@ -422,6 +422,24 @@ static void long_runs_are_there_after_all_of_ram_was_in_use(void **state)
     }
 }
 
+// For the entries of chunks that contiguous runs populate, too: in the end no page is left over.
+static void what_was_set_aside_is_used(void **state)
+{
+    PFN_NUMBER taken = 0, fixed = 0;
+    add_pc(MIB(64));
+    boot("");
+    while (MiAllocateContiguousPages(256, 0, MM_NO_PAGE - 1, 0) != MM_NO_PAGE)
+        taken += 256;
+    while (MmAllocatePage(MM_PAGE_ANY) != MM_NO_PAGE)
+        taken++;
+    for (PFN_NUMBER page = 0; page <= MiHighestPage; page++)
+        fixed += MiIsInDatabase(page) && MiQueryPageState(page) == MiPageActive &&
+                 MiPfn(page)->u3.Fixed;
+    assert_int_equal(fixed, MiPfnPages + MiTablePages);
+    assert_int_equal(MiCountPages(MiPageFree) + MiCountPages(MiPageZeroed), 0);
+    assert_true(taken > MIB(60) >> PAGE_SHIFT);
+}
+
 static void the_highest_run_is_taken(void **state)
 {
     static struct {
@@ -560,6 +578,7 @@ int main(void)
         cmocka_unit_test_setup(ram_is_listed_in_runs, start),
         cmocka_unit_test_setup(a_contiguous_run_may_be_far_longer_than_a_chunk, start),
         cmocka_unit_test_setup(long_runs_are_there_after_all_of_ram_was_in_use, start),
+        cmocka_unit_test_setup(what_was_set_aside_is_used, start),
         cmocka_unit_test_setup(the_highest_run_is_taken, start),
         cmocka_unit_test_setup(limits_and_boundary_hold_for_every_page, start),
         cmocka_unit_test_setup(low_memory_is_there_for_those_who_need_it, start),
