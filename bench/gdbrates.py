@@ -67,26 +67,25 @@ class Relay(threading.Thread):
     def carry(self, source: socket.socket, target: socket.socket) -> None:
         """One direction: a byte takes ten bits' time, and none waits for those behind it. What is
         sent is taken at once: QEMU's port throws away what it cannot pass on."""
-        free = 0.0  # when the line has carried what it was given
-        waiting = b""
+        waiting, size, due = b"", 0, 0.0  # of the bytes that wait so many will have arrived when
         try:
             while True:
                 now = time.monotonic()
-                if not waiting:
-                    free = max(free, now)
-                if waiting and now >= free + len(waiting[:CHUNK]) * 10 / self.baud:
-                    free += len(waiting[:CHUNK]) * 10 / self.baud
-                    target.sendall(waiting[:CHUNK])
-                    waiting = waiting[CHUNK:]
-                    continue
-                due = free + len(waiting[:CHUNK]) * 10 / self.baud - now if waiting else None
-                if select.select([source], [], [], due)[0]:
+                if waiting and now >= due:
+                    target.sendall(waiting[:size])
+                    waiting = waiting[size:]
+                elif select.select([source], [], [], due - now if waiting else None)[0]:
                     data = source.recv(65536)
                     if not data:
                         break
-                    if not waiting:
-                        free = max(free, time.monotonic())
                     waiting += data
+                    if len(waiting) > len(data):
+                        continue
+                    due = max(due, time.monotonic())
+                else:
+                    continue
+                size = len(waiting[:CHUNK])
+                due += size * 10 / self.baud
         except OSError:
             pass  # the other side is gone
         for end in (source, target):

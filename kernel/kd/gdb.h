@@ -21,7 +21,7 @@
 #include "nt/nt.h"
 
 #define GDB_PACKET_SIZE 0x2000u // longest packet, without its frame, in either direction
-#define GDB_SHORTEST    0x40u   // bytes of an answer in pieces, on a bad line
+#define GDB_SHORTEST    0x10u   // bytes of an answer in pieces, on a bad line
 
 // ---- packets (gdbpacket.c) ----------------------------------------------------------------------
 typedef enum _GDB_INPUT {

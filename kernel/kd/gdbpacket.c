@@ -24,7 +24,7 @@
 // A long packet hardly gets through a line that damages every thousandth byte, and the checksum, a
 // plain sum, misses two damages of one packet that make up for each other. Longest is how much an
 // answer that may come in pieces has at once: twice as much after each that arrived, an eighth
-// after each that did not.
+// of it after each that did not.
 //
 // A packet that has lost its $ looks like noise, which may hold +, - and Ctrl-C (X packets carry
 // any byte): behind a byte that means nothing between packets, only $ means something.
@@ -272,10 +272,11 @@ BOOLEAN GdbTrySend(GDB_LINK *Link, const UCHAR *Text, ULONG Length)
 VOID GdbLearn(GDB_LINK *Link, BOOLEAN Arrived)
 {
     ULONG Most = Link->PacketSize / 2 - 1; // digits and escapes double it on the line
+    ULONG Sent = Link->ReplyLength / 2 < Link->Longest ? Link->ReplyLength / 2 : Link->Longest;
     if (Arrived)
         Link->Longest = 2 * Link->Longest < Most ? 2 * Link->Longest : Most;
     else
-        Link->Longest = Link->Longest > 8 * GDB_SHORTEST ? Link->Longest / 8 : GDB_SHORTEST;
+        Link->Longest = Sent > 8 * GDB_SHORTEST ? Sent / 8 : GDB_SHORTEST;
 }
 
 VOID GdbSend(GDB_LINK *Link, const UCHAR *Text, ULONG Length)

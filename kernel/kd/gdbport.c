@@ -63,10 +63,10 @@ int KdpGdbReadByte(BOOLEAN Forever)
     return KdpPortImpatient ? KD_LINE_GONE : KD_SILENCE;
 }
 
-// A quarter of a second's; gdb waits two for an acknowledgement.
+// What takes six tenths of a second; gdb waits two for an acknowledgement.
 ULONG KdpGdbPacketSize(VOID)
 {
-    ULONG Bytes = HalDebugPortBaudRate() / 40;
+    ULONG Bytes = HalDebugPortBaudRate() / 16;
     return Bytes < 512 ? 512 : Bytes > GDB_PACKET_SIZE ? GDB_PACKET_SIZE : Bytes;
 }
 

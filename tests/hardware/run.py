@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: MIT
 """Boots every machine of machines.py, looks at its screen and checks what it says.
 
-    tests/hardware/run.py [--list] [--quick] [--jobs N] [--time SECONDS] [NAME...]
+    tests/hardware/run.py [--list] [--quick] [--docs] [--jobs N] [--time SECONDS] [NAME...]
 
 Each machine runs the sample driver rtc, then hwinfo, and must end at the kernel's prompt with the
 row's words on its console; one without any console must end with status 0. Pictures (PNG), texts
-and QEMU's own words are kept in build/hardware/. The table goes to stdout; its last line is
+and QEMU's own words are kept in build/hardware/; --docs boots the two machines whose pictures the
+documents show, and puts these there. The table goes to stdout; its last line is
 "N passed, N failed".
 """
 import argparse
@@ -36,6 +37,7 @@ from machines import DRIVEN, MACHINES, Machine
 
 OUT = ROOT / "build" / "hardware"
 IMAGE = ROOT / "build" / "lookaside.iso"
+SHOWN = {"fb-640x480x16": "hwinfo.png", "stop-640x480": "bugcheck.png"}    # in docs/
 VGA_TEXT = 0xB8000
 CULPRIT = "read_at_dispatch"
 LONGEST = 180          # seconds; a machine that needs longer hangs
@@ -278,17 +280,22 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--list", action="store_true", help="name the machines")
     parser.add_argument("--quick", action="store_true", help="only those that make test boots")
+    parser.add_argument("--docs", action="store_true", help="make the documents' pictures")
     parser.add_argument("--jobs", type=int, default=max(1, os.cpu_count() or 1))
     parser.add_argument("--time", type=float, default=LONGEST, metavar="SECONDS",
                         help="how long a machine may take")
     given = parser.parse_args()
-    machines = chosen(given.names, given.quick)
+    machines = chosen(list(SHOWN) if given.docs else given.names, given.quick)
     if given.list:
         for machine in machines:
             print("%-18s %s" % (machine.name, machine.what))
         return 0
     with concurrent.futures.ThreadPoolExecutor(given.jobs) as pool:
         verdicts = list(pool.map(lambda machine: judge(machine, given.time), machines))
+    for verdict in verdicts if given.docs else ():
+        if not verdict.problem:
+            name = verdict.machine.name
+            shutil.copyfile((OUT / name).with_suffix(".png"), ROOT / "docs" / SHOWN[name])
     failed = sum(bool(verdict.problem) for verdict in verdicts)
     print("%d passed, %d failed" % (len(verdicts) - failed, failed))
     return 1 if failed else 0

@@ -361,7 +361,7 @@ static void a_long_answer_that_fails_comes_in_shorter_pieces(void **State)
     Serve(Trap);
     for (size_t Length = 0x1000; Length >= 0x40; Length /= 8)
         assert_int_equal(strlen(NextAnswer(&At)), 2 * Length);
-    assert_int_equal(strlen(NextAnswer(&At)), 2 * 0x40);
+    assert_int_equal(strlen(NextAnswer(&At)), 2 * GDB_SHORTEST);
 }
 
 static void without_acknowledgements_a_damaged_packet_is_an_error(void **State)
