@@ -200,6 +200,7 @@ static VOID MiFreeContiguous(PVOID BaseAddress)
     if (!MiLedgerRemove(MiLedgerContiguous, (ULONG_PTR)BaseAddress, &Record))
         KiBugCheck(BAD_POOL_CALLER, 0x60, (ULONG_PTR)BaseAddress, 0, 0, NULL,
                    "Contiguous memory was freed that was never allocated so, or was freed before.");
+    KeCheckFreedMemory(BaseAddress, (SIZE_T)Record.Bytes);
     MiUnmapRun(&Record);
 }
 
@@ -278,6 +279,7 @@ VOID NTAPI MmFreeNonCachedMemory(PVOID BaseAddress, SIZE_T NumberOfBytes)
         BYTES_TO_PAGES(Record.Bytes) != BYTES_TO_PAGES(NumberOfBytes))
         KiBugCheck(BAD_POOL_CALLER, 0x60, (ULONG_PTR)BaseAddress, 0, 0, NULL,
                    "Noncached memory was freed that was not allocated so, or not with this size.");
+    KeCheckFreedMemory(BaseAddress, (SIZE_T)Record.Bytes);
     MmDecommitSystemRange(BaseAddress, BYTES_TO_PAGES(Record.Bytes));
     MmReleaseSystemRange(BaseAddress, BYTES_TO_PAGES(Record.Bytes));
 }

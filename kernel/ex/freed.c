@@ -10,17 +10,20 @@ static VOID ExpCheckFreed(ULONG_PTR Start, ULONG_PTR End)
 
     if (Object != NULL)
         KiBugCheck(DRIVER_VERIFIER_DETECTED_VIOLATION, 0xD2, (ULONG_PTR)Object, Start, End - Start,
-                   NULL, "Memory was freed that holds a resource: ExDeleteResourceLite comes first "
-                         "(checked build).");
+                   NULL,
+                   "Memory, or a stack, was freed that holds a resource: ExDeleteResourceLite "
+                   "comes first (checked build).");
     Object = ExpFindLookaside(Start, End);
     if (Object != NULL)
         KiBugCheck(DRIVER_VERIFIER_DETECTED_VIOLATION, 0xCC, (ULONG_PTR)Object, Start, End - Start,
-                   NULL, "Memory was freed that holds a lookaside list: it has to be deleted first "
-                         "(checked build).");
+                   NULL,
+                   "Memory, or a stack, was freed that holds a lookaside list: it has to be "
+                   "deleted first (checked build).");
     Object = ExpFindWorkItem(Start, End);
     if (Object != NULL)
         KiBugCheck(WORKER_INVALID, 0, (ULONG_PTR)Object, Start, End, NULL,
-                   "Memory was freed that holds a work item that is queued (checked build).");
+                   "Memory, or a stack, was freed that holds a work item that is queued (checked "
+                   "build).");
 }
 
 VOID ExInitializeWatch(VOID)

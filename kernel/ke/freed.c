@@ -3,8 +3,9 @@
 //
 // A timer that is set, a DPC that is queued, a resource, a lookaside list or a work item in memory
 // that somebody else gets next is a crash at some later time, in somebody else's name. So every
-// freed pool block is compared with the lists of those. To keep that cheap a bit map remembers the
-// pages, hashed, on which there ever was such an object (KeNoteObject); most blocks lie on others.
+// freed pool block, contiguous or noncached memory, and the stack of a thread that ends, is
+// compared with the lists of those. To keep that cheap a bit map remembers the pages, hashed, on
+// which there ever was such an object (KeNoteObject); most blocks lie on others.
 //
 // TIMER_OR_DPC_INVALID (0 a timer, 1 a DPC; the object, start and end of the memory),
 // DRIVER_VERIFIER_DETECTED_VIOLATION (0xD2 a resource, 0xCC a lookaside list; the object, start and
@@ -51,11 +52,12 @@ VOID KeCheckFreedMemory(const VOID *Memory, SIZE_T Bytes)
     Object = KiFindSetTimer(Start, End);
     if (Object != NULL)
         KiBugCheck(TIMER_OR_DPC_INVALID, 0, (ULONG_PTR)Object, Start, End, NULL,
-                   "Memory was freed that holds a timer that is set (checked build).");
+                   "Memory, or a stack, was freed that holds a timer that is set (checked build).");
     Object = KiFindQueuedDpc(Start, End);
     if (Object != NULL)
         KiBugCheck(TIMER_OR_DPC_INVALID, 1, (ULONG_PTR)Object, Start, End, NULL,
-                   "Memory was freed that holds a DPC that is queued (checked build).");
+                   "Memory, or a stack, was freed that holds a DPC that is queued (checked "
+                   "build).");
     if (KeFreedRoutine != NULL)
         KeFreedRoutine(Start, End);
     KeForgetLocks(Memory, Bytes);

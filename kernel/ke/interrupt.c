@@ -70,7 +70,7 @@ static BOOLEAN KiCallService(PKINTERRUPT Interrupt)
 
     if (Interrupt->SynchronizeIrql > Irql)
         KiSetIrql(Interrupt->SynchronizeIrql);
-    KiTakeLock(Interrupt->ActualLock);
+    KiTakeWatched(Interrupt->ActualLock);
     if (Interrupt->MessageServiceRoutine != NULL)
         Claimed = Interrupt->MessageServiceRoutine(Interrupt, Interrupt->ServiceContext,
                                                    Interrupt->MessageId);
@@ -78,7 +78,7 @@ static BOOLEAN KiCallService(PKINTERRUPT Interrupt)
         Claimed = Interrupt->ServiceRoutine(Interrupt, Interrupt->ServiceContext);
     if (__builtin_expect(KiGetIrql() != Interrupt->SynchronizeIrql, 0))
         KiServiceIrqlChanged(Interrupt);
-    KiDropLock(Interrupt->ActualLock);
+    KiDropWatched(Interrupt->ActualLock);
     if (Interrupt->SynchronizeIrql > Irql)
         KiLowerIrql(Irql);
     if (Claimed)
@@ -295,9 +295,9 @@ BOOLEAN NTAPI KeSynchronizeExecution(PKINTERRUPT Interrupt, PKSYNCHRONIZE_ROUTIN
                                      PVOID Context)
 {
     KIRQL OldIrql = KiRaiseIrqlChecked(Interrupt->SynchronizeIrql);
-    KiTakeLock(Interrupt->ActualLock);
+    KiTakeWatched(Interrupt->ActualLock);
     BOOLEAN Result = Routine(Context);
-    KiDropLock(Interrupt->ActualLock);
+    KiDropWatched(Interrupt->ActualLock);
     KiLowerIrqlChecked(OldIrql);
     return Result;
 }
@@ -311,7 +311,7 @@ KIRQL NTAPI KeAcquireInterruptSpinLock(PKINTERRUPT Interrupt);
 KIRQL NTAPI KeAcquireInterruptSpinLock(PKINTERRUPT Interrupt)
 {
     KIRQL OldIrql = KiRaiseIrqlChecked(Interrupt->SynchronizeIrql);
-    KiTakeLock(Interrupt->ActualLock);
+    KiTakeWatched(Interrupt->ActualLock);
     return OldIrql;
 }
 EXPORT(KeAcquireInterruptSpinLock, EXPORT_ANY_IRQL, "WDK wdm.h KeAcquireInterruptSpinLock");
@@ -322,7 +322,7 @@ EXPORT(KeAcquireInterruptSpinLock, EXPORT_ANY_IRQL, "WDK wdm.h KeAcquireInterrup
 VOID NTAPI KeReleaseInterruptSpinLock(PKINTERRUPT Interrupt, KIRQL OldIrql);
 VOID NTAPI KeReleaseInterruptSpinLock(PKINTERRUPT Interrupt, KIRQL OldIrql)
 {
-    KiDropLock(Interrupt->ActualLock);
+    KiDropWatched(Interrupt->ActualLock);
     KiLowerIrqlChecked(OldIrql);
 }
 EXPORT(KeReleaseInterruptSpinLock, EXPORT_ANY_IRQL, "WDK wdm.h KeReleaseInterruptSpinLock");

@@ -8,11 +8,11 @@
 // The log then has both call chains: of the acquisition at hand, and of each one that made the
 // opposite order.
 //
-// Watched are drivers' spin locks of all kinds (held by a processor), mutexes, fast mutexes,
-// guarded mutexes, resources and push locks (held by a thread); not the kernel's own locks, whose
-// order ki.h says. A lock on the stack of its user comes and goes with other locks at the same
-// address, and is not watched. An attempt that does not wait cannot deadlock: it makes the lock
-// held, and no edge. Nor does who acquires again what he owns.
+// Watched are drivers' spin locks of all kinds, those of interrupts among them (held by a
+// processor), mutexes, fast mutexes, guarded mutexes, resources and push locks (held by a thread);
+// not the kernel's own locks, whose order ki.h says. A lock on the stack of its user comes and goes
+// with other locks at the same address, and is not watched. An attempt that does not wait cannot
+// deadlock: it makes the lock held, and no edge. Nor does who acquires again what he owns.
 //
 // A share is an acquisition like any other: who wants one may have to wait behind somebody who
 // wants all, and that one for a sharer. So two locks that are only ever shared, in both orders, are

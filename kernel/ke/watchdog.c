@@ -10,7 +10,8 @@
 // A hold by other code is one that lasts: the tick that sees it queues a DPC (HoldDpc), which can
 // not run before the level falls, and starts the count again. So lowering the IRQL need not tell
 // anyone. DPCs are counted as a sequence, as NT counts them: a processor that every tick finds in
-// some DPC gets nothing else done, whether or not a thread ran for a moment in between.
+// some DPC gets nothing else done, whether or not a thread ran for a moment in between. So are
+// service routines: a DPC between two of them would hide a storm (interrupt.c).
 //
 // The count is of ticks that really came: an emulator that gets no time from its host delivers
 // none. So a limit in ticks is one of the guest's own running.
@@ -70,7 +71,7 @@ VOID KiWatchDispatchLevel(PKPRCB Prcb, PKTRAP_FRAME Frame)
     Prcb->WatchedDpc = Prcb->DpcCount;
     if (Prcb->DpcRoutine != NULL && ++Prcb->DpcTicks > KiWatchdogTicks)
         KiBark(0, Prcb->DpcRoutine, Frame);
-    if (Prcb->DpcRoutine == NULL)
+    if (Prcb->DpcRoutine == NULL && Prcb->InterruptDepth == 1) // this interrupt's own
         KeInsertQueueDpc(&Prcb->HoldDpc, NULL, NULL);
     if (Prcb->DispatchTicks > (Prcb->DpcRoutine != NULL ? 2 : 1) * KiWatchdogTicks)
         KiBark(1, NULL, Frame);

@@ -90,6 +90,7 @@ static NTSTATUS PspCallOnNewStack(KE_STACK_ROUTINE *Callout, PVOID Parameter)
     KeSetStack(Frame.StackBase, Frame.StackLimit);
     Thread->CalloutFrame = Frame.Outer;
     KiLowerIrql(Frame.Irql);
+    KeCheckFreedMemory((PUCHAR)Stack - KERNEL_LARGE_STACK_SIZE, KERNEL_LARGE_STACK_SIZE);
     MmDeleteKernelStack(Stack, KERNEL_LARGE_STACK_SIZE / PAGE_SIZE);
     return STATUS_SUCCESS;
 }

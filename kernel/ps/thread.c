@@ -186,6 +186,7 @@ static VOID PspCheckExit(PETHREAD Thread)
         KiBugCheck(KERNEL_APC_PENDING_DURING_EXIT, 1, (ULONG_PTR)Thread->Tcb.CalloutFrame, 0,
                    (ULONG_PTR)Thread, NULL,
                    "A thread ended inside a routine that runs on an expanded stack.");
+    KeCheckFreedMemory(Thread->Tcb.StackLimit, Thread->StackPages * PAGE_SIZE);
 }
 
 static DECLSPEC_NORETURN VOID PspExitThread(PETHREAD Thread, NTSTATUS ExitStatus)
