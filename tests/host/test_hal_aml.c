@@ -391,8 +391,8 @@ static void a_buffer_that_a_method_fills_in_is_read(void **state)
     }
 }
 
-// CreateDWordField (BUFA, 4, ...): four bytes from the fourth of six.
-static void a_window_beyond_its_buffer_is_an_end(void **state)
+// A link device whose _CRS has a buffer with input 5 in Local0, left open.
+static void begin_filled_link(void)
 {
     add_function(0, 3, 1, 0);
     begin_root("PCI0");
@@ -400,36 +400,38 @@ static void a_window_beyond_its_buffer_is_an_end(void **state)
     begin_link("LNKA");
     begin_method("_CRS", 0);
     BYTES(0x70, 0x11, 9, 0x0A, 6, 0x23, 0x20, 0x00, 0x18, 0x79, 0, 0x60);
-    BYTES(0x8A, 0x60, 0x0A, 4);
-    text("MASK");
-    BYTES(0xA4, 0x60);
+}
+
+static void end_filled_link(ULONG Line)
+{
     end();
     end();
     end_root();
     finish();
-    assert_int_equal(HalQueryPciLine(0, 3, 0), 11);
+    assert_int_equal(HalQueryPciLine(0, 3, 0), Line);
+}
+
+// CreateDWordField (BUFA, 4, ...): four bytes from the fourth of six.
+static void a_window_beyond_its_buffer_is_an_end(void **state)
+{
+    begin_filled_link();
+    BYTES(0x8A, 0x60, 0x0A, 4);
+    text("MASK");
+    BYTES(0xA4, 0x60);
+    end_filled_link(11);
 }
 
 // Store (Local0, Local1), then a window into Local0: Local1 is what it was.
 static void a_copy_of_a_buffer_stays_as_it_was(void **state)
 {
-    add_function(0, 3, 1, 0);
-    begin_root("PCI0");
-    table("_PRT", 3, 0, "LNKA", 0);
-    begin_link("LNKA");
-    begin_method("_CRS", 0);
-    BYTES(0x70, 0x11, 9, 0x0A, 6, 0x23, 0x20, 0x00, 0x18, 0x79, 0, 0x60);
+    begin_filled_link();
     BYTES(0x8C, 0x60, 0x01);
     text("MASK");
     BYTES(0x70, 0x60, 0x61); // behind the window's opening
     BYTES(0x70, 0x0A, 8);
     text("MASK");
     BYTES(0xA4, 0x61);
-    end();
-    end();
-    end_root();
-    finish();
-    assert_int_equal(HalQueryPciLine(0, 3, 0), 5);
+    end_filled_link(5);
 }
 
 // Store (Package (4) {0, 0, 0, 18}, Local1), its address stored, Store (Local1, Index (Local0, 1)),
