@@ -32,6 +32,7 @@ static DECLSPEC_NOINLINE VOID KiWaitInQueue(PKSPIN_LOCK_QUEUE Queue, PKSPIN_LOCK
 {
     PKPRCB Prcb = KeGetCurrentPrcb();
 
+    __atomic_store_n(&Before->Next, Queue, __ATOMIC_RELEASE);
     if (KiIsOwnQueue(Before))
         KiSpinLockAlreadyOwned((PKSPIN_LOCK)(*KiQueueState(Queue) & ~(ULONG_PTR)3),
                                KiReturnAddress());
@@ -46,10 +47,8 @@ static VOID KiEnterQueue(PKSPIN_LOCK SpinLock, PKSPIN_LOCK_QUEUE Queue)
     *KiQueueState(Queue) = (ULONG_PTR)SpinLock | LOCK_QUEUE_WAIT;
     PKSPIN_LOCK_QUEUE Before =
         (PKSPIN_LOCK_QUEUE)__atomic_exchange_n(SpinLock, (ULONG_PTR)Queue, __ATOMIC_ACQ_REL);
-    if (Before != NULL) {
-        __atomic_store_n(&Before->Next, Queue, __ATOMIC_RELEASE);
+    if (__builtin_expect(Before != NULL, 0))
         KiWaitInQueue(Queue, Before);
-    }
     *KiQueueState(Queue) = (ULONG_PTR)SpinLock | LOCK_QUEUE_OWNER;
     KeNoteSpinLock(SpinLock, KiReturnAddress());
 }
