@@ -310,9 +310,12 @@ VOID MmFreePage(PFN_NUMBER Page)
         MiDrainCache(Processor, MI_CACHE_PAGES / 2);
         KiReleaseLockFromDpcLevel(&MiPfnLock);
     }
+    // Cached before it is free: who looks for a run, under the lock that is not held here, would
+    // take it for a page on the list.
+    Pfn->u3.Cached = 1;
+    __asm__ volatile("" ::: "memory");
     MiChangeState(Processor, Pfn, Page, MiPageFree);
     Pfn->u3.ReferenceCount = 0;
-    Pfn->u3.Cached = 1;
     Pfn->u3.CacheType = 0;
     Pfn->PteAddress = NULL;
     Processor->Cache[Processor->CacheCount++] = Page;

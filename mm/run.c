@@ -113,13 +113,20 @@ static PFN_NUMBER MiUntouchedExtent(PFN_NUMBER Page, PFN_NUMBER Low)
     return 0;
 }
 
+// Free, and in no processor's cache. Read at once: others free pages without the lock.
+static BOOLEAN MiIsListed(const MMPFN *Pfn)
+{
+    MMPFN Seen;
+    Seen.u3.Word = __atomic_load_n(&Pfn->u3.Word, __ATOMIC_RELAXED);
+    return (Seen.u3.State == MiPageFree || Seen.u3.State == MiPageZeroed) && !Seen.u3.Cached;
+}
+
 // The same for any chunk. Where there are entries it is one page or none.
 static PFN_NUMBER MiFreeExtent(MI_SCAN *Scan, PFN_NUMBER Page, PFN_NUMBER Low)
 {
     if (!MiHasEntry(Scan, Page))
         return MiUntouchedExtent(Page, Low);
-    PMMPFN Pfn = MiPfn(Page);
-    return (Pfn->u3.State == MiPageFree || Pfn->u3.State == MiPageZeroed) && !Pfn->u3.Cached;
+    return MiIsListed(MiPfn(Page));
 }
 
 // The highest page below Page that can be free at all: skips holes.
