@@ -541,6 +541,26 @@ static VOID FloatingPointStateIsPutBack(VOID)
     CHECK_EQUAL(Value, 7);
     CHECK_EQUAL(KeRestoreFloatingPointState(&Outer), STATUS_SUCCESS);
 }
+
+static VOID FloatingPointStatesRunOut(VOID)
+{
+    static KFLOATING_SAVE Saves[64];
+    NTSTATUS Status = STATUS_SUCCESS;
+    ULONG Count = 0;
+    KIRQL OldIrql;
+
+    KeRaiseIrql(DISPATCH_LEVEL + 1, &OldIrql);
+    CHECK_EQUAL(KeSaveFloatingPointState(&Saves[0]), STATUS_ILLEGAL_FLOAT_CONTEXT);
+    KeLowerIrql(OldIrql);
+    while (Count < RTL_NUMBER_OF(Saves) && NT_SUCCESS(Status)) {
+        Status = KeSaveFloatingPointState(&Saves[Count]);
+        Count += NT_SUCCESS(Status);
+    }
+    CHECK_EQUAL(Status, STATUS_INSUFFICIENT_RESOURCES);
+    CHECK(Count >= 4);
+    while (Count-- > 0)
+        CHECK_EQUAL(KeRestoreFloatingPointState(&Saves[Count]), STATUS_SUCCESS);
+}
 #endif
 
 // ---- identity -----------------------------------------------------------------------------------
@@ -584,6 +604,8 @@ static const GUEST_CASE Cases[] = {
     {"interrupts keep the volatile XMM registers", InterruptsKeepTheVolatileXmmRegisters},
 #else
     {"a saved floating point state is put back", FloatingPointStateIsPutBack},
+    {"floating point states run out, and are refused above DISPATCH_LEVEL",
+     FloatingPointStatesRunOut},
 #endif
     {"a processor knows itself", OneProcessorRuns},
 };
