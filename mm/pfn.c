@@ -244,10 +244,13 @@ VOID MiDrainCache(MI_PROCESSOR *Processor, ULONG Keep)
     }
 }
 
+// Off the list and not active yet, it is as good as cached (see MmFreePage).
 static PFN_NUMBER MiTakeZeroedPage(VOID)
 {
     KiAcquireLockAtDpcLevel(&MiPfnLock);
     PFN_NUMBER Page = MiPopPage(&MiZeroedList);
+    if (Page != MM_NO_PAGE)
+        MiPfn(Page)->u3.Cached = 1;
     KiReleaseLockFromDpcLevel(&MiPfnLock);
     return Page;
 }
