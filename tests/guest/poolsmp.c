@@ -101,7 +101,7 @@ static LONG Shared;
 static VOID NTAPI TakeAndGive(PVOID Context)
 {
     KeSetSystemAffinityThread((KAFFINITY)1 << (ULONG)(ULONG_PTR)Context);
-    for (ULONG i = 0; i < 20 * TURNS; i++) {
+    for (ULONG i = 0; i < 4 * TURNS; i++) {
         ITEM *Item = (ITEM *)InterlockedPopEntrySList(&List);
         if (Item == NULL)
             continue;
@@ -138,7 +138,7 @@ static VOID NTAPI TakeAndUnmap(PVOID Context)
     PHYSICAL_ADDRESS Highest = {.QuadPart = -1};
 
     KeSetSystemAffinityThread((KAFFINITY)1 << (ULONG)(ULONG_PTR)Context);
-    for (ULONG i = 0; i < TURNS / 2; i++) {
+    for (ULONG i = 0; i < TURNS / 16; i++) {
         PSLIST_ENTRY Entry = i % 2 ? InterlockedPopEntrySList(&List) : NULL;
         if (Entry != NULL)
             MmFreeContiguousMemory(Entry);
