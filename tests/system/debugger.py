@@ -79,8 +79,9 @@ class Debugger:
     def start_gdb(self, options: List[str] = ()) -> None:
         """Starts a gdb, not yet connected."""
         self._lines = queue.Queue()
-        # A busy host is slow, and QEMU's server answers twice when asked twice.
-        patience = [] if self.line else ["-iex", "set remotetimeout %d" % (PATIENCE // 20)]
+        # A busy host is slow, and QEMU's server answers twice when asked twice. On a bad line gdb
+        # has to ask again, but not before a busy host has had its time.
+        patience = ["-iex", "set remotetimeout %d" % (PATIENCE // (40 if self.line else 20))]
         self.gdb = subprocess.Popen(
             ["gdb", "-q", "-nx", "--interpreter=mi3", "-iex", "set pagination off", *patience,
              *options, "-x", str(ROOT / "tools" / "gdb" / "lookaside.py"), str(self.kernel)],
