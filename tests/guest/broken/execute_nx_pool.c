@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // BC-09: calling a block of NonPagedPoolNx.
-#include "broken.h"
+#include "execute.h"
 
 #ifndef NonPagedPoolNx
 #define NonPagedPoolNx ((POOL_TYPE)512)
@@ -8,12 +8,5 @@
 
 BREAK
 {
-    UCHAR *Block = ExAllocatePoolWithTag(NonPagedPoolNx, 16, 'korB');
-
-    if (Block == NULL)
-        return STATUS_INSUFFICIENT_RESOURCES;
-    Block[0] = 0xC3;
-    Expect(0xFC, (ULONG_PTR)Block, ANYTHING, ANYTHING, ANYTHING);
-    ((VOID(*)(VOID))(ULONG_PTR)Block)();
-    return STATUS_SUCCESS;
+    return CallBlockOf(NonPagedPoolNx);
 }
