@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Links: kernel/hal/aml.c kernel/hal/route.c
+// Links: kernel/hal/aml.c kernel/hal/amlcode.c kernel/hal/amldata.c kernel/hal/amlfield.c
+// Links: kernel/hal/amlname.c kernel/hal/amlop.c kernel/hal/route.c
 //
 // Any bytes at all as a definition block: it is read within its bounds and in bounded time, and no
 // function gets an input that its interrupt line register has no room for.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Links: kernel/hal/aml.c kernel/hal/route.c
+// Links: kernel/hal/aml.c kernel/hal/amlcode.c kernel/hal/amldata.c kernel/hal/amlfield.c
+// Links: kernel/hal/amlname.c kernel/hal/amlop.c kernel/hal/route.c
 //
 // Where a real machine's table wires PCI's pins to: for tests/system/test_routing.py, which takes
 // the tables from the machines that QEMU makes.

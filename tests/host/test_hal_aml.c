@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Links: kernel/hal/aml.c kernel/hal/route.c
+// Links: kernel/hal/aml.c kernel/hal/amlcode.c kernel/hal/amldata.c kernel/hal/amlfield.c
+// Links: kernel/hal/amlname.c kernel/hal/amlop.c kernel/hal/route.c
 //
 // PCI interrupts by firmware's byte code: the right input where constants and PCI's registers tell,
 // and the interrupt line register, never a guess, where they do not.
