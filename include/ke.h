@@ -284,7 +284,6 @@ VOID KiReleaseLockFromDpcLevel(PKSPIN_LOCK SpinLock);
 VOID KeNoteLockWanted(const VOID *Lock); // about to be acquired: may be a bugcheck
 VOID KeNoteSpinLock(const VOID *Lock, ULONG_PTR Caller); // this processor holds it, or no longer
 VOID KeForgetSpinLock(const VOID *Lock);
-BOOLEAN KeHoldsSpinLock(const VOID *Lock); // this processor; of those that are not on its stack
 VOID KeNoteMutex(PKTHREAD Owner, const VOID *Lock, ULONG_PTR Caller);
 VOID KeForgetMutex(PKTHREAD Owner, const VOID *Lock);
 VOID KeForgetOwned(const KTHREAD *Owner, const VOID *Lock); // perhaps by another thread
@@ -299,7 +298,6 @@ extern KE_FREED_ROUTINE *KeFreedRoutine; // ex registers what it knows
 #define KeNoteLockWanted(Lock)            ((VOID)0)
 #define KeNoteSpinLock(Lock, Caller)      ((VOID)0)
 #define KeForgetSpinLock(Lock)            ((VOID)0)
-#define KeHoldsSpinLock(Lock)             FALSE
 #define KeNoteMutex(Owner, Lock, Caller)  ((VOID)0)
 #define KeForgetMutex(Owner, Lock)        ((VOID)0)
 #define KeForgetOwned(Owner, Lock)        ((VOID)0)

@@ -48,6 +48,11 @@ typedef struct _KI_CALL {
     ULONG DispatchTicks, DpcTicks;  /* clock ticks in a row at DISPATCH_LEVEL, in one DPC */       \
     ULONG WatchedDpc;               /* which: DpcCount then */                                     \
     KDPC HoldDpc;                   /* runs when the level falls below DISPATCH_LEVEL */           \
+    ULONG TicksBelowDispatch;      /* clock ticks that interrupted code below DISPATCH_LEVEL */    \
+    /* ke: reader-writer spin locks (rwlock.c) */                                                  \
+    ULONG RwLockWord;              /* what one that it holds exclusively contains */               \
+    PVOID RwLockWanted;            /* it waits for this one, and has not got it; NULL: none */     \
+    ULONG_PTR RwLockCaller;        /* on whose behalf */                                           \
     /* ke: scheduling; under ReadyLock, as are NextThread and Reschedule */                        \
     KSPIN_LOCK ReadyLock;                                                                          \
     ULONG ReadySummary;          /* bit n: ReadyListHead[n] is not empty */                        \

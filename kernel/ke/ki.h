@@ -58,6 +58,8 @@ FORCEINLINE VOID KiGiveLock(PKSPIN_LOCK Lock)
     __atomic_store_n(Lock, 0, __ATOMIC_RELEASE);
 }
 
+VOID KiInitializeRwLocks(PKPRCB Prcb); // rwlock.c
+
 // For drivers: the checked build watches what is held, and in which order.
 FORCEINLINE VOID KiTakeWatched(PKSPIN_LOCK Lock)
 {

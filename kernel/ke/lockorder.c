@@ -347,16 +347,6 @@ VOID KeForgetSpinLock(const VOID *Lock)
     KiRestoreInterrupts(Enabled);
 }
 
-BOOLEAN KeHoldsSpinLock(const VOID *Lock)
-{
-    ULONG Processor = KeGetCurrentPrcb()->ProcessorNumber; // at DISPATCH_LEVEL
-
-    for (ULONG i = 0; i < KiHeldSpinLocks[Processor].Count; i++)
-        if (KiHeldSpinLocks[Processor].Lock[i].Lock == (ULONG_PTR)Lock)
-            return TRUE;
-    return FALSE;
-}
-
 VOID KeNoteMutex(PKTHREAD Owner, const VOID *Lock, ULONG_PTR Caller)
 {
     BOOLEAN Enabled;

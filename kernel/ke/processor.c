@@ -19,6 +19,7 @@ VOID KiInitializePrcb(PKPRCB Prcb, ULONG Number, PKTHREAD IdleThread, PVOID DpcS
 {
     Prcb->ProcessorNumber = Number;
     Prcb->ProcessorMask = (KAFFINITY)1 << Number;
+    KiInitializeRwLocks(Prcb);
     KiInitializeScheduler(Prcb, IdleThread);
     KiInitializeDpcs(Prcb, DpcStack);
     KiInitializeTimers(Prcb);

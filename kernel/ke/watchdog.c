@@ -59,9 +59,13 @@ static DECLSPEC_NORETURN VOID KiBark(ULONG Kind, PVOID Routine, PKTRAP_FRAME Fra
 
 VOID KiWatchDispatchLevel(PKPRCB Prcb, PKTRAP_FRAME Frame)
 {
+    BOOLEAN Below = Frame != NULL && Frame->PreviousIrql < DISPATCH_LEVEL;
+
+    if (Below)
+        __atomic_store_n(&Prcb->TicksBelowDispatch, Prcb->TicksBelowDispatch + 1, __ATOMIC_RELEASE);
     if (KiWatchdogTicks == 0)
         return;
-    if (Frame == NULL || Frame->PreviousIrql < DISPATCH_LEVEL) {
+    if (Frame == NULL || Below) {
         Prcb->DispatchTicks = Prcb->DpcTicks = 0;
         return;
     }

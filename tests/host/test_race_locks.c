@@ -27,6 +27,8 @@ VOID __tsan_release(VOID *address);
 __thread KIRQL HostIrql;
 __thread KPRCB HostPrcb;
 volatile CCHAR KeNumberProcessors = THREADS;
+volatile KAFFINITY KeActiveProcessors;
+PKPRCB KiProcessorBlock[MAXIMUM_PROCESSORS];
 
 DECLSPEC_NORETURN VOID KiBugCheck(ULONG Code, ULONG_PTR P1, ULONG_PTR P2, ULONG_PTR P3,
                                   ULONG_PTR P4, PKTRAP_FRAME Frame, const char *Sentence)
@@ -50,6 +52,10 @@ DECLSPEC_NORETURN VOID FASTCALL KiBadLower(KIRQL Current, KIRQL Requested, ULONG
 VOID KiServeCalls(PKPRCB Prcb)
 {
 }
+
+BOOLEAN KdSymbolize(ULONG_PTR Address, char *Buffer, SIZE_T Size) { abort(); }
+VOID KdLog(const char *Component, const char *Format, ...) { abort(); }
+int RtlFormat(char *Buffer, SIZE_T Size, const char *Format, ...) { abort(); }
 
 typedef volatile LONG *PEX_SPIN_LOCK;
 KIRQL NTAPI ExAcquireSpinLockShared(PEX_SPIN_LOCK SpinLock);
@@ -137,9 +143,17 @@ static void a_queued_spin_lock_lets_one_in(void **state)
 
 static volatile LONG rw_lock;
 static long converted;
+static pthread_barrier_t all_are_there;
 
-static void *with_rw_lock(void *argument)
+// Nobody acquires twice, so no wait may be taken for one without end.
+static void *with_rw_lock(void *number)
 {
+    HostPrcb.ProcessorNumber = (ULONG)(ULONG_PTR)number;
+    HostPrcb.ProcessorMask = (KAFFINITY)1 << HostPrcb.ProcessorNumber;
+    KiInitializeRwLocks(&HostPrcb);
+    KiProcessorBlock[HostPrcb.ProcessorNumber] = &HostPrcb;
+    __atomic_fetch_or(&KeActiveProcessors, HostPrcb.ProcessorMask, __ATOMIC_SEQ_CST);
+    pthread_barrier_wait(&all_are_there);
     for (int i = 0; i < ROUNDS; i++) {
         KIRQL before;
         if (i % 4 == 0) {
@@ -158,18 +172,21 @@ static void *with_rw_lock(void *argument)
             ExReleaseSpinLockShared(&rw_lock, before);
         }
     }
-    return argument;
+    pthread_barrier_wait(&all_are_there); // a processor does not go while others look at it
+    return number;
 }
 
 static void readers_never_see_a_writer(void **state)
 {
     pthread_t thread[THREADS];
     pair.first = pair.second = converted = 0;
+    pthread_barrier_init(&all_are_there, NULL, THREADS);
     for (int i = 0; i < THREADS; i++)
-        pthread_create(&thread[i], NULL, with_rw_lock, NULL);
+        pthread_create(&thread[i], NULL, with_rw_lock, (void *)(ULONG_PTR)i);
     for (int i = 0; i < THREADS; i++)
         pthread_join(thread[i], NULL);
     assert_int_equal(pair.first, (long)THREADS * ((ROUNDS + 3) / 4) + converted);
+    pthread_barrier_destroy(&all_are_there);
     assert_int_equal(rw_lock, 0);
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // IR-71: acquiring a reader-writer spin lock that this processor holds
-// Options: --checked --smp 2
+// Options: --smp 2
+// Says: which its own processor holds exclusively: it waits for itself.
 #include "broken.h"
 
 NTKERNELAPI KIRQL NTAPI ExAcquireSpinLockExclusive(volatile LONG *SpinLock);
@@ -10,7 +11,7 @@ static volatile LONG Lock;
 BREAK
 {
     ExAcquireSpinLockExclusive(&Lock);
-    Expect(0x0F, (ULONG_PTR)&Lock, 0x80000000u, 0, IN_DRIVER);
+    Expect(0x0F, (ULONG_PTR)&Lock, 0x80000000u | KeGetCurrentProcessorNumber() << 24, 0, IN_DRIVER);
     ExAcquireSpinLockExclusive(&Lock);
     return STATUS_SUCCESS;
 }

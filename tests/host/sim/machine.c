@@ -917,6 +917,7 @@ static void sim_start_processor(unsigned number)
     processor->pcr.CurrentPrcb = Prcb;
     Prcb->ProcessorNumber = number;
     Prcb->ProcessorMask = (KAFFINITY)1 << number;
+    KiInitializeRwLocks(Prcb);
     KiInitializeIdleThread(&processor->idle, stacks[number], (char *)stacks[number] - STACK_SIZE);
     KiInitializeScheduler(Prcb, &processor->idle);
     KiInitializeDpcs(Prcb, stacks[number]);
