@@ -40,7 +40,7 @@ VOID INIT_CODE AmlDeclareRegion(AML_READER *Reader, AML_FRAME *Frame)
     BOOLEAN Known = Space == SPACE_PCI && Offset.Kind == AmlInteger && Length.Kind == AmlInteger &&
                     Offset.Integer < CONFIGURATION_BYTES && Length.Integer <= CONFIGURATION_BYTES;
     USHORT Place = AmlDeclare(&Path, Frame->Place, Known ? AmlNodeRegion : AmlNodeUnknown);
-    if (!Known || Place == AML_NOWHERE || Place == AML_ROOT)
+    if (!Known || Place == AML_NOWHERE)
         return;
     Aml.Node[Place].Integer = Offset.Integer;
     Aml.Node[Place].Length = (ULONG)Length.Integer;
@@ -52,7 +52,7 @@ static VOID INIT_CODE AmlDeclareField(AML_READER *List, USHORT Place, USHORT Reg
     ULONG Bits = AmlLength(List);
     BOOLEAN Readable = Bits != 0 && Bits <= 64;
     Place = AmlDeclare(&Path, Place, Readable ? AmlNodeField : AmlNodeUnknown);
-    if (Readable && Place != AML_NOWHERE && Place != AML_ROOT) {
+    if (Readable && Place != AML_NOWHERE) {
         Aml.Node[Place].Integer = *Bit;
         Aml.Node[Place].Length = Region;
         Aml.Node[Place].Bits = (UCHAR)Bits;
@@ -138,7 +138,7 @@ AML_VALUE INIT_CODE AmlReadField(const AML_NODE *Field)
 USHORT INIT_CODE AmlDeclareWindow(const AML_PATH *Path, USHORT Place)
 {
     Place = AmlDeclare(Path, Place, AmlNodeWindow);
-    if (Place != AML_NOWHERE && Place != AML_ROOT)
+    if (Place != AML_NOWHERE)
         Aml.Node[Place].Data = NULL;
     return Place;
 }

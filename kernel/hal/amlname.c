@@ -144,12 +144,13 @@ static USHORT INIT_CODE AmlAdd(USHORT Parent, ULONG Name)
 // ---- declarations -------------------------------------------------------------------------------
 static const UCHAR AmlNoCode[1]; // of methods that are only known to exist
 
-// The object that a declaration names; made, if it is new. AML_NOWHERE: its place does not exist.
+// The object that a declaration names; made, if it is new. AML_NOWHERE: its place does not exist,
+// or it has no name at all, as the root and the place itself have none.
 USHORT INIT_CODE AmlDeclare(const AML_PATH *Path, USHORT Place, UCHAR Kind)
 {
-    Place = Aml.Failed ? AML_NOWHERE : AmlFollow(Path, Place, Path->Count ? 1 : 0);
-    if (Place == AML_NOWHERE || Path->Count == 0)
-        return Place;
+    Place = Aml.Failed || Path->Count == 0 ? AML_NOWHERE : AmlFollow(Path, Place, 1);
+    if (Place == AML_NOWHERE)
+        return AML_NOWHERE;
     ULONG Name = AmlNameAt(Path, Path->Count - 1);
     USHORT Found = HalpAmlChild(Place, Name);
     if (Found == AML_NOWHERE)
@@ -163,7 +164,7 @@ VOID INIT_CODE AmlDeclareCode(const AML_PATH *Path, USHORT Place, UCHAR Kind, AM
                               UCHAR Arguments)
 {
     Place = AmlDeclare(Path, Place, Kind);
-    if (Place == AML_NOWHERE || Place == AML_ROOT)
+    if (Place == AML_NOWHERE)
         return;
     Aml.Node[Place].Data = Code.At;
     Aml.Node[Place].Length = (ULONG)(Code.End - Code.At);
@@ -185,7 +186,7 @@ VOID INIT_CODE AmlDeclareAlias(AML_READER *Reader, USHORT Place)
     USHORT Alias = Object != AML_NOWHERE && Object != AML_ROOT
                        ? AmlDeclare(&New, Place, Aml.Node[Object].Kind)
                        : AML_NOWHERE;
-    if (Alias == AML_NOWHERE || Alias == AML_ROOT)
+    if (Alias == AML_NOWHERE)
         return;
     Aml.Node[Alias].Integer = Aml.Node[Object].Integer; // or Data
     Aml.Node[Alias].Length = Aml.Node[Object].Length;

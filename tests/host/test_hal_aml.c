@@ -520,6 +520,43 @@ static void a_second_root_says_its_number(void **state)
 
 // ---- code that is none --------------------------------------------------------------------------
 
+// A declaration in a method, which is asked twice: its code is not what is changed.
+static void nameless(const UCHAR *Declaration, ULONG Length, ULONG Line)
+{
+    empty(NULL);
+    add_function(0, 3, 1, 0);
+    add_function(0, 4, 1, 0);
+    begin_root("PCI0");
+    name("_PRT");
+    begin(PACKAGE);
+    BYTES(2);
+    entry(3, 0, "LNKA", 0);
+    entry(4, 0, "LNKA", 0);
+    end();
+    begin_link("LNKA");
+    begin_method("_CRS", 0);
+    BYTES(0x70, 0x11, 9, 0x0A, 6, 0x23, 0x20, 0x00, 0x18, 0x79, 0, 0x60);
+    bytes(Declaration, Length);
+    BYTES(0xA4, 0x60);
+    end();
+    end();
+    end_root();
+    finish();
+    assert_int_equal(HalQueryPciLine(0, 3, 0), Line);
+    assert_int_equal(HalQueryPciLine(0, 4, 0), Line);
+}
+
+#define NAMELESS(Line, ...)                                                                        \
+    nameless((const UCHAR[]){__VA_ARGS__}, sizeof((const UCHAR[]){__VA_ARGS__}), Line)
+
+static void a_declaration_without_a_name_declares_nothing(void **state)
+{
+    NAMELESS(5, 0x08, 0x00, 0x0A, 7);                                 // Name
+    NAMELESS(5, 0x14, 4, 0x00, 0x00, 0xCC);                           // Method
+    NAMELESS(5, 0x5B, 0x80, 0x00, SPACE_PCI, 0x0A, 0x10, 0x0A, 0x10); // OperationRegion
+    NAMELESS(11, 0x8A, 0x60, 0x01, 0x00);                             // CreateDWordField
+}
+
 static void what_is_not_understood_takes_only_its_block_along(void **state)
 {
     add_function(0, 3, 1, 0);
@@ -608,6 +645,7 @@ int main(void)
         TEST(pins_behind_a_bridge_are_turned),
         TEST(a_bridge_may_have_a_table_of_its_own),
         TEST(a_second_root_says_its_number),
+        TEST(a_declaration_without_a_name_declares_nothing),
         TEST(what_is_not_understood_takes_only_its_block_along),
         TEST(a_loop_or_call_without_end_ends),
         TEST(code_cut_off_anywhere_is_right_or_nothing),
