@@ -40,16 +40,17 @@ typedef enum _AML_FLOW { AmlGoesOn, AmlReturns, AmlBreaks, AmlContinues } AML_FL
 static AML_FLOW AmlRun(AML_READER Code, AML_FRAME *Frame);
 
 // ---- values by name -----------------------------------------------------------------------------
-// Calls a method whose arguments follow the name in Reader.
+// Calls a method whose arguments follow the name in Reader. They may change what the name stands
+// for.
 static AML_VALUE INIT_CODE AmlCall(USHORT Place, AML_READER *Reader, AML_FRAME *Caller)
 {
-    const AML_NODE *Method = &Aml.Node[Place];
+    AML_NODE Method = Aml.Node[Place];
     AML_FRAME Frame = {.Place = Place};
     if (!AmlBeginCall())
         return AML_NOTHING;
-    for (ULONG i = 0; i < Method->Arguments; i++)
+    for (ULONG i = 0; i < Method.Arguments; i++)
         Frame.Argument[i] = AmlTerm(Reader, Caller);
-    AmlRun((AML_READER){Method->Data, Method->Data + Method->Length}, &Frame);
+    AmlRun((AML_READER){Method.Data, Method.Data + Method.Length}, &Frame);
     AmlEndCall();
     return Frame.Result;
 }
@@ -80,7 +81,7 @@ AML_VALUE INIT_CODE AmlValueOf(USHORT Place)
     case AmlNodeBuffer:
         return (AML_VALUE){.Data = Node->Data, .Length = Node->Length, .Kind = AmlBuffer};
     case AmlNodeField:
-        return AmlReadField(Node);
+        return AmlReadField(*Node);
     case AmlNodeWindow:
         return AmlReadWindow(Node);
     case AmlNodeName:

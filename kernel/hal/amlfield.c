@@ -119,19 +119,19 @@ static BOOLEAN INIT_CODE AmlFunctionOf(USHORT Place, ULONG *Bus, ULONG *Address)
     return AmlIsHostBridge(Place) && (*Address >> 16) < 32 && (*Address & 0xFFFF) < 8;
 }
 
-AML_VALUE INIT_CODE AmlReadField(const AML_NODE *Field)
+AML_VALUE INIT_CODE AmlReadField(AML_NODE Field)
 {
-    const AML_NODE *Region = &Aml.Node[Field->Length];
-    ULONG64 First = Field->Integer / 8, Shift = Field->Integer % 8, Value = 0;
-    ULONG Bytes = (ULONG)(Shift + Field->Bits + 7) / 8, Bus, Address;
-    if (Region->Kind != AmlNodeRegion || Bytes > sizeof(Value) || First + Bytes > Region->Length ||
-        Region->Integer + First + Bytes > CONFIGURATION_BYTES ||
-        !AmlFunctionOf(Region->Parent, &Bus, &Address))
+    AML_NODE Region = Aml.Node[Field.Length];
+    ULONG64 First = Field.Integer / 8, Shift = Field.Integer % 8, Value = 0;
+    ULONG Bytes = (ULONG)(Shift + Field.Bits + 7) / 8, Bus, Address;
+    if (Region.Kind != AmlNodeRegion || Bytes > sizeof(Value) || First + Bytes > Region.Length ||
+        Region.Integer + First + Bytes > CONFIGURATION_BYTES ||
+        !AmlFunctionOf(Region.Parent, &Bus, &Address))
         return AML_NOTHING;
-    HalReadPci(Bus, Address >> 16, Address & 0xFFFF, (ULONG)(Region->Integer + First), &Value,
+    HalReadPci(Bus, Address >> 16, Address & 0xFFFF, (ULONG)(Region.Integer + First), &Value,
                Bytes);
     Value >>= Shift;
-    return AmlMakeInteger(Field->Bits < 64 ? Value & ((1ull << Field->Bits) - 1) : Value);
+    return AmlMakeInteger(Field.Bits < 64 ? Value & ((1ull << Field.Bits) - 1) : Value);
 }
 
 // ---- windows ------------------------------------------------------------------------------------

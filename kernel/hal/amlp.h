@@ -9,7 +9,8 @@
 //   amlop.c     operators
 //   aml.c       terms, declarations, control; what the rest of hal calls
 // But the language is recursive: whatever takes an operand has a term evaluated, and whatever meets
-// a name the object's value. These two calls, AmlTerm and AmlValueOf, lead back to aml.c.
+// a name the object's value. These two calls, AmlTerm and AmlValueOf, lead back to aml.c. They may
+// declare any name anew: who needs a node on both sides of one takes a copy along.
 #pragma once
 
 #include "aml.h"
@@ -127,7 +128,7 @@ VOID AmlDeclareExternal(AML_READER *Reader, USHORT Place);
 // ---- amlfield.c ---------------------------------------------------------------------------------
 VOID AmlDeclareRegion(AML_READER *Reader, AML_FRAME *Frame);
 VOID AmlDeclareFields(AML_READER *Reader, USHORT Place);
-AML_VALUE AmlReadField(const AML_NODE *Field);
+AML_VALUE AmlReadField(AML_NODE Field);
 USHORT AmlDeclareWindow(const AML_PATH *Path, USHORT Place);
 VOID AmlOpenWindow(USHORT Place, UCHAR Bits, AML_VALUE Buffer, AML_VALUE Index);
 AML_VALUE AmlReadWindow(const AML_NODE *Window);

@@ -557,6 +557,21 @@ static void a_declaration_without_a_name_declares_nothing(void **state)
     NAMELESS(11, 0x8A, 0x60, 0x01, 0x00);                             // CreateDWordField
 }
 
+// MTH_ (CreateQWordField (Local1, 0, MTH_)): what is called is what the name meant before.
+static void an_argument_may_take_the_methods_name(void **state)
+{
+    begin_filled_link();
+    begin_method("MTH_", 1);
+    BYTES(0xA4, 0x00);
+    end();
+    BYTES(0x70, 0x11, 11, 0x0A, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0x61);
+    text("MTH_");
+    BYTES(0x8F, 0x61, 0x00);
+    text("MTH_");
+    BYTES(0xA4, 0x60);
+    end_filled_link(5);
+}
+
 static void what_is_not_understood_takes_only_its_block_along(void **state)
 {
     add_function(0, 3, 1, 0);
@@ -646,6 +661,7 @@ int main(void)
         TEST(a_bridge_may_have_a_table_of_its_own),
         TEST(a_second_root_says_its_number),
         TEST(a_declaration_without_a_name_declares_nothing),
+        TEST(an_argument_may_take_the_methods_name),
         TEST(what_is_not_understood_takes_only_its_block_along),
         TEST(a_loop_or_call_without_end_ends),
         TEST(code_cut_off_anywhere_is_right_or_nothing),
