@@ -12,7 +12,8 @@
 //
 // Invariants: nodes are never removed, so a place stays valid. A node's Data points into a table's
 // code or, of buffers and windows that are among Aml.Changes, into the heap: so none points there
-// once the heap is given back. A name that is declared a second time keeps its node.
+// once the heap is given back. A name that is declared a second time keeps its node. Whoever looks
+// for an alias finds the object (HalpAmlChild).
 //
 // Limits: 65,535 nodes, and the memory lent; what has no room fails (amlcode.c). Fields of other
 // regions than PCI's get no nodes: a name that is not found is unknown. Lists of children are
@@ -83,14 +84,20 @@ VOID INIT_CODE HalpAmlForget(VOID)
 }
 
 // ---- names --------------------------------------------------------------------------------------
-USHORT INIT_CODE HalpAmlChild(USHORT Place, ULONG Name)
+static USHORT INIT_CODE AmlNodeOf(USHORT Place, ULONG Name)
 {
-    if (Place == AML_NOWHERE)
-        return AML_NOWHERE;
     for (USHORT Child = Aml.Node[Place].Child; Child != 0; Child = Aml.Node[Child].Next)
         if (Aml.Node[Child].Name == Name)
             return Child;
     return AML_NOWHERE;
+}
+
+USHORT INIT_CODE HalpAmlChild(USHORT Place, ULONG Name)
+{
+    USHORT Child = Place == AML_NOWHERE ? AML_NOWHERE : AmlNodeOf(Place, Name);
+    while (Child != AML_NOWHERE && Aml.Node[Child].Kind == AmlNodeAlias)
+        Child = (USHORT)Aml.Node[Child].Integer;
+    return Child;
 }
 
 USHORT INIT_CODE HalpAmlParent(USHORT Place)
@@ -152,7 +159,7 @@ USHORT INIT_CODE AmlDeclare(const AML_PATH *Path, USHORT Place, UCHAR Kind)
     if (Place == AML_NOWHERE)
         return AML_NOWHERE;
     ULONG Name = AmlNameAt(Path, Path->Count - 1);
-    USHORT Found = HalpAmlChild(Place, Name);
+    USHORT Found = AmlNodeOf(Place, Name);
     if (Found == AML_NOWHERE)
         Found = AmlAdd(Place, Name);
     if (Found != AML_NOWHERE)
@@ -179,18 +186,19 @@ VOID INIT_CODE AmlDeclareMethod(AML_READER *Reader, USHORT Place)
     AmlDeclareCode(&Path, Place, AmlNodeMethod, Body, Arguments);
 }
 
+// It leads to what the old name leads to, which is no alias now and not the alias itself: so aliases
+// never lead in a circle.
 VOID INIT_CODE AmlDeclareAlias(AML_READER *Reader, USHORT Place)
 {
     AML_PATH Old = AmlPath(Reader), New = AmlPath(Reader);
     USHORT Object = Aml.Failed ? AML_NOWHERE : AmlFind(&Old, Place);
-    USHORT Alias = Object != AML_NOWHERE && Object != AML_ROOT
-                       ? AmlDeclare(&New, Place, Aml.Node[Object].Kind)
-                       : AML_NOWHERE;
-    if (Alias == AML_NOWHERE)
+    if (Object == AML_NOWHERE)
         return;
-    Aml.Node[Alias].Integer = Aml.Node[Object].Integer; // or Data
-    Aml.Node[Alias].Length = Aml.Node[Object].Length;
-    Aml.Node[Alias].Arguments = Aml.Node[Object].Arguments;
+    USHORT Alias = AmlDeclare(&New, Place, Aml.Node[Object].Kind);
+    if (Alias == AML_NOWHERE || Alias == Object)
+        return;
+    Aml.Node[Alias].Kind = AmlNodeAlias;
+    Aml.Node[Alias].Integer = Object;
 }
 
 // Something that another table declares: how many arguments it takes is what matters.

@@ -41,6 +41,7 @@ typedef enum _AML_NODE_KIND {
     AmlNodeWindow, // into a buffer on the heap; Data NULL: into another, which must not change
     AmlNodeRegion, // of PCI configuration space, Length bytes from Integer on
     AmlNodeField,  // of such a region, whose place is Length, from bit Integer on
+    AmlNodeAlias,  // another name of the object at Integer
 } AML_NODE_KIND;
 
 typedef struct _AML_NODE {

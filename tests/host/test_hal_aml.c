@@ -166,15 +166,9 @@ static void a_function_without_a_pin_has_no_line(void **state)
 }
 
 // If (PICF) { Return (APIC) } Else { Return (PICS) }
-static void the_table_is_the_one_for_io_apics(void **state)
+static void table_by_picf(void)
 {
     add_function(0, 3, 1, 0);
-    name("PICF");
-    BYTES(0x00);
-    begin_method("_PIC", 1);
-    BYTES(0x70, 0x68); // Store (Arg0, PICF)
-    text("PICF");
-    end();
     begin_root("PCI0");
     table("PICS", 3, 0, NULL, 5);
     table("APIC", 3, 0, NULL, 18);
@@ -191,6 +185,37 @@ static void the_table_is_the_one_for_io_apics(void **state)
     end();
     end();
     end_root();
+}
+
+// Name (PICF, 0)  Method (_PIC, 1) {Operator (Arg0, Target)}
+static void picf(const UCHAR *Operator, ULONG Length, const char *Target)
+{
+    name("PICF");
+    BYTES(0x00);
+    begin_method("_PIC", 1);
+    bytes(Operator, Length);
+    BYTES(0x68);
+    text(Target);
+    end();
+}
+
+static const UCHAR Store[] = {0x70};
+
+static void the_table_is_the_one_for_io_apics(void **state)
+{
+    picf(Store, sizeof(Store), "PICF");
+    table_by_picf();
+    finish();
+    assert_int_equal(HalQueryPciLine(0, 3, 0), 18);
+}
+
+// Alias (PICF, MODE), and _PIC sets MODE.
+static void an_alias_is_the_object_itself(void **state)
+{
+    picf(Store, sizeof(Store), "MODE");
+    BYTES(0x06);
+    text("PICFMODE");
+    table_by_picf();
     finish();
     assert_int_equal(HalQueryPciLine(0, 3, 0), 18);
 }
@@ -410,6 +435,20 @@ static void end_filled_link(ULONG Line)
     end_root();
     finish();
     assert_int_equal(HalQueryPciLine(0, 3, 0), Line);
+}
+
+// CreateByteField (Local0, 1, MASK)  Alias (MASK, SAME)  Store (8, SAME)
+static void a_window_may_have_two_names(void **state)
+{
+    begin_filled_link();
+    BYTES(0x8C, 0x60, 0x01);
+    text("MASK");
+    BYTES(0x06);
+    text("MASKSAME");
+    BYTES(0x70, 0x0A, 8);
+    text("SAME");
+    BYTES(0xA4, 0x60);
+    end_filled_link(3);
 }
 
 // CreateDWordField (BUFA, 4, ...): four bytes from the fourth of six.
@@ -646,6 +685,7 @@ int main(void)
         TEST(a_table_of_constants_names_the_input),
         TEST(a_function_without_a_pin_has_no_line),
         TEST(the_table_is_the_one_for_io_apics),
+        TEST(an_alias_is_the_object_itself),
         TEST(a_link_device_is_asked_for_its_setting),
         TEST(resources_name_interrupts_in_two_forms),
         TEST(resources_that_end_early_name_none),
@@ -654,6 +694,7 @@ int main(void)
         TEST(a_register_that_was_to_be_written_is_unknown),
         TEST(a_buffer_that_a_method_fills_in_is_read),
         TEST(a_window_beyond_its_buffer_is_an_end),
+        TEST(a_window_may_have_two_names),
         TEST(a_copy_of_a_buffer_stays_as_it_was),
         TEST(a_table_that_a_method_fills_in_is_read),
         TEST(a_table_with_a_name_that_is_changed_is_not_believed),
