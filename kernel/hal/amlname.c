@@ -186,8 +186,8 @@ VOID INIT_CODE AmlDeclareMethod(AML_READER *Reader, USHORT Place)
     AmlDeclareCode(&Path, Place, AmlNodeMethod, Body, Arguments);
 }
 
-// It leads to what the old name leads to, which is no alias now and not the alias itself: so aliases
-// never lead in a circle.
+// It leads to what the old name leads to, which is no alias now and not the alias itself: so
+// aliases never lead in a circle.
 VOID INIT_CODE AmlDeclareAlias(AML_READER *Reader, USHORT Place)
 {
     AML_PATH Old = AmlPath(Reader), New = AmlPath(Reader);

@@ -51,7 +51,7 @@ static const char *INIT_CODE AmlOperandsOf(const AML_OPERATOR *Table, ULONG Coun
 
 typedef struct _AML_GATHERED {
     AML_VALUE Value[3]; // of the first terms
-    AML_TARGET Target[2];
+    AML_TARGET Target[2], Object;
     ULONG Values, Targets;
     USHORT Window; // declared
 } AML_GATHERED;
@@ -68,8 +68,10 @@ static VOID INIT_CODE AmlGather(const char *Operands, AML_READER *Reader, AML_FR
             if (Gathered->Values < RTL_NUMBER_OF(Gathered->Value))
                 Gathered->Value[Gathered->Values++] = Value;
             break;
-        case '>':
         case 's':
+            Gathered->Object = AmlTarget(Reader, Frame);
+            break;
+        case '>':
             Gathered->Target[Gathered->Targets++] = AmlTarget(Reader, Frame);
             break;
         case 'n':
@@ -128,6 +130,12 @@ static BOOLEAN INIT_CODE AmlComputes(UCHAR Code)
            (Code >= 0x90 && Code <= 0x95);
 }
 
+static VOID INIT_CODE AmlStoreAll(const AML_GATHERED *Operands, AML_VALUE Value)
+{
+    for (ULONG i = 0; i < Operands->Targets; i++)
+        AmlStore(Operands->Target[i], Value);
+}
+
 static AML_VALUE INIT_CODE AmlOperate(UCHAR Code, const AML_GATHERED *Operands)
 {
     const AML_VALUE *a = &Operands->Value[0], *b = &Operands->Value[1];
@@ -146,15 +154,14 @@ static AML_VALUE INIT_CODE AmlOperate(UCHAR Code, const AML_GATHERED *Operands)
                (Operands->Values < 2 || b->Kind == AmlInteger)) {
         Value = AmlMakeInteger(AmlCompute(Code, a->Integer, b->Integer));
     }
-    for (ULONG i = 0; i < Operands->Targets && Code != 0x86; i++)
-        AmlStore(Operands->Target[i], Value);
+    AmlStoreAll(Operands, Value);
     return Value;
 }
 
 static VOID INIT_CODE AmlOperateWindow(UCHAR Code, const AML_GATHERED *Operands, AML_FRAME *Frame)
 {
     static const UCHAR Bits[] = {32, 16, 8, 1, 0, 64}; // from 0x8A on
-    AmlOpenWindow(Operands->Window, Bits[Code - 0x8A], AmlOwnBuffer(Operands->Target[0], Frame),
+    AmlOpenWindow(Operands->Window, Bits[Code - 0x8A], AmlOwnBuffer(Operands->Object, Frame),
                   Operands->Value[0]);
 }
 
@@ -172,7 +179,7 @@ AML_VALUE INIT_CODE AmlOperation(UCHAR Code, AML_READER *Reader, AML_FRAME *Fram
         return AML_NOTHING;
     }
     AmlGather(Operands, Reader, Frame, &Gathered);
-    if (Code == 0x71 || Code == 0x87 || Code == 0x8E || Aml.Failed) // of objects, not their values
+    if (Aml.Failed)
         return AML_NOTHING;
     if (!AmlOpensWindow(Code))
         return AmlOperate(Code, &Gathered);
@@ -191,7 +198,5 @@ VOID INIT_CODE AmlExtendedOperation(UCHAR Code, AML_READER *Reader, AML_FRAME *F
         return;
     }
     AmlGather(Operands, Reader, Frame, &Gathered);
-    for (ULONG i = 0; i < Gathered.Targets; i++)
-        if (Gathered.Target[i].Variable != NULL)
-            *Gathered.Target[i].Variable = AML_NOTHING;
+    AmlStoreAll(&Gathered, AML_NOTHING);
 }

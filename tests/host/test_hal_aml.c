@@ -209,6 +209,16 @@ static void the_table_is_the_one_for_io_apics(void **state)
     assert_int_equal(HalQueryPciLine(0, 3, 0), 18);
 }
 
+// FromBCD (Arg0, PICF): not carried out, so PICF is not what it was, nor known.
+static void what_is_not_carried_out_leaves_its_target_unknown(void **state)
+{
+    static const UCHAR FromBcd[] = {0x5B, 0x28};
+    picf(FromBcd, sizeof(FromBcd), "PICF");
+    table_by_picf();
+    finish();
+    assert_int_equal(HalQueryPciLine(0, 3, 0), 11);
+}
+
 // Alias (PICF, MODE), and _PIC sets MODE.
 static void an_alias_is_the_object_itself(void **state)
 {
@@ -685,6 +695,7 @@ int main(void)
         TEST(a_table_of_constants_names_the_input),
         TEST(a_function_without_a_pin_has_no_line),
         TEST(the_table_is_the_one_for_io_apics),
+        TEST(what_is_not_carried_out_leaves_its_target_unknown),
         TEST(an_alias_is_the_object_itself),
         TEST(a_link_device_is_asked_for_its_setting),
         TEST(resources_name_interrupts_in_two_forms),
