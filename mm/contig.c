@@ -74,7 +74,7 @@ static VOID MiUnmapRun(const MI_RECORD *Record)
 {
     SIZE_T Pages = BYTES_TO_PAGES(Record->Bytes);
     MiUnmapPages((PVOID)Record->Base, Pages);
-    MiFreeRun((PFN_NUMBER)(Record->Physical >> PAGE_SHIFT), Pages);
+    MiFreeRun(Record->Page, Pages);
     MmReleaseSystemRange((PVOID)Record->Base, Pages);
 }
 
@@ -117,7 +117,7 @@ static PVOID MiAllocateContiguous(SIZE_T Bytes, ULONG64 Low, ULONG64 High, ULONG
     }
     MI_RECORD Record = {.Base = (ULONG_PTR)Base,
                         .Caller = Caller,
-                        .Physical = PAGE_BYTES(First),
+                        .Page = First,
                         .Bytes = Bytes,
                         .Kind = MiLedgerContiguous,
                         .Cache = (UCHAR)Cache};

@@ -8,10 +8,15 @@
 // ledger with its caller, so that an unmap of what was never mapped (bugcheck 0xDA, 0x400) and a
 // mapping left behind are both found.
 //
+// Some drivers map and unmap the same few registers all the time. So the addresses of the last
+// mapping of each short length stay reserved for the next one, page tables, guard page and all;
+// they are released when system space is short (mm/system.c).
+//
 // Locks: as in mm/ledger.c. Observability: `!maps`, leak report at unload.
 #include "mi.h"
 
-#define GUARD_PAGES 1u
+#define GUARD_PAGES   1u
+#define MI_KEPT_PAGES 16u // the longest mapping whose addresses are kept
 
 // The cache type of memory that the ledger does not know: RAM has one. RAM that nobody has in use
 // may not be mapped: its contents are about to be someone else's.
@@ -26,16 +31,51 @@ static MEMORY_CACHING_TYPE MiPresentCacheType(PFN_NUMBER First, SIZE_T Pages)
     return State == MiPageNone ? MmNotMapped : MmCached;
 }
 
+// ---- addresses ----------------------------------------------------------------------------------
+// By length. No processor knows what was mapped there; a range is whose who swaps it out.
+static PVOID MiKept[MI_KEPT_PAGES + 1];
+
 static PVOID MiReserveWithGuard(SIZE_T Pages)
 {
     PVOID Base = MmReserveSystemRange(MmRegionSystemPtes, Pages + GUARD_PAGES);
     if (Base != NULL && !MiMakeTables(Base, Pages + GUARD_PAGES)) {
         MmReleaseSystemRange(Base, Pages + GUARD_PAGES);
-        Base = NULL;
+        return NULL;
     }
+    if (Base != NULL)
+        MiWriteInvalidPte(MiPteOf((ULONG_PTR)Base) + Pages, PTE_SOFT_GUARD);
     return Base;
 }
 
+static PVOID MiTakeAddresses(SIZE_T Pages)
+{
+    PVOID Base = NULL;
+    if (Pages <= MI_KEPT_PAGES)
+        Base = __atomic_exchange_n(&MiKept[Pages], NULL, __ATOMIC_ACQUIRE);
+    return Base != NULL ? Base : MiReserveWithGuard(Pages);
+}
+
+static VOID MiGiveAddresses(PVOID Base, SIZE_T Pages)
+{
+    if (Pages <= MI_KEPT_PAGES)
+        Base = __atomic_exchange_n(&MiKept[Pages], Base, __ATOMIC_ACQ_REL);
+    if (Base != NULL)
+        MmReleaseSystemRange(Base, Pages + GUARD_PAGES);
+}
+
+BOOLEAN MiReleaseKept(VOID)
+{
+    BOOLEAN Any = FALSE;
+    for (SIZE_T Pages = 1; Pages <= MI_KEPT_PAGES; Pages++) {
+        PVOID Base = __atomic_exchange_n(&MiKept[Pages], NULL, __ATOMIC_ACQUIRE);
+        if (Base != NULL)
+            MmReleaseSystemRange(Base, Pages + GUARD_PAGES);
+        Any = Any || Base != NULL;
+    }
+    return Any;
+}
+
+// ---- mappings -----------------------------------------------------------------------------------
 static PVOID MiMapIoSpace(ULONG64 Physical, SIZE_T Bytes, ULONG Protection,
                           MEMORY_CACHING_TYPE Cache, ULONG_PTR Caller)
 {
@@ -46,21 +86,20 @@ static PVOID MiMapIoSpace(ULONG64 Physical, SIZE_T Bytes, ULONG Protection,
     if (Bytes == 0 || First >= MiPhysicalLimit || Pages > MiPhysicalLimit - First)
         return NULL;
     MEMORY_CACHING_TYPE Present = MiPresentCacheType((PFN_NUMBER)First, Pages);
-    PUCHAR Base = MiReserveWithGuard(Pages);
+    PUCHAR Base = MiTakeAddresses(Pages);
     if (Base == NULL)
         return NULL;
     MI_RECORD Record = {.Base = (ULONG_PTR)Base + Offset,
                         .Caller = Caller,
-                        .Physical = Physical,
+                        .Page = (PFN_NUMBER)First,
                         .Bytes = Bytes,
                         .Kind = MiLedgerIoSpace,
                         .Cache = (UCHAR)Cache};
     if (!MiLedgerInsertIfFits(&Record, Present)) {
-        MmReleaseSystemRange(Base, Pages + GUARD_PAGES);
+        MiGiveAddresses(Base, Pages);
         return NULL;
     }
     MiMapPages(Base, (PFN_NUMBER)First, Pages, Protection, Cache);
-    MiWriteInvalidPte(MiPteOf((ULONG_PTR)Base) + Pages, PTE_SOFT_GUARD);
     return Base + Offset;
 }
 
@@ -141,6 +180,6 @@ VOID NTAPI MmUnmapIoSpace(PVOID BaseAddress, SIZE_T NumberOfBytes)
         KiBugCheck(SYSTEM_PTE_MISUSE, 0x400, (ULONG_PTR)BaseAddress, Pages, 0, NULL,
                    "MmUnmapIoSpace was called with another length than MmMapIoSpace.");
     MiUnmapPages(PAGE_ALIGN(BaseAddress), Pages);
-    MmReleaseSystemRange(PAGE_ALIGN(BaseAddress), Pages + GUARD_PAGES);
+    MiGiveAddresses(PAGE_ALIGN(BaseAddress), Pages);
 }
 EXPORT(MmUnmapIoSpace, DISPATCH_LEVEL, "WDK: MmUnmapIoSpace");

@@ -17,9 +17,9 @@
 
 static KSPIN_LOCK MiLedgerLock;
 static MI_ARRAY MiLedgerArray;
-static ULONG MiLedgerCount;           // records ever used
-static ULONG MiLedgerFree;            // chain of unused ones: index + 1
-static ULONG MiLedgerBucket[BUCKETS]; // chains: index + 1
+static ULONG MiLedgerCount;     // records ever used
+static MI_RECORD *MiLedgerFree; // chain of unused ones
+static MI_RECORD *MiLedgerBucket[BUCKETS];
 
 static const char *const MiLedgerName[MiLedgerKinds] = {
     [MiLedgerIoSpace] = "I/O space mapping",
@@ -27,12 +27,12 @@ static const char *const MiLedgerName[MiLedgerKinds] = {
     [MiLedgerNonCached] = "noncached memory",
 };
 
-static MI_RECORD *MiRecord(ULONG Number)
+static MI_RECORD *MiRecord(ULONG Index)
 {
-    return (MI_RECORD *)MiLedgerArray.Base + (Number - 1);
+    return (MI_RECORD *)MiLedgerArray.Base + Index;
 }
 
-static ULONG *MiBucketOf(ULONG_PTR Base)
+static MI_RECORD **MiBucketOf(ULONG_PTR Base)
 {
     return &MiLedgerBucket[(Base >> PAGE_SHIFT) % BUCKETS];
 }
@@ -43,16 +43,14 @@ VOID INIT_CODE MiInitializeLedger(VOID)
     MiCreateArray(&MiLedgerArray, LEDGER_LIMIT);
 }
 
-static ULONG MiNewRecord(VOID)
+static MI_RECORD *MiNewRecord(VOID)
 {
-    ULONG Number = MiLedgerFree;
-    if (Number != 0) {
-        MiLedgerFree = MiRecord(Number)->Next;
-        return Number;
-    }
-    if (!MiGrowArray(&MiLedgerArray, (MiLedgerCount + 1) * sizeof(MI_RECORD)))
-        return 0;
-    return ++MiLedgerCount;
+    MI_RECORD *Record = MiLedgerFree;
+    if (Record != NULL)
+        MiLedgerFree = Record->Next;
+    else if (MiGrowArray(&MiLedgerArray, (MiLedgerCount + 1) * sizeof(MI_RECORD)))
+        Record = MiRecord(MiLedgerCount++);
+    return Record;
 }
 
 // ---- physical memory and cache types ------------------------------------------------------------
@@ -70,13 +68,18 @@ static const UCHAR MiTypeOf[MmMaximumCacheType] = {
     [MmUSWCCached] = WriteCombining,
 };
 
-static struct {
-    ULONG64 First, Last;
-    ULONG Count;
-} MiLedgerSpan[Types];
+typedef struct _MI_SPAN {
+    PFN_NUMBER First, Last; // none: ends before it begins
+    ULONG Count;            // of the records
+} MI_SPAN;
 
-#define FIRST_PAGE(Record) ((Record)->Physical >> PAGE_SHIFT)
-#define LAST_PAGE(Record)  (((Record)->Physical + (Record)->Bytes - 1) >> PAGE_SHIFT)
+static MI_SPAN MiLedgerSpan[Types] = {
+    {.First = MM_NO_PAGE}, {.First = MM_NO_PAGE}, {.First = MM_NO_PAGE}};
+
+FORCEINLINE PFN_NUMBER MiLastPage(const MI_RECORD *Record)
+{
+    return Record->Page + ((BYTE_OFFSET(Record->Base) + Record->Bytes - 1) >> PAGE_SHIFT);
+}
 
 FORCEINLINE BOOLEAN MiIsContiguous(const MI_RECORD *Record)
 {
@@ -85,54 +88,64 @@ FORCEINLINE BOOLEAN MiIsContiguous(const MI_RECORD *Record)
 
 static VOID MiExtendSpan(const MI_RECORD *Record)
 {
-    ULONG64 First = FIRST_PAGE(Record), Last = LAST_PAGE(Record);
-    ULONG Type = MiTypeOf[Record->Cache];
-    BOOLEAN New = MiLedgerSpan[Type].Count++ == 0;
-    if (New || First < MiLedgerSpan[Type].First)
-        MiLedgerSpan[Type].First = First;
-    if (New || Last > MiLedgerSpan[Type].Last)
-        MiLedgerSpan[Type].Last = Last;
+    MI_SPAN *Span = &MiLedgerSpan[MiTypeOf[Record->Cache]];
+    PFN_NUMBER Last = MiLastPage(Record);
+    if (Record->Page < Span->First)
+        Span->First = Record->Page;
+    if (Last > Span->Last)
+        Span->Last = Last;
+    Span->Count++;
 }
 
-static BOOLEAN MiFindOverlap(const MI_RECORD *Record, ULONG Type)
+static VOID MiShrinkSpan(const MI_RECORD *Record)
 {
-    for (ULONG i = 1; i <= MiLedgerCount; i++) {
+    MI_SPAN *Span = &MiLedgerSpan[MiTypeOf[Record->Cache]];
+    if (--Span->Count == 0)
+        *Span = (MI_SPAN){.First = MM_NO_PAGE};
+}
+
+static BOOLEAN MiFindOverlap(PFN_NUMBER First, PFN_NUMBER Last, ULONG Type)
+{
+    for (ULONG i = 0; i < MiLedgerCount; i++) {
         const MI_RECORD *Other = MiRecord(i);
         if (Other->Base != 0 && MiIsContiguous(Other) && MiTypeOf[Other->Cache] == Type &&
-            FIRST_PAGE(Other) <= LAST_PAGE(Record) && FIRST_PAGE(Record) <= LAST_PAGE(Other))
+            Other->Page <= Last && First <= MiLastPage(Other))
             return TRUE;
     }
     return FALSE;
 }
 
 // Is there a record of this type for any of the pages?
-FORCEINLINE BOOLEAN MiOverlaps(const MI_RECORD *Record, ULONG Type)
+FORCEINLINE BOOLEAN MiOverlaps(PFN_NUMBER First, PFN_NUMBER Last, ULONG Type)
 {
-    return MiLedgerSpan[Type].Count != 0 && MiLedgerSpan[Type].First <= LAST_PAGE(Record) &&
-           FIRST_PAGE(Record) <= MiLedgerSpan[Type].Last && MiFindOverlap(Record, Type);
+    return MiLedgerSpan[Type].First <= Last && First <= MiLedgerSpan[Type].Last &&
+           MiFindOverlap(First, Last, Type);
 }
 
 // Otherwise: the type of memory that no record speaks of; MmNotMapped: it has none yet.
-static BOOLEAN MiFits(const MI_RECORD *Record, MEMORY_CACHING_TYPE Otherwise)
+FORCEINLINE BOOLEAN MiFits(const MI_RECORD *Record, MEMORY_CACHING_TYPE Otherwise)
 {
     ULONG Mine = MiTypeOf[Record->Cache];
+    PFN_NUMBER First = Record->Page, Last = MiLastPage(Record);
+#pragma GCC unroll 3
     for (ULONG Type = 0; Type < Types; Type++)
-        if (Type != Mine && MiOverlaps(Record, Type))
+        if (Type != Mine && MiOverlaps(First, Last, Type))
             return FALSE;
-    return Otherwise == MmNotMapped || MiTypeOf[Otherwise] == Mine || MiOverlaps(Record, Mine);
+    return Otherwise == MmNotMapped || MiTypeOf[Otherwise] == Mine ||
+           MiOverlaps(First, Last, Mine);
 }
 
 // ---- records ------------------------------------------------------------------------------------
 // Locked: MiLedgerLock.
 static BOOLEAN MiInsertRecord(const MI_RECORD *Record)
 {
-    ULONG Number = MiNewRecord();
-    if (Number == 0)
+    MI_RECORD *New = MiNewRecord();
+    if (New == NULL)
         return FALSE;
-    ULONG *Bucket = MiBucketOf(Record->Base);
-    *MiRecord(Number) = *Record;
-    MiRecord(Number)->Next = *Bucket;
-    *Bucket = Number;
+    MI_RECORD **Bucket = MiBucketOf(Record->Base);
+    *New = *Record;
+    New->Next = *Bucket;
+    *Bucket = New;
     if (MiIsContiguous(Record))
         MiExtendSpan(Record);
     return TRUE;
@@ -158,18 +171,16 @@ BOOLEAN MiLedgerRemove(MI_LEDGER_KIND Kind, ULONG_PTR Base, MI_RECORD *Record)
 {
     BOOLEAN Found = FALSE;
     KIRQL OldIrql = MiAcquire(&MiLedgerLock);
-    for (ULONG *Link = MiBucketOf(Base); *Link != 0; Link = &MiRecord(*Link)->Next) {
-        ULONG Number = *Link;
-        MI_RECORD *This = MiRecord(Number);
+    for (MI_RECORD **Link = MiBucketOf(Base), *This; (This = *Link) != NULL; Link = &This->Next) {
         if (This->Base != Base || This->Kind != Kind)
             continue;
         *Record = *This;
         *Link = This->Next;
         This->Base = 0;
         This->Next = MiLedgerFree;
-        MiLedgerFree = Number;
+        MiLedgerFree = This;
         if (MiIsContiguous(Record))
-            MiLedgerSpan[MiTypeOf[Record->Cache]].Count--;
+            MiShrinkSpan(Record);
         Found = TRUE;
         break;
     }
@@ -179,7 +190,7 @@ BOOLEAN MiLedgerRemove(MI_LEDGER_KIND Kind, ULONG_PTR Base, MI_RECORD *Record)
 
 BOOLEAN MiLedgerFind(ULONG_PTR Address, MI_RECORD *Record)
 {
-    for (ULONG i = 1; i <= MiLedgerCount; i++) {
+    for (ULONG i = 0; i < MiLedgerCount; i++) {
         *Record = *MiRecord(i);
         if (Record->Base != 0 && Address - Record->Base < Record->Bytes)
             return TRUE;
@@ -199,7 +210,7 @@ static VOID MiReportLeak(const MI_RECORD *Record)
 static ULONG MiReportLeaks(MI_LEDGER_KIND Kind, ULONG_PTR Start, ULONG_PTR End)
 {
     ULONG Count = 0;
-    for (ULONG i = 1; i <= MiLedgerCount; i++) {
+    for (ULONG i = 0; i < MiLedgerCount; i++) {
         MI_RECORD *Record = MiRecord(i);
         if (Record->Base == 0 || Record->Kind != Kind || Record->Caller < Start ||
             Record->Caller >= End)
@@ -236,13 +247,13 @@ VOID MiDescribeRecord(const MI_RECORD *Record)
     char Caller[96];
     KdSymbolize(Record->Caller, Caller, sizeof(Caller));
     KdPrintf("  %p %8llX bytes  physical %010llX  %-14s %-18s %s\n", (PVOID)Record->Base,
-             (ULONG64)Record->Bytes, Record->Physical, CacheName[Record->Cache],
-             MiLedgerName[Record->Kind], Caller);
+             (ULONG64)Record->Bytes, PAGE_BYTES(Record->Page) + BYTE_OFFSET(Record->Base),
+             CacheName[Record->Cache], MiLedgerName[Record->Kind], Caller);
 }
 
 static BOOLEAN MmMapsCommand(const char *Arguments)
 {
-    for (ULONG i = 1; i <= MiLedgerCount; i++)
+    for (ULONG i = 0; i < MiLedgerCount; i++)
         if (MiRecord(i)->Base != 0)
             MiDescribeRecord(MiRecord(i));
     return TRUE;

@@ -17,6 +17,11 @@
 #include "mm.h"
 #include "rtl.h"
 
+// Of rare paths: the common one has registers enough then.
+#define NOINLINE __attribute__((noinline))
+
+#define PAGES_A_TURN 8u // of loops over pages that are unrolled
+
 // ---- page table entries -------------------------------------------------------------------------
 // PAE and long mode share the 64-bit entry. Entries of all levels look alike but for PTE_LARGE,
 // which in the lowest level is the PAT bit.
@@ -340,6 +345,7 @@ SIZE_T MiPoolPages(MM_REGION_TYPE Pool);
 VOID MiMapPages(PVOID Base, PFN_NUMBER Page, SIZE_T Pages, ULONG Protection,
                 MEMORY_CACHING_TYPE Cache);
 VOID MiUnmapPages(PVOID Base, SIZE_T Pages); // marks them freed and flushes
+BOOLEAN MiReleaseKept(VOID); // addresses kept for mappings of I/O space; FALSE: there were none
 
 // ---- who holds what -----------------------------------------------------------------------------
 typedef enum _MI_LEDGER_KIND {
@@ -350,13 +356,13 @@ typedef enum _MI_LEDGER_KIND {
 } MI_LEDGER_KIND;
 
 typedef struct _MI_RECORD {
-    ULONG_PTR Base;   // as returned to the caller; 0: record not in use
-    ULONG_PTR Caller; // return address into the caller
-    ULONG64 Physical; // first byte, where it is contiguous
-    SIZE_T Bytes;     // as asked for
-    ULONG Next;       // chain: index + 1
-    UCHAR Kind;       // MI_LEDGER_KIND
-    UCHAR Cache;      // MEMORY_CACHING_TYPE
+    ULONG_PTR Base;          // as returned to the caller; 0: record not in use
+    ULONG_PTR Caller;        // return address into the caller
+    PFN_NUMBER Page;         // the first one's frame, where they are contiguous
+    SIZE_T Bytes;            // as asked for
+    struct _MI_RECORD *Next; // of its chain
+    UCHAR Kind;              // MI_LEDGER_KIND
+    UCHAR Cache;             // MEMORY_CACHING_TYPE
 } MI_RECORD;
 
 VOID MiInitializeLedger(VOID);

@@ -128,9 +128,12 @@ VOID MiFlushCaches(VOID)
 static VOID MiFlushOwnTlb(const VOID *Base, SIZE_T Pages)
 {
     if (Pages < FLUSH_ALL_PAGES) {
-#pragma GCC unroll 4
-        for (const UCHAR *Page = Base, *End = Page + Pages * PAGE_SIZE; Page != End;
-             Page += PAGE_SIZE)
+        const UCHAR *Page = Base;
+        for (; Pages >= PAGES_A_TURN; Pages -= PAGES_A_TURN, Page += PAGES_A_TURN * PAGE_SIZE)
+#pragma GCC unroll 8
+            for (ULONG i = 0; i < PAGES_A_TURN; i++)
+                KiInvalidatePage(Page + i * PAGE_SIZE);
+        for (; Pages != 0; Pages--, Page += PAGE_SIZE)
             KiInvalidatePage(Page);
         return;
     }
@@ -202,6 +205,10 @@ VOID MmFinishFlush(MM_FLUSH *Flush)
 VOID MiFlushTlb(PVOID Base, SIZE_T Pages)
 {
     MM_FLUSH Flush;
+    if (KeNumberProcessors == 1) {
+        MiFlushOwnTlb(Base, Pages);
+        return;
+    }
     MmBeginFlush(&Flush);
     MmFlushLater(&Flush, Base, Pages);
     MmFinishFlush(&Flush);
@@ -290,9 +297,16 @@ BOOLEAN MmIsMapped(const VOID *Address, ULONG Protection)
            (Mapping.Rights & Protection) == Protection;
 }
 
+// A chunk that has entries keeps them. The one asked for last is known without looking.
 BOOLEAN MiIsChunkPopulated(PFN_NUMBER Chunk)
 {
-    return MiIsPresent((ULONG_PTR)&MiPfnDatabase[Chunk * MI_CHUNK_PAGES]);
+    static PFN_NUMBER Known = MM_NO_PAGE;
+    if (Chunk == __atomic_load_n(&Known, __ATOMIC_RELAXED))
+        return TRUE;
+    if (!MiIsPresent((ULONG_PTR)&MiPfnDatabase[Chunk * MI_CHUNK_PAGES]))
+        return FALSE;
+    __atomic_store_n(&Known, Chunk, __ATOMIC_RELAXED);
+    return TRUE;
 }
 
 /// MmIsAddressValid: would an access to this byte go without a page fault?
@@ -531,16 +545,23 @@ VOID MiMapPages(PVOID Base, PFN_NUMBER Page, SIZE_T Pages, ULONG Protection,
 {
     PMMPTE Pte = MiPteOf((ULONG_PTR)Base);
     ULONG64 Value = MiMakePte(Page, Protection, Cache);
-#pragma GCC unroll 4
-    for (PMMPTE End = Pte + Pages; Pte != End; Pte++, Value += PAGE_SIZE)
+    for (; Pages >= PAGES_A_TURN; Pages -= PAGES_A_TURN, Pte += PAGES_A_TURN)
+#pragma GCC unroll 8
+        for (ULONG i = 0; i < PAGES_A_TURN; i++, Value = MiNextPte(Value))
+            MiWriteValidPte(Pte + i, Value);
+    for (; Pages != 0; Pages--, Pte++, Value = MiNextPte(Value))
         MiWriteValidPte(Pte, Value);
 }
 
 VOID MiUnmapPages(PVOID Base, SIZE_T Pages)
 {
     PMMPTE Pte = MiPteOf((ULONG_PTR)Base);
-#pragma GCC unroll 4
-    for (PMMPTE End = Pte + Pages; Pte != End; Pte++)
+    SIZE_T Left = Pages;
+    for (; Left >= PAGES_A_TURN; Left -= PAGES_A_TURN, Pte += PAGES_A_TURN)
+#pragma GCC unroll 8
+        for (ULONG i = 0; i < PAGES_A_TURN; i++)
+            MiWriteInvalidPte(Pte + i, PTE_SOFT_FREED);
+    for (; Left != 0; Left--, Pte++)
         MiWriteInvalidPte(Pte, PTE_SOFT_FREED);
     MiFlushTlb(Base, Pages);
 }

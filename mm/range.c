@@ -21,9 +21,6 @@
 // is refused. Locks: MI_RANGE.Lock. Observability: `!vm`, `!pfncheck`; tests/host/test_mm_range.c.
 #include "mi.h"
 
-// Rare paths are kept out of the common one, which has registers enough then.
-#define NOINLINE __attribute__((noinline))
-
 #define SMALL_PAGES (MI_GROUP_PAGES / 2)
 #define NOT_FOUND   ((SIZE_T)-1)
 
@@ -112,7 +109,8 @@ FORCEINLINE BOOLEAN MiChangeWord(ULONG *Word, ULONG Shift, ULONG Count, BOOLEAN 
     return TRUE;
 }
 
-static BOOLEAN MiChangeWords(ULONG *Bits, ULONG First, ULONG Pages, BOOLEAN Set, BOOLEAN Flip)
+static NOINLINE BOOLEAN MiChangeWords(ULONG *Bits, ULONG First, ULONG Pages, BOOLEAN Set,
+                                      BOOLEAN Flip)
 {
     while (Pages != 0) {
         ULONG Shift = First % 32, Count = 32 - Shift < Pages ? 32 - Shift : Pages;
@@ -124,10 +122,25 @@ static BOOLEAN MiChangeWords(ULONG *Bits, ULONG First, ULONG Pages, BOOLEAN Set,
     return TRUE;
 }
 
+// A run of up to 32 bits lies in the 64 that begin with its first word. Those of the group's last
+// word reach into the counts behind it; the run does not.
+typedef ULONG64 DECLSPEC_ALIGN(4) MI_WINDOW;
+C_ASSERT(sizeof(MI_GROUP) >= (MI_GROUP_WORDS + 1) * sizeof(ULONG));
+
+FORCEINLINE BOOLEAN MiChangeWindow(ULONG *Word, ULONG Shift, ULONG Count, BOOLEAN Set)
+{
+    MI_WINDOW *Window = (MI_WINDOW *)Word;
+    ULONG64 Mask = (ULONG64)(~0u >> (32 - Count)) << Shift;
+    if ((*Window & Mask) != (Set ? 0 : Mask))
+        return FALSE;
+    *Window ^= Mask;
+    return TRUE;
+}
+
 FORCEINLINE BOOLEAN MiChangeBits(ULONG *Bits, ULONG First, ULONG Pages, BOOLEAN Set)
 {
-    if (First % 32 + Pages <= 32)
-        return MiChangeWord(&Bits[First / 32], First % 32, Pages, Set, TRUE);
+    if (Pages <= 32)
+        return MiChangeWindow(&Bits[First / 32], First % 32, Pages, Set);
     return MiChangeWords(Bits, First, Pages, Set, FALSE) &&
            MiChangeWords(Bits, First, Pages, Set, TRUE);
 }

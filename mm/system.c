@@ -84,7 +84,10 @@ PVOID MmReserveSystemRange(MM_REGION_TYPE Region, SIZE_T Pages)
     ASSERT(MiHasRange(Region) || Region == MmRegionBookkeeping);
     if (Region == MmRegionBookkeeping)
         return MiReserveBookkeeping(Pages);
-    return MiReserveRange(&MiRanges[Region], Pages);
+    PVOID Base = MiReserveRange(&MiRanges[Region], Pages);
+    if (Base == NULL && Region == MmRegionSystemPtes && MiReleaseKept())
+        Base = MiReserveRange(&MiRanges[Region], Pages);
+    return Base;
 }
 
 static MM_REGION_TYPE MiRegionOfRange(ULONG_PTR Base)

@@ -29,3 +29,9 @@ FORCEINLINE VOID MiReplacePte(PMMPTE Pte, ULONG64 Value)
 {
     *(volatile ULONG64 *)&Pte->Long = Value;
 }
+
+// The same for the next page frame.
+FORCEINLINE ULONG64 MiNextPte(ULONG64 Value)
+{
+    return Value + PAGE_SIZE;
+}
