@@ -5,7 +5,7 @@
 // lock is about to be released the model makes the step that the caller (SIM_OP) asked for, on its
 // own arrays and in the order in which the lock was held, and then compares: every object's state,
 // who waits for it and in which order, every thread, whether it waits and what ended its wait.
-// What a call returns is compared when it has returned (work.c).
+// What a call returns is compared when it has returned (calls.c).
 //
 // What happens without that lock is checked by what must hold (checks.c): whenever no lock is held
 // (model_check), and more of it when besides no processor is at DISPATCH_LEVEL or above, so that
@@ -46,8 +46,8 @@ SIM_THREAD_STATE *model_current(void)
     return sim_thread_of(sim_current()->pcr.Prcb.CurrentThread);
 }
 
-// What the DPC routine that runs is doing: one of work.c's, of the timers, or of threaded DPCs, who
-// wake their thread.
+// What the DPC routine that runs is doing: one of the work's, of the timers, or of threaded DPCs,
+// who wake their thread.
 static SIM_OP *model_dpc_op(SIM_PROCESSOR *processor)
 {
     static SIM_OP expire = {.kind = OP_EXPIRE}, wake[SIM_PROCESSORS];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What the simulator's parts offer each other: the machine (machine.c), the model (model.c and what
-// model.h names), the work (work.c).
+// model.h names), the work (work.c and what work.h names).
 #pragma once
 
 #include "kernel/ke/ki.h"
