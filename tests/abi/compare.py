@@ -355,7 +355,7 @@ ALTERATIONS = (
     ("ntdef.h", r"KernelMode,\s+UserMode,", "UserMode, KernelMode,", "KernelMode"),
     ("ntdef.h", r"typedef UCHAR KIRQL", "typedef CHAR KIRQL", "signed of KIRQL"),
     ("mmtypes.h", r"PVOID MappedSystemVa;", "PVOID MappedVa;", "MDL.MappedSystemVa"),
-    ("iotypes.h", r"(UCHAR IOBase;)", r"\1 UCHAR Pad;", "size of PCI_COMMON_HEADER"),
+    ("pcitypes.h", r"(UCHAR IOBase;)", r"\1 UCHAR Pad;", "size of PCI_COMMON_HEADER"),
 )
 
 
