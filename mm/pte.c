@@ -111,7 +111,8 @@ VOID INIT_CODE MiInitializePageTables(VOID)
     MiEnableProcessorFeatures();
     MiNoExecute = MiNoExecuteIsOn() ? PTE_NX : 0;
     MiGlobal = MiCpuid(1, Edx) & 1u << 13 ? PTE_GLOBAL : 0;
-    MiPhysicalLimit = (PFN_NUMBER)((1ull << Width) >> PAGE_SHIFT);
+    ULONG64 Limit = 1ull << (Width - PAGE_SHIFT); // i386 has no number for as many pages
+    MiPhysicalLimit = Limit < MM_NO_PAGE ? (PFN_NUMBER)Limit : MM_NO_PAGE;
     MiBootProcessor.Transient = (PVOID)MM_TRANSIENT_ADDRESS;
     KeInitializeSpinLock(&MiTableLock);
 }

@@ -40,6 +40,14 @@ def test_little_is_taken_however_much_there_is(arch, memory):
     assert in_use < 4096, run.tail()
 
 
+@pytest.mark.parametrize("width", (36, 44, 52))
+def test_a_processor_may_have_more_addresses_than_pages_have_numbers(arch, width):
+    """32 bits of i386 number the pages of 44 bits."""
+    run = lookaside("run", driver(arch, "edu"), "--device", "edu", "--memory", "4G", "--",
+                    "-cpu", "qemu64,phys-bits=%d" % width)
+    run.assert_clean(1)
+
+
 @pytest.mark.parametrize("option,left", (("/MAXMEM=16", 15), ("/BURNMEMORY=40", 23)))
 def test_memory_is_left_out_as_asked(arch, option, left):
     run = lookaside("run", driver(arch, "rtc"), "--memory", "64M", "--options", option)
