@@ -84,7 +84,7 @@ static POOL_CACHE *ExpCacheOf(USHORT Cell)
 
 static VOID ExpFillRecord(POOL_RECORD *Record, USHORT Cell, SIZE_T Bytes, ULONG_PTR Caller)
 {
-    Record->Caller = (ULONG)Caller;
+    ExpNoteCaller(Record, Caller);
     Record->Cell = Cell;
     Record->Size = (USHORT)Bytes;
 }
@@ -123,7 +123,7 @@ VOID ExpPushOrFlush(PVOID Block, POOL_RECORD *Record, ULONG_PTR Caller)
 {
     KIRQL OldIrql = KiRaiseIrql(DISPATCH_LEVEL);
     USHORT Cell = Record->Cell | POOL_CELL_LIVE;  // the fast path may have marked it free
-    Record->Caller = (ULONG)Caller;
+    ExpNoteCaller(Record, Caller);
     ExpMarkFree(Record);
     if (ExpTracking)
         ExpUntrack(Block, Caller);
@@ -232,7 +232,7 @@ static PVOID ExpAllocateBlock(const POOL_REQUEST *Request)
     if (Class != POOL_CLASS_LARGE)
         ExpCheckFreed(Block, ExpClassSize[Class]);
     if (Class != POOL_CLASS_LARGE || ExpIsLargeGuarded(Request->Bytes))
-        *ExpGuardOf(Block, Request->Bytes) = ExpGuard;
+        *ExpGuardOf(Block, Request->Bytes) = ExpGuardFor(Block);
     return Block;
 }
 
@@ -303,10 +303,10 @@ static VOID ExpFreeSmall(POOL_PAGE *Page, PVOID P, ULONG Tag, ULONG_PTR Caller)
     if (Index >= Page->BlockCount || POOL_OFFSET(P) % Page->BlockSize != 0 || Record->Size == 0)
         ExpReportBadPointer(P, Caller);
     const POOL_OWNER *Owner = ExpOwnerOf(Record->Cell);
-    ULONG_PTR AllocatedBy = ExpExpandCaller(Record->Caller);
+    ULONG_PTR AllocatedBy = ExpExpandCaller(ExpNotedCaller(Record));
     if (!ExpTagMatches(Owner, Tag))
         ExpReportTag(P, Owner, Tag, AllocatedBy, Caller);
-    if (*ExpGuardOf(P, Record->Size) != ExpGuard)
+    if (*ExpGuardOf(P, Record->Size) != ExpGuardFor(P))
         ExpReportOverrun(P, Record->Size, Owner, AllocatedBy, Caller);
     KeCheckFreedMemory(P, Page->BlockSize);
     ExpFillFreed(P, Page->BlockSize);

@@ -18,11 +18,11 @@
 // again (ExpTakenOf). A group that got a page again is FRESH until all processors know; who takes
 // from it meanwhile flushes too, before its pages are used.
 //
-// Records are arrays of 2 to 256. A record page is cut into arrays of one size, by powers of two;
-// free ones are linked by their offsets, and the pages of a size that have free ones are in a list.
-// What is known of a record page lies apart from it, at a computed place. A page without an array
-// in use waits in the list of empty ones, for any size; released, its address waits for the next
-// burst.
+// Records are in arrays of 16 to 4096 bytes. A record page is cut into arrays of one size, by
+// powers of two; free ones are linked by their offsets, and the pages of a size that have free ones
+// are in a list. What is known of a record page lies apart from it, at a computed place. A page
+// without an array in use waits in the list of empty ones, for any size; released, its address
+// waits for the next burst.
 //
 // Groups and record pages that are empty go back in ExTrimPool, half of them every second, and in
 // ExpReclaim, all. Who looks at blocks of others without a lock (leak reports, whatis) holds
@@ -36,7 +36,7 @@
 #include "poolp.h"
 
 #define GROUP_BYTES    (POOL_GROUP_PAGES << POOL_PAGE_SHIFT)
-#define RECORD_SIZES   9u  // arrays of 2 to 512 records: 16 to 4096 bytes
+#define RECORD_SIZES   9u  // of arrays: 16 to 4096 bytes
 #define RECORD_SHARE   4u  // of the bookkeeping region may be record pages
 #define NO_RECORD_PAGE 0u  // page numbers begin with 1, as do offsets of arrays
 #define FRESH          0x80u  // in Taken
@@ -52,7 +52,7 @@ typedef struct _RECORD_PAGE {
 #define ARRAY_UNIT       16u
 
 C_ASSERT(POOL_GROUP_PAGES + 1 < FRESH);
-C_ASSERT(sizeof(RECORD_PAGE) == 16 && ARRAY_UNIT == 2 * sizeof(POOL_RECORD));
+C_ASSERT(sizeof(RECORD_PAGE) == 16 && ARRAY_UNIT >= sizeof(POOL_RECORD));
 
 ULONG_PTR ExpRecordPages, ExpEmptyRecordPages;
 
@@ -390,7 +390,7 @@ static VOID ExpGiveRecords(ULONG Number, ULONG Offset)
 POOL_RECORD *ExpAllocateRecords(ULONG Blocks)
 {
     ULONG Size = 0;
-    while (2u << Size < Blocks)
+    while (ARRAY_UNIT << Size < Blocks * sizeof(POOL_RECORD))
         Size++;
     KiAcquireLockAtDpcLevel(&ExpRecordLock);
     POOL_RECORD *Records = ExpTakeRecords(Size);

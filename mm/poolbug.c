@@ -98,7 +98,7 @@ static DECLSPEC_NORETURN VOID ExpStop(ULONG_PTR Caller, POOL_STOP Usual, POOL_ST
 
 static ULONG64 ExpRecordWord(const POOL_RECORD *Record)
 {
-    return ((ULONG64)Record->Size << 48) | ((ULONG64)Record->Cell << 32) | Record->Caller;
+    return ((ULONG64)Record->Size << 48) | ((ULONG64)Record->Cell << 32) | ExpNotedCaller(Record);
 }
 
 // ---- allocation --------------------------------------------------------------------------------
@@ -201,10 +201,10 @@ VOID ExpReportOverrun(PVOID P, SIZE_T Bytes, const POOL_OWNER *Owner, ULONG_PTR 
                                "/SPECIALPOOL=tag:%s watches each access.",
                                ExpNameBlock(P, Bytes, Owner->Tag, AllocatedBy).Text,
                                ExpNameCode(Caller).Text, ExpTagText(Owner->Tag).Text);
+    ULONG FirstByte = (ULONG)__builtin_ctzll(Found ^ ExpGuardFor(P)) / 8;
     if (ExpTracking && ExIsVerified(Caller))
         KiBugCheck(DRIVER_VERIFIER_DETECTED_VIOLATION, 0x51, (ULONG_PTR)P,
-                   (ULONG_PTR)P + Bytes + (ULONG)__builtin_ctzll(Found ^ ExpGuard) / 8, Bytes, NULL,
-                   Sentence);
+                   (ULONG_PTR)P + Bytes + FirstByte, Bytes, NULL, Sentence);
     KiBugCheck(BAD_POOL_HEADER, 0x21, (ULONG_PTR)P, Bytes, (ULONG_PTR)Found, NULL, Sentence);
 }
 
@@ -255,7 +255,7 @@ static DECLSPEC_NORETURN VOID ExpReportSmall(POOL_PAGE *Page, PVOID P, ULONG_PTR
     ULONG Tag = ExpOwnerOf(Record->Cell)->Tag;
     ExpStopTwice(P, (ULONG_PTR)ExpRecordWord(Record), Caller,
                  SAY("%s freed a second time %s.%s", ExpNameCode(Caller).Text,
-                     ExpNameFreedBlock(P, Tag, ExpExpandCaller(Record->Caller)).Text,
+                     ExpNameFreedBlock(P, Tag, ExpExpandCaller(ExpNotedCaller(Record))).Text,
                      ExpAdviseTracking()));
 }
 

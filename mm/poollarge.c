@@ -33,7 +33,7 @@
 
 FORCEINLINE BOOLEAN ExpIsGuardIntact(PVOID P, SIZE_T Bytes)
 {
-    return !ExpIsLargeGuarded(Bytes) || *ExpGuardOf(P, Bytes) == ExpGuard;
+    return !ExpIsLargeGuarded(Bytes) || *ExpGuardOf(P, Bytes) == ExpGuardFor(P);
 }
 
 // ---- runs, at DISPATCH_LEVEL -------------------------------------------------------------------
@@ -138,7 +138,7 @@ POOL_HOT PVOID ExpAllocateRun(POOL_TYPE Type, SIZE_T Bytes, ULONG Tag, ULONG_PTR
     if (Block == NULL)
         return ExpAllocateSlow(Type, Bytes, Tag, Caller);
     if (ExpIsLargeGuarded(Bytes))
-        *ExpGuardOf(Block, Bytes) = ExpGuard;
+        *ExpGuardOf(Block, Bytes) = ExpGuardFor(Block);
     return Block;
 }
 

@@ -38,6 +38,7 @@
 #define POOL_BORROW        0u     // how many classes up a block may come from, before a new page
 #define POOL_SPARE_PAGES   64u    // single pages that a pool keeps at most, mapped and unused
 #define POOL_PEAKS         TRUE   // are tags' peaks wanted?
+#define POOL_CALLERS       TRUE   // and call sites of small blocks?
 #define POOL_PROCESSORS    (8u * sizeof(KAFFINITY))
 #endif
 
@@ -73,7 +74,9 @@ typedef enum _POOL_INDEX { PoolNonPagedExecute, PoolNonPagedNx, PoolPaged, PoolC
 // ---- what is known of one block ----------------------------------------------------------------
 // Kept in the bookkeeping region, one array a page, so that no overrun of a block can reach it.
 typedef struct _POOL_RECORD {
+#if POOL_CALLERS
     ULONG Caller;  // call site of the allocation or, when free, of the free: see ExpExpandCaller
+#endif
     union {
         ULONG Owner;      // the two below
         struct {
@@ -83,7 +86,15 @@ typedef struct _POOL_RECORD {
     };
 } POOL_RECORD;
 
-C_ASSERT(sizeof(POOL_RECORD) == 8);
+#if POOL_CALLERS
+#define ExpNoteCaller(Record, From) ((Record)->Caller = (ULONG)(From))
+#define ExpNotedCaller(Record)      ((Record)->Caller)
+#else
+#define ExpNoteCaller(Record, From) ((void)(From))
+#define ExpNotedCaller(Record)      ((void)(Record), 0u)
+#endif
+
+C_ASSERT(sizeof(POOL_RECORD) == (POOL_CALLERS ? 8 : 4));
 C_ASSERT(POOL_SMALL_LIMIT <= MAXUSHORT && POOL_PAGE_SHIFT >= PAGE_SHIFT);
 
 // Classes are looked up by (bytes - 1) / 8, which tells them apart since the guard has 8 bytes.
@@ -127,6 +138,11 @@ typedef struct _POOL_PAGE {
 } POOL_PAGE;
 
 C_ASSERT(sizeof(POOL_PAGE) == 32 + 8 * POOL_MAP_WORDS);
+
+// A page became one of small blocks, or is none any more: for what keeps a free path of its own.
+#ifndef ExpNotePage
+#define ExpNotePage(Pool, Page) ((void)0)
+#endif
 
 #define POOL_GROUP_PAGES (PAGE_SIZE / sizeof(POOL_PAGE))  // whose descriptors fill a page: a group
 
@@ -445,6 +461,11 @@ FORCEINLINE BOOLEAN ExpIsLargeGuarded(SIZE_T Bytes)
 }
 
 C_ASSERT(sizeof(POOL_GUARD_WORD) == POOL_GUARD);
+
+// What the guard of a block holds: the same for all, and a secret.
+#ifndef ExpGuardFor
+#define ExpGuardFor(Block) ((void)(Block), ExpGuard)
+#endif
 
 // ---- poolspecial.c: blocks alone in a page -----------------------------------------------------
 typedef struct _POOL_SPECIAL {

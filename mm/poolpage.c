@@ -217,6 +217,7 @@ static BOOLEAN ExpAddPage(POOL *Pool, ULONG ClassIndex)
                             : Blocks > 64 * Word ? (1ull << (Blocks - 64 * Word)) - 1 : 0;
     Page->Reciprocal = (ULONG)((0x100000000ull + BlockSize - 1) / BlockSize);
     Page->State = PoolPageSmall;
+    ExpNotePage(Pool, Page);
     POOL_CLASS *Class = &Pool->Class[ClassIndex];
     KiAcquireLockAtDpcLevel(&Class->Lock);
     ExpLinkLast(Pool, Class, Page);  // another processor may have given blocks back meanwhile
@@ -368,6 +369,7 @@ static POOL_PAGE *ExpTakeEmptyPage(POOL *Pool, POOL_CLASS *Class)
         ExpCountEmpty(Pool, Class, -1);
         Page->Reciprocal = 0;
         Page->State = PoolPageNone;
+        ExpNotePage(Pool, Page);
     }
     KiReleaseLockFromDpcLevel(&Class->Lock);
     return Page;

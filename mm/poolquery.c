@@ -33,7 +33,7 @@ static BOOLEAN ExpQuerySmall(const POOL *Pool, const POOL_PAGE *Page, ULONG Inde
     Block->Reserved = Page->BlockSize;
     Block->Tag = ExpOwnerOf(Record->Cell)->Tag;
     Block->PoolType = Pool->Type;
-    Block->Caller = ExpExpandCaller(Record->Caller);
+    Block->Caller = ExpExpandCaller(ExpNotedCaller(Record));
     return TRUE;
 }
 

@@ -206,6 +206,8 @@ static MM_REGION region[] = {
 };
 #define REGIONS (sizeof(region) / sizeof(region[0]))
 
+PM_HEAP PmHeap;
+
 static MI_RANGE heap;
 static ULONG_PTR bookkeeping_next;
 
@@ -239,7 +241,17 @@ BOOLEAN PmStartMemory(void)
     }
     MiInitializeRange(&heap, PAGE_SIZE, region[0].Size / PAGES_OF_POOL_PAGE);
     bookkeeping_next = region[REGIONS - 1].Base;
-    return heap.Array.Base != NULL;
+    PmHeap.Pages = map(region[0].Size / POOL_PAGE_SIZE * sizeof(PM_PAGE));
+    PmHeap.Base = region[0].Base;
+    PmHeap.Size = region[0].Size;
+    return heap.Array.Base != NULL && PmHeap.Pages != NULL;
+}
+
+VOID PmNotePage(ULONG_PTR Address, ULONG Reciprocal, PVOID Records)
+{
+    PM_PAGE *page = PmPageOfOffset(Address - PmHeap.Base);
+    page->Records = Records;
+    ExpStore(page->Reciprocal, Reciprocal);
 }
 
 const MM_REGION *MmGetRegion(MM_REGION_TYPE Type)

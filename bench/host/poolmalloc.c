@@ -9,14 +9,19 @@
 // its own cells and caches, handed on to a later one when it ends. Everything is one tag in the
 // nonpaged pool. All misuse that the pool sees ends the program with the sentence that names it.
 //
+// malloc and free are the fast path once more, in fewer instructions and cache lines, since the tag
+// and the type are known: a thread finds its cell by the size that is asked for, without hashing;
+// what a free needs to know of a page is in an array of its own, of 16 bytes a page; a record is
+// the owner and the size, nobody's call site; and a guard is made from its block's address.
+//
 // Alignment up to a page is the pool's own; beyond that a larger block is taken, and a short list
 // remembers which address inside it was given out.
 //
 // Limits. THREADS at a time; a further one's requests fail.
 //
 // Observability: bench/host/alloc.c measures it; tests/system/test_malloc.py runs programs on it.
-#include "mm/amd64/poolfast.h"
 #include "hostkernel.h"
+#include "mm/amd64/poolfast.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -41,11 +46,22 @@ EXPORTED void *valloc(size_t size);
 EXPORTED void *pvalloc(size_t size);
 EXPORTED size_t malloc_usable_size(void *block);
 
-// Until a thread has a processor its cells are nobody's: no identity is theirs, so all requests
-// come to the slow path. Never written.
+// Until a thread has a processor its cells are nobody's: no identity is theirs, and they have no
+// blocks, so all requests come to the slow path. Never written.
 static UCHAR no_cells[(MAXUSHORT + 1u) * POOL_CELL_UNIT + sizeof(POOL_CELL)];
+static POOL_CACHE no_cache;
+static POOL_CELL no_cell = {.Cache = &no_cache};
 
 __thread PVOID PmCells = no_cells;
+
+// The thread's cells of the sizes that it has asked for, and their places.
+#define UNIT_OF(Size) (((Size) + POOL_SIZE_UNIT - 1) / POOL_SIZE_UNIT)
+#define UNITS         (UNIT_OF(POOL_SMALL_LIMIT) + 1)
+
+static __thread struct {
+    POOL_CELL *cell[UNITS];
+    USHORT place[UNITS];
+} mine = {.cell = {[0 ... UNITS - 1] = &no_cell}};
 
 // ---- threads -----------------------------------------------------------------------------------
 static pthread_mutex_t start_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -58,6 +74,8 @@ static void end_thread(void *number)
 {
     pthread_mutex_lock(&start_lock);
     PmCells = no_cells;
+    for (size_t unit = 0; unit < UNITS; unit++)
+        mine.cell[unit] = &no_cell;
     idle_number[idle_count++] = (ULONG)(ULONG_PTR)number - 1;
     pthread_mutex_unlock(&start_lock);
 }
@@ -156,16 +174,14 @@ static __attribute__((noinline)) void *refuse(void)
     return NULL;
 }
 
-// The cells of the sizes that were asked for, by (bytes - 1) / 8. Place 0 is nobody's.
-static USHORT place_of[POOL_SIZE_UNITS];
-
-static void note_place(size_t unit)
+static void note_place(size_t size)
 {
-    ULONG key = NonPagedPoolNx | ExpSizeKey[unit * POOL_SIZE_UNIT + 1];
-    ULONG64 identity = ExpIdentity(MALLOC_TAG, key);
+    ULONG64 identity = ExpIdentity(MALLOC_TAG, NonPagedPoolNx | ExpSizeKey[size]);
     ULONG place = ExpReadShared(ExpBucket[ExpBucketOf(identity)]);
-    if (place != 0 && ExpCellHere(place)->Identity == identity)
-        ExpWriteShared(place_of[unit], (USHORT)place);
+    if (place == 0 || ExpCellHere(place)->Identity != identity)
+        return;
+    mine.cell[UNIT_OF(size)] = ExpCellHere(place);
+    mine.place[UNIT_OF(size)] = (USHORT)place;
 }
 
 static __attribute__((noinline)) void *allocate_slowly(size_t size)
@@ -176,7 +192,7 @@ static __attribute__((noinline)) void *allocate_slowly(size_t size)
     if (block == NULL)
         return refuse();
     if (size - 1 < POOL_SMALL_LIMIT)
-        note_place((size - 1) / POOL_SIZE_UNIT);
+        note_place(size);
     return block;
 }
 
@@ -187,18 +203,14 @@ static __attribute__((noinline)) void *allocate_ended(size_t size, ULONG_PTR pla
     return allocate_slowly(size);
 }
 
-// The fast path once more, for one tag and type: where a tag is the right one, the cell is.
+// 0 bytes are no cell's.
 void *malloc(size_t size)
 {
     POOL_SLOT slot;
-    size_t unit = (size - 1) / POOL_SIZE_UNIT;
-    if (__builtin_expect(unit >= POOL_SIZE_UNITS, 0))  // and 0 bytes
+    if (__builtin_expect(size > POOL_SMALL_LIMIT, 0))
         return allocate_slowly(size);
-    ULONG_PTR place = ExpReadShared(place_of[unit]);
-    POOL_CELL *cell = ExpCellHere((ULONG)place);
-    if (__builtin_expect(cell->Tag != MALLOC_TAG, 0))
-        return allocate_slowly(size);
-    POOL_RESULT result = ExpPopFrom(cell, &slot);
+    ULONG_PTR place = mine.place[UNIT_OF(size)];
+    POOL_RESULT result = ExpPopFrom(mine.cell[UNIT_OF(size)], &slot);
     if (__builtin_expect(result == PoolSlow, 0))
         return allocate_slowly(size);
     if (__builtin_expect(result == PoolEnded, 0))
@@ -216,13 +228,16 @@ static __attribute__((noinline)) void free_slowly(void *block)
 // asked here.
 void free(void *block)
 {
-    const POOL *pool = &ExpPool[PoolNonPagedNx];
-    ULONG_PTR offset = (ULONG_PTR)block - pool->Base;
-    if (__builtin_expect(offset >= ExpReadShared(pool->Limit), 0))
+    ULONG_PTR offset = (ULONG_PTR)block - PmHeap.Base;
+    if (__builtin_expect(offset >= PmHeap.Size, 0))
         return free_slowly(block);
-    POOL_RECORD *record = ExpRecordInPage(ExpPageOfOffset(pool, offset), block);
-    if (__builtin_expect(record == NULL, 0) ||
-        __builtin_expect(ExpPushHere(MALLOC_TAG, record->Cell, block, record) != PoolDone, 0))
+    const PM_PAGE *page = PmPageOfOffset(offset);
+    POOL_RECORD *record = ExpRecordAt(page->Reciprocal, page->Records, block);
+    if (__builtin_expect(record == NULL, 0))
+        return free_slowly(block);
+    ULONG owner = record->Owner;
+    if (__builtin_expect(*ExpGuardOf(block, owner >> 16) != ExpGuardFor(block), 0) ||
+        __builtin_expect(ExpPushHere(MALLOC_TAG, (USHORT)owner, block, record) != PoolDone, 0))
         free_slowly(block);
 }
 

@@ -17,11 +17,6 @@
 
 #include "../poolp.h"
 
-// Who calls is known everywhere but in libpoolmalloc.so.
-#ifndef ExpNoteCaller
-#define ExpNoteCaller(Record, From) ((Record)->Caller = (ULONG)(From))
-#endif
-
 #ifdef LOOKASIDE_HOST
 #include "host_pool.h"
 #else
@@ -151,7 +146,7 @@ FORCEINLINE PVOID ExpFinishBlock(const POOL_SLOT *Slot, ULONG_PTR Cell, SIZE_T B
 {
     ExpNoteCaller(Slot->Record, Caller);
     ExpCheckFreed(Slot->Block, ExpClassSize[ExpClassOfSize[(Bytes - 1) / POOL_SIZE_UNIT]]);
-    *ExpGuardOf(Slot->Block, Bytes) = ExpGuard;
+    *ExpGuardOf(Slot->Block, Bytes) = ExpGuardFor(Slot->Block);
     Slot->Record->Owner = (ULONG)Bytes << 16 | (ULONG)Cell;
     return Slot->Block;
 }
@@ -171,29 +166,35 @@ FORCEINLINE const POOL_PAGE *ExpPageToFree(PVOID P)
     return NULL;
 }
 
-#define POOL_RECORD_SHIFT 3
+#define POOL_RECORD_SHIFT (POOL_CALLERS ? 3 : 2)
 
 C_ASSERT(sizeof(POOL_RECORD) == 1u << POOL_RECORD_SHIFT);
 C_ASSERT(POOL_GRANULARITY >= 1u << POOL_RECORD_SHIFT);
+
+// The record of a block in a page of small ones; NULL: no block starts there.
+FORCEINLINE POOL_RECORD *ExpRecordAt(ULONG Reciprocal, POOL_RECORD *Records, PVOID P)
+{
+    ULONG64 Product = (ULONG64)Reciprocal * POOL_OFFSET(P);
+    if (__builtin_expect((ULONG)Product >= Reciprocal, 0))
+        return NULL;
+    // The block's number times a record's size: what is below the number is less than the
+    // reciprocal, at most a 16th, so that the bits in between are zero.
+    ULONG_PTR Offset = Product >> (32 - POOL_RECORD_SHIFT);
+    POOL_RECORD *Record = (POOL_RECORD *)((ULONG_PTR)Records + Offset);
+    if (Record == NULL)
+        __builtin_unreachable();
+    return Record;
+}
 
 // The record of a small block whose address and guard are in order; NULL: look closer. Of a free
 // block this looks at the first bytes; that it is free is found when its tag is compared.
 FORCEINLINE POOL_RECORD *ExpRecordInPage(const POOL_PAGE *Page, PVOID P)
 {
-    ULONG Reciprocal = Page->Reciprocal;
-    ULONG64 Product = (ULONG64)Reciprocal * POOL_OFFSET(P);
-    if (__builtin_expect((ULONG)Product >= Reciprocal, 0))  // not the start of a small block
+    POOL_RECORD *Record = ExpRecordAt(Page->Reciprocal, Page->Records, P);
+    if (__builtin_expect(Record == NULL, 0))
         return NULL;
-    // The block's number times a record's size: what is below the number is less than the
-    // reciprocal, at most a 16th, so that the bits in between are zero.
-    ULONG_PTR Offset = Product >> (32 - POOL_RECORD_SHIFT);
-    POOL_RECORD *Record = (POOL_RECORD *)((ULONG_PTR)Page->Records + Offset);
     ULONG Size = Record->Size;
-    if (__builtin_expect(*ExpGuardOf(P, Size) != ExpGuard, 0))
-        return NULL;
-    if (Record == NULL)
-        __builtin_unreachable();
-    return Record;
+    return __builtin_expect(*ExpGuardOf(P, Size) == ExpGuardFor(P), 1) ? Record : NULL;
 }
 
 FORCEINLINE POOL_RECORD *ExpRecordToFree(PVOID P)

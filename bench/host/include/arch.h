@@ -12,11 +12,18 @@
 #define KiReadPoolProcessor() ((PVOID)PmCells)
 #undef KiReturnAddress
 #define KiReturnAddress() ((ULONG_PTR)0)
-#define ExpNoteCaller(Record, From) ((void)0)  // nobody's, as it is from the start
 
 FORCEINLINE KIRQL PmGetIrql(VOID)
 {
     return PASSIVE_LEVEL;
 }
+
+// A guard is made from its block's address, without a load. Its first byte is neither 0 nor 0xFF.
+#define ExpGuardFor(Block) ((ULONG64)(ULONG_PTR)(Block) + 0x5D6B7C8Du)
+
+#define ExpNotePage(Pool, Page)                                                                    \
+    PmNotePage(ExpPageAddress(Pool, Page), (Page)->Reciprocal, (Page)->Records)
+
+VOID PmNotePage(ULONG_PTR Address, ULONG Reciprocal, PVOID Records);
 
 extern __thread PVOID PmCells;  // this thread's

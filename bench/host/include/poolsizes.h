@@ -29,4 +29,5 @@
 #define POOL_BORROW      2u
 #define POOL_SPARE_PAGES 16u
 #define POOL_PEAKS       FALSE
+#define POOL_CALLERS     FALSE
 #define POOL_PROCESSORS  250u
