@@ -7,7 +7,9 @@ disturbs all alike.
 
 The pool finds at free what was written behind a block; its peers do not. So every row is followed
 by what they cost with eight guard bytes behind every block (bench/host/guarded.c), which is the
-least that a peer which did the same job could cost.
+least that a peer which did the same job could cost. Rows of one thread end with the floor: what an
+allocator costs that does nothing else (bench/host/duties.c), and then one of the pool's duties more
+from figure to figure.
 """
 import os
 import re
@@ -20,6 +22,7 @@ PEERS = {"jemalloc": "libjemalloc.so.2", "mimalloc": "libmimalloc.so.2",
          "tcmalloc": "libtcmalloc_minimal.so.4"}
 FOLDERS = ("/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib")
 GUARDED = "/guarded"  # at the end of keys
+DUTIES = ("bare", "record", "guard", "apart")
 # key: what, unit, digits
 ROWS = {
     "pairs": ("malloc(64) + free", "ns", 1),
@@ -35,6 +38,7 @@ ROWS = {
 # What one process measures: a heap that other tests have used is another heap.
 STEPS = (("pairs",), ("in-order",), ("in-reverse",), ("at-random",), ("mixed", "overhead"),
          ("producing",), ("two-at-once", "scaling"))
+ONE_THREAD = STEPS[:5]
 
 
 def find_library(name: str) -> Optional[Path]:
@@ -70,12 +74,23 @@ def measure_both(root: Path, name: str, library: str, names: Sequence[str]) -> D
     return figures
 
 
+def measure_all(root: Path, names: Sequence[str]) -> Dict[str, Dict[str, float]]:
+    """The rows once, by allocator; the floors are allocators, too."""
+    figures = {name: measure_both(root, name, library, names)
+               for name, library in libraries(root).items()}
+    if names in ONE_THREAD:
+        host = root / "build" / "host"
+        for duty, name in enumerate(DUTIES):
+            figures[name] = measure_one(host / "alloc", str(host / ("libduty%d.so" % duty)), names,
+                                        "")
+    return figures
+
+
 def measure(root: Path, names: Sequence[str]) -> Dict[str, Dict[str, float]]:
     """The least of several rounds, by allocator and row; of how threads add up, the most."""
     results: Dict[str, Dict[str, float]] = {}
     for _ in range(ROUNDS):
-        for name, library in libraries(root).items():
-            figures = measure_both(root, name, library, names)
+        for name, figures in measure_all(root, names).items():
             best = results.setdefault(name, figures)
             results[name] = {key: (max if key.startswith("scaling") else min)(value, best[key])
                              for key, value in figures.items()}
@@ -99,3 +114,7 @@ def print_rows(root: Path, names: Sequence[str], results: Dict[str, Dict[str, fl
                      for name, value in zip(libraries(root), values)]
             print("%-50s %-13s" % (text, unit) + "".join("%10s" % cell for cell in cells),
                   flush=True)
+        floors = [results.get(name, {}).get(key) for name in DUTIES]
+        if None not in floors:
+            print("%-64s" % "    floor: bare, and a record, and a guard, and a list apart"
+                  + "".join("%10.*f" % (digits, value) for value in floors), flush=True)

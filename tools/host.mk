@@ -110,5 +110,11 @@ build/host/libtrace.so: bench/host/trace.c
 build/host/libguarded.so: bench/host/guarded.c
 	@mkdir -p $(@D)
 	$(HOSTCC) -std=gnu11 -O2 -g $(WARN) -fPIC -shared -fno-builtin -fvisibility=hidden $< -o $@ -ldl
+# The pool's duties, one after another.
+duties := $(foreach duty,0 1 2 3,build/host/libduty$(duty).so)
+$(duties): build/host/libduty%.so: bench/host/duties.c bench/host/include/poolsizes.h
+	@mkdir -p $(@D)
+	$(HOSTCC) -std=gnu11 -O2 -g $(WARN) -DDUTY=$* -include bench/host/include/poolsizes.h -fPIC -shared -fno-builtin \
+	    -fvisibility=hidden $< -o $@
 .PHONY: poolmalloc
-poolmalloc: build/host/libpoolmalloc.so build/host/alloc build/host/libtrace.so build/host/libguarded.so
+poolmalloc: build/host/libpoolmalloc.so build/host/alloc build/host/libtrace.so build/host/libguarded.so $(duties)
