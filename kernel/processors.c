@@ -23,6 +23,7 @@
 // /NUMPROC=n starts n at most, /ONECPU one; /SAFE knows of no others.
 //
 // Tests: tests/guest/smp.c and tests/system/test_processors.py.
+#include "cpuid.h"
 #include "ex.h"
 #include "hal.h"
 #include "init.h"
@@ -102,13 +103,7 @@ static BOOLEAN INIT_CODE KiPrepareNewcomer(KI_NEWCOMER *Newcomer, ULONG Number)
 
 static BOOLEAN INIT_CODE KiHasEfer(VOID)
 {
-    ULONG Registers[4];
-
-    KiCpuid(0x80000000, 0, Registers);
-    if (Registers[0] < 0x80000001)
-        return FALSE;
-    KiCpuid(0x80000001, 0, Registers);
-    return (Registers[3] & CPUID_EFER) != 0;
+    return (KiCpuidRegister(0x80000001, CpuidEdx) & CPUID_EFER) != 0;
 }
 
 // Control registers as they are here. The rest of CR4 comes later: not all of it is allowed before

@@ -25,6 +25,7 @@
 //
 // Locks: MiTableLock for all of system space but the PFN database's tables, which MiPfnLock guards.
 // Observability: `!pte ADDRESS`.
+#include "cpuid.h"
 #include "mi.h"
 
 #define MSR_PAT  0x277u
@@ -54,28 +55,17 @@ PFN_NUMBER MiPhysicalLimit;
 static KSPIN_LOCK MiTableLock;
 
 // ---- processor ----------------------------------------------------------------------------------
-static ULONG INIT_CODE MiCpuid(ULONG Leaf, ULONG Register)
-{
-    ULONG Registers[4];
-    KiCpuid(Leaf & 0x80000000u, 0, Registers);
-    if (Registers[0] < Leaf)
-        return 0;
-    KiCpuid(Leaf, 0, Registers);
-    return Registers[Register];
-}
-
-enum { Eax, Ebx, Ecx, Edx };
-
 static ULONG INIT_CODE MiProtectionFeatures(VOID)
 {
-    ULONG Ebx7 = MiCpuid(7, Ebx), Ecx7 = MiCpuid(7, Ecx);
-    return (MiCpuid(1, Edx) & 1u << 13 ? CR4_PGE : 0) | (Ebx7 & 1u << 7 ? CR4_SMEP : 0) |
-           (Ebx7 & 1u << 20 ? CR4_SMAP : 0) | (Ecx7 & 1u << 2 ? CR4_UMIP : 0);
+    ULONG Ebx7 = KiCpuidRegister(7, CpuidEbx), Ecx7 = KiCpuidRegister(7, CpuidEcx);
+    return (KiCpuidRegister(1, CpuidEdx) & 1u << 13 ? CR4_PGE : 0) |
+           (Ebx7 & 1u << 7 ? CR4_SMEP : 0) | (Ebx7 & 1u << 20 ? CR4_SMAP : 0) |
+           (Ecx7 & 1u << 2 ? CR4_UMIP : 0);
 }
 
 static VOID INIT_CODE MiProgramPat(VOID)
 {
-    if ((MiCpuid(1, Edx) & 1u << 16) == 0)
+    if ((KiCpuidRegister(1, CpuidEdx) & 1u << 16) == 0)
         return;
     MiFlushCaches();
     KiWriteMsr(MSR_PAT, PAT_VALUE);
@@ -92,16 +82,17 @@ VOID INIT_CODE MiEnableProcessorFeatures(VOID)
 
 static BOOLEAN INIT_CODE MiNoExecuteIsOn(VOID)
 {
-    return (MiCpuid(0x80000001u, Edx) & 1u << 20) != 0 && (KiReadMsr(MSR_EFER) & EFER_NXE) != 0;
+    return (KiCpuidRegister(0x80000001u, CpuidEdx) & 1u << 20) != 0 &&
+           (KiReadMsr(MSR_EFER) & EFER_NXE) != 0;
 }
 
 // Bits of a physical address. Processors that do not say have 36 where they have PSE-36, and QEMU's
 // that have PAE alone take 32.
 static ULONG INIT_CODE MiPhysicalWidth(VOID)
 {
-    ULONG Width = MiCpuid(0x80000008u, Eax) & 0xFF;
+    ULONG Width = KiCpuidRegister(0x80000008u, CpuidEax) & 0xFF;
     if (Width == 0)
-        return MiCpuid(1, Edx) & 1u << 17 ? 36 : 32;
+        return KiCpuidRegister(1, CpuidEdx) & 1u << 17 ? 36 : 32;
     return Width < 52 ? Width : 52;
 }
 
@@ -110,7 +101,7 @@ VOID INIT_CODE MiInitializePageTables(VOID)
     ULONG Width = MiPhysicalWidth();
     MiEnableProcessorFeatures();
     MiNoExecute = MiNoExecuteIsOn() ? PTE_NX : 0;
-    MiGlobal = MiCpuid(1, Edx) & 1u << 13 ? PTE_GLOBAL : 0;
+    MiGlobal = KiCpuidRegister(1, CpuidEdx) & 1u << 13 ? PTE_GLOBAL : 0;
     ULONG64 Limit = 1ull << (Width - PAGE_SHIFT); // i386 has no number for as many pages
     MiPhysicalLimit = Limit < MM_NO_PAGE ? (PFN_NUMBER)Limit : MM_NO_PAGE;
     MiBootProcessor.Transient = (PVOID)MM_TRANSIENT_ADDRESS;

@@ -19,6 +19,7 @@
 //
 // In xAPIC mode a processor has, besides its id, one of eight logical ids, so that one command
 // reaches any set of them (processor.c).
+#include "cpuid.h"
 #include "halp.h"
 
 #define MSR_APIC_BASE     0x1Bu
@@ -63,12 +64,7 @@ static ULONG INIT_CODE HalpCountLargeIds(VOID)
 
 static BOOLEAN INIT_CODE HalpX2ApicLocked(VOID)
 {
-    ULONG Registers[4];
-    KiCpuid(0, 0, Registers);
-    if (Registers[0] < 7)
-        return FALSE;
-    KiCpuid(7, 0, Registers);
-    return (Registers[3] & CPUID_ARCH_CAPABILITIES) &&
+    return (KiCpuidRegister(7, CpuidEdx) & CPUID_ARCH_CAPABILITIES) &&
            (KiReadMsr(MSR_ARCH_CAPABILITIES) & CAPABILITY_XAPIC_DISABLE) &&
            (KiReadMsr(MSR_XAPIC_DISABLE_STATUS) & XAPIC_LOCKED_OUT);
 }

@@ -23,6 +23,7 @@
 // backwards, on any of them, at the price of a shared word.
 //
 // Observability: `hwinfo` names the source.
+#include "cpuid.h"
 #include "halp.h"
 
 #define CPUID_HYPERVISOR     (1u << 31)
@@ -225,12 +226,11 @@ static ULONG64 INIT_CODE HalpHypervisorFrequency(VOID)
 // The crystal's frequency times the ratio, where the processor gives all three numbers.
 static ULONG64 INIT_CODE HalpProcessorFrequency(VOID)
 {
-    ULONG Registers[4];
-    KiCpuid(0, 0, Registers);
-    if (Registers[0] < CPUID_CRYSTAL)
+    ULONG Denominator = KiCpuidRegister(CPUID_CRYSTAL, CpuidEax);
+    ULONG64 Crystal = KiCpuidRegister(CPUID_CRYSTAL, CpuidEcx);
+    if (Denominator == 0)
         return 0;
-    KiCpuid(CPUID_CRYSTAL, 0, Registers);
-    return Registers[0] == 0 ? 0 : (ULONG64)Registers[2] * Registers[1] / Registers[0];
+    return Crystal * KiCpuidRegister(CPUID_CRYSTAL, CpuidEbx) / Denominator;
 }
 
 // ---- start --------------------------------------------------------------------------------------
@@ -293,13 +293,7 @@ static LONG64 HalpMeasureLag(VOID)
 
 static BOOLEAN HalpHasTscAdjust(VOID)
 {
-    ULONG Registers[4];
-
-    KiCpuid(0, 0, Registers);
-    if (Registers[0] < 7)
-        return FALSE;
-    KiCpuid(7, 0, Registers);
-    return (Registers[1] & CPUID_TSC_ADJUST) != 0;
+    return (KiCpuidRegister(7, CpuidEbx) & CPUID_TSC_ADJUST) != 0;
 }
 
 // What is added to the counter can be changed by itself on newer processors: no time is lost then
@@ -378,12 +372,7 @@ VOID HalStallExecution(ULONG Microseconds)
 // The TSC keeps its pace in every power state.
 static BOOLEAN HalpCounterIsInvariant(VOID)
 {
-    ULONG Registers[4];
-    KiCpuid(0x80000000, 0, Registers);
-    if (Registers[0] < 0x80000007)
-        return FALSE;
-    KiCpuid(0x80000007, 0, Registers);
-    return (Registers[3] >> 8) & 1;
+    return KiCpuidRegister(0x80000007, CpuidEdx) >> 8 & 1;
 }
 
 VOID HalpCounterSummary(HALP_ITEM_ROUTINE *Item)

@@ -5,6 +5,7 @@
 // a picture of this. So it says what was found, what is used and what nobody drives, in at most 80
 // columns and, on machines of usual size, 24 rows. Each paragraph is a label and items that wrap
 // under each other. `hwinfo all` prints the whole of each list.
+#include "cpuid.h"
 #include "halp.h"
 
 #define LINE_WIDTH  79u
@@ -102,17 +103,11 @@ static VOID HalpReportFeatures(VOID)
         {7, 2, 2, "UMIP"},             {0x80000001, 3, 26, "1G-pages"},
         {0x80000007, 3, 8, "invariant-TSC"}, {1, 2, 31, "hypervisor"},
     };
-    ULONG Registers[4];
-    for (ULONG i = 0; i < RTL_NUMBER_OF(Features); i++) {
-        KiCpuid(Features[i].Leaf & 0x80000000, 0, Registers);
-        BOOLEAN Known = Registers[0] >= Features[i].Leaf;
-        if (Known)
-            KiCpuid(Features[i].Leaf, 0, Registers);
-        if (Known && (Registers[Features[i].Register] >> Features[i].Bit) & 1)
+    for (ULONG i = 0; i < RTL_NUMBER_OF(Features); i++)
+        if (KiCpuidRegister(Features[i].Leaf, Features[i].Register) >> Features[i].Bit & 1)
             HalpItem("%s", Features[i].Name);
         else if (i == 0)
             HalpItem("no NX:");
-    }
 }
 
 static VOID HalpReportProcessors(BOOLEAN All)

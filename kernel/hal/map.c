@@ -8,6 +8,7 @@
 //
 // Transient mappings (firmware tables) are undone on the processor that made them, while it is the
 // only one.
+#include "cpuid.h"
 #include "halp.h"
 
 #define REGION_PAGES (HAL_REGION_SIZE / PAGE_SIZE)
@@ -49,22 +50,13 @@ static VOID HalpMarkPages(ULONG First, ULONG Count, BOOLEAN Taken)
 
 static ULONG64 HalpQueryPhysicalLimit(VOID)
 {
-    ULONG Registers[4];
-    KiCpuid(0x80000000, 0, Registers);
-    if (Registers[0] < 0x80000008)
-        return 1ull << 36;
-    KiCpuid(0x80000008, 0, Registers);
-    return 1ull << (Registers[0] & 0xFF);
+    ULONG Bits = KiCpuidRegister(0x80000008, CpuidEax) & 0xFF;
+    return 1ull << (Bits != 0 ? Bits : 36);
 }
 
 static BOOLEAN HalpNoExecuteWorks(VOID)
 {
-    ULONG Registers[4];
-    KiCpuid(0x80000000, 0, Registers);
-    if (Registers[0] < 0x80000001)
-        return FALSE;
-    KiCpuid(0x80000001, 0, Registers);
-    return (Registers[3] & CPUID_NX) && (KiReadMsr(MSR_EFER) & EFER_NXE);
+    return (KiCpuidRegister(0x80000001, CpuidEdx) & CPUID_NX) && (KiReadMsr(MSR_EFER) & EFER_NXE);
 }
 
 // What is never handed out: VGA's text, the shared user data page, mm's own page, and the last one,

@@ -11,6 +11,7 @@
 // what would end paging or change how page tables are read. The x87's are written only by way of
 // its data registers: the rest of its environment is the processor's own record.
 #include "gdbcpu.h"
+#include "cpuid.h"
 
 #define CPUID_FXSR (1u << 24)
 #define CR0_BASIS  0x80000001u  // protected mode and paging
@@ -34,20 +35,13 @@ KD_STOPPED *KdpStoppedHere;
 
 static BOOLEAN KdpHasExtended(VOID)
 {
-    ULONG Leaf[4];
-    KiCpuid(1, 0, Leaf);
-    return (Leaf[3] & CPUID_FXSR) != 0;
+    return (KiCpuidRegister(1, CpuidEdx) & CPUID_FXSR) != 0;
 }
 
 // EFER exists where long mode or no-execute do.
 static BOOLEAN KdpHasEfer(VOID)
 {
-    ULONG Leaf[4];
-    KiCpuid(0x80000000, 0, Leaf);
-    if (Leaf[0] < 0x80000001)
-        return FALSE;
-    KiCpuid(0x80000001, 0, Leaf);
-    return (Leaf[3] & CPUID_NX) != 0;
+    return (KiCpuidRegister(0x80000001, CpuidEdx) & CPUID_NX) != 0;
 }
 
 // ---- stopping and going on ----------------------------------------------------------------------

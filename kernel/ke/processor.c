@@ -5,6 +5,7 @@
 // their heads have NT's layout; what follows is ours (include/prcb.h). KiProcessorBlock finds the
 // others. The architecture's processor.c builds descriptor tables and stacks around them. `!pcr`
 // prints one.
+#include "cpuid.h"
 #include "ki.h"
 
 PKPRCB KiProcessorBlock[MAXIMUM_PROCESSORS];
@@ -60,15 +61,11 @@ static const KI_FEATURE KiFeatures[] = {
 
 VOID KiInitializeControlRegisters(VOID)
 {
-    ULONG Maximum[4], Leaf[4], Cr4 = 0;
+    ULONG Cr4 = 0;
 
-    KiCpuid(0, 0, Maximum);
     for (ULONG i = 0; i < RTL_NUMBER_OF(KiFeatures); i++) {
         const KI_FEATURE *Feature = &KiFeatures[i];
-        if (Feature->Leaf > Maximum[0])
-            continue;
-        KiCpuid(Feature->Leaf, 0, Leaf);
-        if (Leaf[Feature->Register] >> Feature->Bit & 1)
+        if (KiCpuidRegister(Feature->Leaf, Feature->Register) >> Feature->Bit & 1)
             Cr4 |= Feature->Cr4;
     }
     KiWriteCr0((KiReadCr0() & ~(ULONG_PTR)(CR0_EM | CR0_TS | CR0_AM)) | CR0_MP | CR0_NE | CR0_WP);

@@ -5,6 +5,7 @@
 // Drivers learn the version from KUSER_SHARED_DATA, NtBuildNumber, PsGetVersion and RtlGetVersion.
 // All of them tell /OSVERSION='s, so that a driver's other code paths can be tried; nothing here
 // behaves differently for it.
+#include "cpuid.h"
 #include "ki.h"
 
 typedef struct _KI_VERSION {
@@ -63,16 +64,11 @@ static const KI_PROCESSOR_FEATURE KiProcessorFeatures[] = {
 static VOID KiReportFeatures(VOID)
 {
     volatile BOOLEAN *Features = KeSharedUserData->ProcessorFeatures;
-    ULONG Leaf[4];
 
     Features[PF_PAE_ENABLED] = TRUE;  // PAE and long mode are the only ones there are
     for (ULONG i = 0; i < RTL_NUMBER_OF(KiProcessorFeatures); i++) {
         const KI_PROCESSOR_FEATURE *f = &KiProcessorFeatures[i];
-        KiCpuid(f->Leaf & 0x80000000, 0, Leaf);
-        if (Leaf[0] < f->Leaf)
-            continue;
-        KiCpuid(f->Leaf, 0, Leaf);
-        Features[f->Feature] = Leaf[f->Register] >> f->Bit & 1;
+        Features[f->Feature] = KiCpuidRegister(f->Leaf, f->Register) >> f->Bit & 1;
     }
 }
 
