@@ -120,7 +120,8 @@ BOOLEAN IoWaitForWorkItems(ULONG_PTR Start, ULONG_PTR End)
 }
 
 // ---- queueing -----------------------------------------------------------------------------------
-static VOID IopQueue(PIO_WORKITEM Item, WORK_QUEUE_TYPE QueueType)
+static VOID IopQueue(PIO_WORKITEM Item, ULONG_PTR Routine, BOOLEAN Extended, PVOID Context,
+                     WORK_QUEUE_TYPE QueueType)
 {
     KIRQL OldIrql = KiAcquireLock(&IopLock);
 
@@ -128,6 +129,9 @@ static VOID IopQueue(PIO_WORKITEM Item, WORK_QUEUE_TYPE QueueType)
         KiBugCheck(WORKER_INVALID, 1, (ULONG_PTR)Item, Item->Work.Routine, 0, NULL,
                    "A work item was queued that is queued already.");
     Item->Queued = TRUE;
+    Item->Work.Routine = Routine;
+    Item->Extended = Extended;
+    Item->Context = Context;
     InsertTailList(&IopWork, &Item->Work.Entry);
     KiReleaseLock(&IopLock, OldIrql);
     ExInitializeWorkItem(&Item->Item, IopRunWorkItem, Item);
@@ -141,12 +145,7 @@ static VOID IopQueue(PIO_WORKITEM Item, WORK_QUEUE_TYPE QueueType)
 VOID NTAPI IoQueueWorkItem(PIO_WORKITEM IoWorkItem, PIO_WORKITEM_ROUTINE WorkerRoutine,
                            WORK_QUEUE_TYPE QueueType, PVOID Context)
 {
-    if (!IoWorkItem->Queued) {
-        IoWorkItem->Work.Routine = (ULONG_PTR)WorkerRoutine;
-        IoWorkItem->Extended = FALSE;
-        IoWorkItem->Context = Context;
-    }
-    IopQueue(IoWorkItem, QueueType);
+    IopQueue(IoWorkItem, (ULONG_PTR)WorkerRoutine, FALSE, Context, QueueType);
 }
 EXPORT(IoQueueWorkItem, DISPATCH_LEVEL, "WDK wdm.h IoQueueWorkItem");
 
@@ -155,12 +154,7 @@ EXPORT(IoQueueWorkItem, DISPATCH_LEVEL, "WDK wdm.h IoQueueWorkItem");
 VOID NTAPI IoQueueWorkItemEx(PIO_WORKITEM IoWorkItem, PIO_WORKITEM_ROUTINE_EX WorkerRoutine,
                              WORK_QUEUE_TYPE QueueType, PVOID Context)
 {
-    if (!IoWorkItem->Queued) {
-        IoWorkItem->Work.Routine = (ULONG_PTR)WorkerRoutine;
-        IoWorkItem->Extended = TRUE;
-        IoWorkItem->Context = Context;
-    }
-    IopQueue(IoWorkItem, QueueType);
+    IopQueue(IoWorkItem, (ULONG_PTR)WorkerRoutine, TRUE, Context, QueueType);
 }
 EXPORT(IoQueueWorkItemEx, DISPATCH_LEVEL, "WDK wdm.h IoQueueWorkItemEx");
 
