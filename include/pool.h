@@ -54,6 +54,10 @@ VOID ExRegisterPoolReclaim(VOID (*Routine)(VOID));
 // not do. IRQL: <= DISPATCH_LEVEL.
 VOID ExReclaimPool(VOID);
 
+// Shall this request fail on purpose (/FAULTS, /FAILALLOCATION)? A driver's may; the log says so.
+// Also for what is not from the pools; Tag says what it is. IRQL: <= DISPATCH_LEVEL.
+BOOLEAN ExFailsOnPurpose(ULONG_PTR Caller, SIZE_T Bytes, ULONG Tag);
+
 // Is it a driver's code, and are drivers verified (/VERIFIER)? IRQL: any.
 BOOLEAN ExIsVerified(ULONG_PTR Caller);
 

@@ -98,7 +98,7 @@ static PFN_NUMBER MiTakeRunWithin(SIZE_T Bytes, ULONG64 Low, ULONG64 High, ULONG
 static PVOID MiAllocateContiguous(SIZE_T Bytes, ULONG64 Low, ULONG64 High, ULONG64 Boundary,
                                   ULONG Protection, MEMORY_CACHING_TYPE Cache, ULONG_PTR Caller)
 {
-    if (Bytes == 0 || (Boundary & (Boundary - 1)) != 0)
+    if (Bytes == 0 || (Boundary & (Boundary - 1)) != 0 || ExFailsOnPurpose(Caller, Bytes, 'mCmM'))
         return NULL;
     SIZE_T Pages = BYTES_TO_PAGES(Bytes);
     PFN_NUMBER First = MiTakeRunWithin(Bytes, Low, High, Boundary);
@@ -247,7 +247,9 @@ PVOID NTAPI MmAllocateNonCachedMemory(SIZE_T NumberOfBytes)
 {
     SIZE_T Pages = BYTES_TO_PAGES(NumberOfBytes);
     ASSERT_IRQL_AT_MOST(APC_LEVEL);
-    PVOID Base = Pages == 0 ? NULL : MmReserveSystemRange(MmRegionSystemPtes, Pages);
+    if (Pages == 0 || ExFailsOnPurpose(KiReturnAddress(), NumberOfBytes, 'cNmM'))
+        return NULL;
+    PVOID Base = MmReserveSystemRange(MmRegionSystemPtes, Pages);
     if (Base == NULL)
         return NULL;
     MI_RECORD Record = {.Base = (ULONG_PTR)Base,

@@ -14,6 +14,7 @@
 //
 // Locks: as in mm/ledger.c. Observability: `!maps`, leak report at unload.
 #include "mi.h"
+#include "pool.h"
 
 #define GUARD_PAGES   1u
 #define MI_KEPT_PAGES 16u // the longest mapping whose addresses are kept
@@ -86,7 +87,7 @@ static PVOID MiMapIoSpace(ULONG64 Physical, SIZE_T Bytes, ULONG Protection,
     if (Bytes == 0 || First >= MiPhysicalLimit || Pages > MiPhysicalLimit - First)
         return NULL;
     MEMORY_CACHING_TYPE Present = MiPresentCacheType((PFN_NUMBER)First, Pages);
-    PUCHAR Base = MiTakeAddresses(Pages);
+    PUCHAR Base = ExFailsOnPurpose(Caller, Bytes, 'oImM') ? NULL : MiTakeAddresses(Pages);
     if (Base == NULL)
         return NULL;
     MI_RECORD Record = {.Base = (ULONG_PTR)Base + Offset,

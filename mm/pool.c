@@ -239,7 +239,8 @@ static PVOID ExpAllocateBlock(const POOL_REQUEST *Request)
 // Session pool is refused: there is no session space, as in any process outside a session.
 static BOOLEAN ExpIsRefused(const POOL_REQUEST *Request)
 {
-    return (Request->Type & POOL_SESSION) || ExpFailsOnPurpose(Request) ||
+    return (Request->Type & POOL_SESSION) ||
+           ExFailsOnPurpose(Request->Caller, Request->Bytes, Request->Tag) ||
            !ExpIsPlentyFor(&ExpPool[ExpPoolOfType(Request->Type)], Request);
 }
 

@@ -112,10 +112,9 @@ PVOID ExAllocatePoolFor(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag, ULO
 
 PVOID ExAllocatePoolOnBehalf(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag, ULONG_PTR Caller)
 {
-    POOL_REQUEST Request = {.Type = PoolType, .Bytes = NumberOfBytes, .Tag = Tag,
-                            .Priority = HighPoolPriority, .Caller = Caller};
-    return ExpFailsOnPurpose(&Request) ? NULL
-                                       : ExAllocatePoolWithTag(PoolType, NumberOfBytes, Tag);
+    return ExFailsOnPurpose(Caller, NumberOfBytes, Tag)
+               ? NULL
+               : ExAllocatePoolWithTag(PoolType, NumberOfBytes, Tag);
 }
 
 /*

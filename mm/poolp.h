@@ -499,7 +499,6 @@ VOID ExpInitializeVerifier(VOID);  // options -> what cells are trapped
 VOID ExpStartVerifier(VOID);       // pools -> special pool
 BOOLEAN ExpIsWatched(ULONG Tag);                       // are cells of this tag trapped?
 BOOLEAN ExpWantsSpecial(const POOL_REQUEST *Request);  // by option; samples not counted
-BOOLEAN ExpFailsOnPurpose(const POOL_REQUEST *Request);
 ULONG_PTR ExpSamplePeriod(VOID);  // how many allocations of a cell until one is looked at
 BOOLEAN ExpIsSampling(VOID);
 

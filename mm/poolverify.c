@@ -22,8 +22,9 @@
 //   /FAILALLOCATION=N       the N-th request of drivers since start, and no other
 //
 // Cells of watched tags are trapped (pool.c), so that all their requests pass by here; the others
-// keep their fast path. Only drivers' requests are failed, the kernel's on their behalf included. A
-// failure on purpose looks exactly like a real one: NULL, or raised.
+// keep their fast path. Only drivers' requests are failed, the kernel's on their behalf included.
+// Drivers' mappings of I/O space (MmIo), contiguous (MmCm) and noncached memory (MmNc) are requests
+// too. A failure on purpose looks exactly like a real one: NULL, or raised.
 //
 // Observability: !verifier; a line in the log for each failure.
 // Tests: tests/host/test_pool_special.c, tests/system/test_pool.py.
@@ -235,9 +236,9 @@ static ULONG ExpRoll(VOID)
     return Rolled;
 }
 
-static BOOLEAN ExpIsUnlucky(const POOL_REQUEST *Request)
+static BOOLEAN ExpIsUnlucky(ULONG Tag)
 {
-    return ExpFaults.Chance != 0 && ExpIsTagLike(Request->Tag, ExpFaults.Tags)
+    return ExpFaults.Chance != 0 && ExpIsTagLike(Tag, ExpFaults.Tags)
         && KeSystemUptime() >= ExpFaults.Seconds * 10000000ull && ExpRoll() < ExpFaults.Chance;
 }
 
@@ -248,19 +249,26 @@ static BOOLEAN ExpIsTheOne(VOID)
     return __atomic_add_fetch(&ExpDriverRequests, 1, __ATOMIC_RELAXED) == ExpFaults.Number;
 }
 
-BOOLEAN ExpFailsOnPurpose(const POOL_REQUEST *Request)
+static DECLSPEC_NOINLINE BOOLEAN ExpFailsAsPlanned(ULONG_PTR Caller, SIZE_T Bytes, ULONG Tag)
 {
-    if (!MmIsDriverAddress(Request->Caller))
+    if (!MmIsDriverAddress(Caller))
         return FALSE;
-    if (!ExpIsTheOne() && !ExpIsUnlucky(Request))
+    if (!ExpIsTheOne() && !ExpIsUnlucky(Tag))
         return FALSE;
     char Place[96];
-    if (!KdSymbolize(Request->Caller, Place, sizeof(Place)))
-        RtlFormat(Place, sizeof(Place), "%p", (PVOID)Request->Caller);
+    if (!KdSymbolize(Caller, Place, sizeof(Place)))
+        RtlFormat(Place, sizeof(Place), "%p", (PVOID)Caller);
     __atomic_fetch_add(&ExpPurposeFailures, 1, __ATOMIC_RELAXED);
-    KLOG("pool", "failed on purpose: %llu bytes, tag %s, asked for by %s",
-         (ULONG64)Request->Bytes, ExpTagText(Request->Tag).Text, Place);
+    KLOG("pool", "failed on purpose: %llu bytes, tag %s, asked for by %s", (ULONG64)Bytes,
+         ExpTagText(Tag).Text, Place);
     return TRUE;
+}
+
+BOOLEAN ExFailsOnPurpose(ULONG_PTR Caller, SIZE_T Bytes, ULONG Tag)
+{
+    if (ExpFaults.Chance == 0 && ExpFaults.Number == 0)
+        return FALSE;
+    return ExpFailsAsPlanned(Caller, Bytes, Tag);
 }
 
 // ---- !verifier ---------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ static const KD_OPTION KdOptions[] = {
     {"DEBUGPORT", "=COM1 to COM4 or =0x2F8: gdb's port with /DEBUG, else that of log and prompt"},
     {"EXITPORT", "=PORT: QEMU's isa-debug-exit device; ends the run with a status"},
     {"FAILALLOCATION", "=N: the N-th pool allocation of drivers fails"},
-    {"FAULTS", "=CHANCE,TAGS,SECONDS,SEED: fail pool allocations, CHANCE in 10000"},
+    {"FAULTS", "=CHANCE,TAGS,SECONDS,SEED: fail allocations, CHANCE in 10000"},
     {"IMPORTS", "=TRAP: load drivers with unresolved imports; calling one stops the run"},
     {"MAXMEM", "=MIB: use no RAM above that address"},
     {"MONITOR", "=\"command; command\": run these at the prompt first"},

@@ -116,10 +116,10 @@ def run_parser() -> Parser:
     add("--pool-guard", type=int, default=0, metavar="RATE",
         help="the same for one allocation in RATE")
     add("--faults", default="", metavar="CHANCE,TAGS,SECONDS,SEED",
-        help="fail pool allocations: CHANCE in 10000, tags like TAGS, SECONDS after start")
+        help="fail allocations: CHANCE in 10000, tags like TAGS, SECONDS after start")
     add("--pooltag", type=Path, metavar="FILE", help="a pooltag.txt: what pool tags stand for")
     add("--fail-each-allocation", metavar="MOST|FIRST-LAST",
-        help="run again and again, failing the drivers' first, second, ... pool allocation, until "
+        help="run again and again, failing the drivers' first, second, ... allocation, until "
              "a run has none left to fail or MOST (default %d) were failed" % MOST_FAILURES)
     add("--device", action="append", default=[], metavar="QEMU-DEVICE", dest="devices",
         help="add a device to the machine, as for qemu -device; may repeat")

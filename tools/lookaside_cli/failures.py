@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """--fail-each-allocation: the error paths that nobody ever takes, taken one by one.
 
-The drivers run once as they are, and then once for each pool allocation they make: in the N-th run
-the N-th fails. A driver may refuse to load then, or do without; what it may not do is crash, hang
-or leave something behind, when its DriverEntry fails either. The first run in which nothing was
-left to fail is the last.
+The drivers run once as they are, and then once for each allocation they make, of pool, I/O space,
+contiguous or noncached memory: in the N-th run the N-th fails. A driver may refuse to load then, or
+do without; what it may not do is crash, hang or leave something behind, when its DriverEntry fails
+either. The first run in which nothing was left to fail is the last.
 
 How long the first run takes says how long the others may: a driver that waits for ever when an
 allocation fails does not cost two minutes each time.
