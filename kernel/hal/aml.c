@@ -122,28 +122,28 @@ static VOID INIT_CODE AmlDeclareName(AML_READER *Reader, AML_FRAME *Frame)
     AmlDeclareCode(&Path, Frame->Place, AmlNodeName, Code, 0);
 }
 
-// Of 0x5B, what declares something.
+// Of the extended codes, what declares something.
 static BOOLEAN INIT_CODE AmlExtendedDeclaration(UCHAR Code, AML_READER *Reader, AML_FRAME *Frame)
 {
     switch (Code) {
-    case 0x80:
+    case AmlExtRegion:
         AmlDeclareRegion(Reader, Frame);
         return TRUE;
-    case 0x81:
+    case AmlExtField:
         AmlDeclareFields(Reader, Frame->Place);
         return TRUE;
-    case 0x82: // device
-    case 0x85: // thermal zone
+    case AmlExtDevice:
+    case AmlExtThermalZone:
         AmlDeclarePlace(Reader, Frame, 0, TRUE);
         return TRUE;
-    case 0x83: // processor
+    case AmlExtProcessor:
         AmlDeclarePlace(Reader, Frame, 6, TRUE);
         return TRUE;
-    case 0x84: // power resource
+    case AmlExtPowerResource:
         AmlDeclarePlace(Reader, Frame, 3, TRUE);
         return TRUE;
-    case 0x86: // fields behind other fields
-    case 0x87:
+    case AmlExtIndexField: // fields behind other fields
+    case AmlExtBankField:
         AmlBlock(Reader);
         return TRUE;
     }
@@ -160,12 +160,12 @@ static VOID INIT_CODE AmlExtendedTerm(AML_READER *Reader, AML_FRAME *Frame)
 // ---- terms --------------------------------------------------------------------------------------
 static AML_VALUE INIT_CODE AmlConstantTerm(UCHAR Code, AML_READER *Reader)
 {
-    static const UCHAR Sizes[] = {1, 2, 4, 0, 8}; // 0x0A, 0x0B, 0x0C, -, 0x0E
-    if (Code <= 0x01)
+    static const UCHAR Sizes[] = {1, 2, 4, 0, 8}; // from AmlOpByte on
+    if (Code <= AmlOpOne)
         return AmlMakeInteger(Code);
-    if (Code == 0xFF)
+    if (Code == AmlOpOnes)
         return AmlMakeInteger(~0ull);
-    return AmlMakeInteger(AmlNumber(Reader, Sizes[Code - 0x0A]));
+    return AmlMakeInteger(AmlNumber(Reader, Sizes[Code - AmlOpByte]));
 }
 
 static AML_VALUE INIT_CODE AmlNamedTerm(AML_READER *Reader, AML_FRAME *Frame)
@@ -179,38 +179,39 @@ static AML_VALUE INIT_CODE AmlNamedTerm(AML_READER *Reader, AML_FRAME *Frame)
 
 static AML_VALUE INIT_CODE AmlTermOf(UCHAR Code, AML_READER *Reader, AML_FRAME *Frame)
 {
-    if (Code <= 0x01 || (Code >= 0x0A && Code <= 0x0C) || Code == 0x0E || Code == 0xFF)
+    if (Code <= AmlOpOne || (Code >= AmlOpByte && Code <= AmlOpDWord) || Code == AmlOpQWord ||
+        Code == AmlOpOnes)
         return AmlConstantTerm(Code, Reader);
-    if (Code >= 0x60 && Code < 0x68)
-        return Frame->Local[Code - 0x60];
-    if (Code >= 0x68 && Code < 0x68 + ARGUMENTS)
-        return Frame->Argument[Code - 0x68];
+    if (Code >= AmlOpLocal0 && Code < AmlOpLocal0 + LOCALS)
+        return Frame->Local[Code - AmlOpLocal0];
+    if (Code >= AmlOpArg0 && Code < AmlOpArg0 + ARGUMENTS)
+        return Frame->Argument[Code - AmlOpArg0];
     switch (Code) {
-    case 0x06:
+    case AmlOpAlias:
         AmlDeclareAlias(Reader, Frame->Place);
         break;
-    case 0x08:
+    case AmlOpName:
         AmlDeclareName(Reader, Frame);
         break;
-    case 0x10:
+    case AmlOpScope:
         AmlDeclarePlace(Reader, Frame, 0, FALSE);
         break;
-    case 0x14:
+    case AmlOpMethod:
         AmlDeclareMethod(Reader, Frame->Place);
         break;
-    case 0x15:
+    case AmlOpExternal:
         AmlDeclareExternal(Reader, Frame->Place);
         break;
-    case 0x5B:
+    case AmlOpExtended:
         AmlExtendedTerm(Reader, Frame);
         break;
-    case 0x0D:
+    case AmlOpString:
         return AmlMakeString(Reader);
-    case 0x11:
+    case AmlOpBuffer:
         return AmlMakeBuffer(Reader, Frame);
-    case 0x12:
+    case AmlOpPackage:
         return AmlMakePackage(Reader, Frame, FALSE);
-    case 0x13:
+    case AmlOpVarPackage:
         return AmlMakePackage(Reader, Frame, TRUE);
     default:
         return AmlOperation(Code, Reader, Frame);
@@ -251,7 +252,7 @@ static AML_FLOW INIT_CODE AmlIf(AML_READER *Reader, AML_FRAME *Frame)
     BOOLEAN Known;
     AML_READER Then = AmlBlock(Reader), Else = {NULL, NULL};
     BOOLEAN Holds = AmlDecide(&Then, Frame, &Known);
-    if (AmlPeek(Reader) == 0xA1 && !Aml.Failed) {
+    if (AmlPeek(Reader) == AmlOpElse && !Aml.Failed) {
         AmlByte(Reader);
         Else = AmlBlock(Reader);
     }
@@ -277,19 +278,19 @@ static AML_FLOW INIT_CODE AmlWhile(AML_READER *Reader, AML_FRAME *Frame)
 static AML_FLOW INIT_CODE AmlStatement(AML_READER *Reader, AML_FRAME *Frame)
 {
     switch (AmlPeek(Reader)) {
-    case 0x9F:
+    case AmlOpContinue:
         return AmlContinues;
-    case 0xA0:
+    case AmlOpIf:
         AmlByte(Reader);
         return AmlIf(Reader, Frame);
-    case 0xA2:
+    case AmlOpWhile:
         AmlByte(Reader);
         return AmlWhile(Reader, Frame);
-    case 0xA4:
+    case AmlOpReturn:
         AmlByte(Reader);
         Frame->Result = AmlTerm(Reader, Frame);
         return AmlReturns;
-    case 0xA5:
+    case AmlOpBreak:
         return AmlBreaks;
     }
     AmlTerm(Reader, Frame);

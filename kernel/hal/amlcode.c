@@ -70,7 +70,7 @@ AML_READER INIT_CODE AmlBlock(AML_READER *Reader)
 BOOLEAN INIT_CODE AmlBeginsName(UCHAR Code)
 {
     return (Code >= 'A' && Code <= 'Z') || Code == '_' || Code == '\\' || Code == '^' ||
-           Code == 0x2E || Code == 0x2F;
+           Code == AmlOpDualName || Code == AmlOpMultiName;
 }
 
 AML_PATH INIT_CODE AmlPath(AML_READER *Reader)
@@ -83,9 +83,9 @@ AML_PATH INIT_CODE AmlPath(AML_READER *Reader)
     for (; AmlPeek(Reader) == '^'; Path.Up++)
         AmlByte(Reader);
     UCHAR Lead = AmlPeek(Reader);
-    if (Lead == 0x00 || Lead == 0x2E || Lead == 0x2F) { // none, two, many
+    if (Lead == AmlOpZero || Lead == AmlOpDualName || Lead == AmlOpMultiName) { // none, two, many
         AmlByte(Reader);
-        Path.Count = Lead == 0x2F ? AmlByte(Reader) : Lead == 0x2E ? 2 : 0;
+        Path.Count = Lead == AmlOpMultiName ? AmlByte(Reader) : Lead == AmlOpDualName ? 2 : 0;
     }
     Path.Names = Reader->At;
     if ((SIZE_T)(Reader->End - Reader->At) < 4u * Path.Count)

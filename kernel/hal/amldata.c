@@ -155,15 +155,16 @@ AML_TARGET INIT_CODE AmlTarget(AML_READER *Reader, AML_FRAME *Frame)
 {
     AML_TARGET Target = {NULL, AML_NOWHERE, FALSE, NULL, 0};
     UCHAR Code = AmlPeek(Reader);
-    if (Code >= 0x60 && Code < 0x60 + LOCALS + ARGUMENTS) {
+    if (Code >= AmlOpLocal0 && Code < AmlOpArg0 + ARGUMENTS) {
         AmlByte(Reader);
-        Target.Variable = Code < 0x68 ? &Frame->Local[Code - 0x60] : &Frame->Argument[Code - 0x68];
-    } else if (Code == 0x5B) { // the debug object
+        Target.Variable = Code < AmlOpArg0 ? &Frame->Local[Code - AmlOpLocal0]
+                                           : &Frame->Argument[Code - AmlOpArg0];
+    } else if (Code == AmlOpExtended) { // the debug object
         AmlTerm(Reader, Frame);
-    } else if (Code == 0x88) {
+    } else if (Code == AmlOpIndex) {
         AmlByte(Reader);
         Target = AmlIndexTarget(Reader, Frame);
-    } else if (Code != 0x00 && !AmlBeginsName(Code)) {
+    } else if (Code != AmlOpZero && !AmlBeginsName(Code)) {
         AmlTerm(Reader, Frame);
         Target.Inside = TRUE;
     } else {

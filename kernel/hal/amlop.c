@@ -23,22 +23,64 @@ typedef struct _AML_OPERATOR {
 } AML_OPERATOR;
 
 static const AML_OPERATOR AmlOperators[] = {
-    {0x70, "t>"},  {0x71, "s"},      {0x72, "tt>"},  {0x73, "tt>"}, {0x74, "tt>"}, {0x75, ">"},
-    {0x76, ">"},   {0x77, "tt>"},    {0x78, "tt>>"}, {0x79, "tt>"}, {0x7A, "tt>"}, {0x7B, "tt>"},
-    {0x7C, "tt>"}, {0x7D, "tt>"},    {0x7E, "tt>"},  {0x7F, "tt>"}, {0x80, "t>"},  {0x81, "t>"},
-    {0x82, "t>"},  {0x83, "t"},      {0x84, "tt>"},  {0x85, "tt>"}, {0x86, "st"},  {0x87, "s"},
-    {0x88, "tt>"}, {0x89, "tbtbtt"}, {0x8A, "stn"},  {0x8B, "stn"}, {0x8C, "stn"}, {0x8D, "stn"},
-    {0x8E, "s"},   {0x8F, "stn"},    {0x90, "tt"},   {0x91, "tt"},  {0x92, "t"},   {0x93, "tt"},
-    {0x94, "tt"},  {0x95, "tt"},     {0x96, "t>"},   {0x97, "t>"},  {0x98, "t>"},  {0x99, "t>"},
-    {0x9C, "tt>"}, {0x9D, "t>"},     {0x9E, "ttt>"}, {0xA3, ""},    {0xCC, ""},
+    {AmlOpStore, "t>"},
+    {AmlOpRefOf, "s"},
+    {AmlOpAdd, "tt>"},
+    {AmlOpConcat, "tt>"},
+    {AmlOpSubtract, "tt>"},
+    {AmlOpIncrement, ">"},
+    {AmlOpDecrement, ">"},
+    {AmlOpMultiply, "tt>"},
+    {AmlOpDivide, "tt>>"},
+    {AmlOpShiftLeft, "tt>"},
+    {AmlOpShiftRight, "tt>"},
+    {AmlOpAnd, "tt>"},
+    {AmlOpNAnd, "tt>"},
+    {AmlOpOr, "tt>"},
+    {AmlOpNOr, "tt>"},
+    {AmlOpXOr, "tt>"},
+    {AmlOpNot, "t>"},
+    {AmlOpFindSetLeftBit, "t>"},
+    {AmlOpFindSetRightBit, "t>"},
+    {AmlOpDerefOf, "t"},
+    {AmlOpConcatRes, "tt>"},
+    {AmlOpMod, "tt>"},
+    {AmlOpNotify, "st"},
+    {AmlOpSizeOf, "s"},
+    {AmlOpIndex, "tt>"},
+    {AmlOpMatch, "tbtbtt"},
+    {AmlOpCreateDWordField, "stn"},
+    {AmlOpCreateWordField, "stn"},
+    {AmlOpCreateByteField, "stn"},
+    {AmlOpCreateBitField, "stn"},
+    {AmlOpObjectType, "s"},
+    {AmlOpCreateQWordField, "stn"},
+    {AmlOpLAnd, "tt"},
+    {AmlOpLOr, "tt"},
+    {AmlOpLNot, "t"},
+    {AmlOpLEqual, "tt"},
+    {AmlOpLGreater, "tt"},
+    {AmlOpLLess, "tt"},
+    {AmlOpToBuffer, "t>"},
+    {AmlOpToDecimalString, "t>"},
+    {AmlOpToHexString, "t>"},
+    {AmlOpToInteger, "t>"},
+    {AmlOpToString, "tt>"},
+    {AmlOpCopyObject, "t>"},
+    {AmlOpMid, "ttt>"},
+    {AmlOpNoop, ""},
+    {AmlOpBreakPoint, ""},
 };
 
-// Behind 0x5B.
+// Behind AmlOpExtended.
 static const AML_OPERATOR AmlExtended[] = {
-    {0x12, "s>"},  {0x13, "tttn"}, {0x1F, "tttttt"}, {0x20, "s>"}, {0x21, "t"},
-    {0x22, "t"},   {0x23, "sw"},   {0x24, "s"},      {0x25, "st"}, {0x26, "s"},
-    {0x27, "s"},   {0x28, "t>"},   {0x29, "t>"},     {0x30, ""},   {0x31, ""},
-    {0x32, "bdt"}, {0x33, ""},     {0x88, "nttt"},   {0x01, "nb"}, {0x02, "n"},
+    {AmlExtCondRefOf, "s>"}, {AmlExtCreateField, "tttn"}, {AmlExtLoadTable, "tttttt"},
+    {AmlExtLoad, "s>"},      {AmlExtStall, "t"},          {AmlExtSleep, "t"},
+    {AmlExtAcquire, "sw"},   {AmlExtSignal, "s"},         {AmlExtWait, "st"},
+    {AmlExtReset, "s"},      {AmlExtRelease, "s"},        {AmlExtFromBcd, "t>"},
+    {AmlExtToBcd, "t>"},     {AmlExtRevision, ""},        {AmlExtDebug, ""},
+    {AmlExtFatal, "bdt"},    {AmlExtTimer, ""},           {AmlExtDataRegion, "nttt"},
+    {AmlExtMutex, "nb"},     {AmlExtEvent, "n"},
 };
 
 static const char *INIT_CODE AmlOperandsOf(const AML_OPERATOR *Table, ULONG Count, UCHAR Code)
@@ -87,47 +129,48 @@ static VOID INIT_CODE AmlGather(const char *Operands, AML_READER *Reader, AML_FR
 static ULONG64 INIT_CODE AmlCompute(UCHAR Code, ULONG64 a, ULONG64 b)
 {
     switch (Code) {
-    case 0x72:
+    case AmlOpAdd:
         return a + b;
-    case 0x74:
+    case AmlOpSubtract:
         return a - b;
-    case 0x77:
+    case AmlOpMultiply:
         return a * b;
-    case 0x79:
+    case AmlOpShiftLeft:
         return b < 64 ? a << b : 0;
-    case 0x7A:
+    case AmlOpShiftRight:
         return b < 64 ? a >> b : 0;
-    case 0x7B:
+    case AmlOpAnd:
         return a & b;
-    case 0x7C:
+    case AmlOpNAnd:
         return ~(a & b);
-    case 0x7D:
+    case AmlOpOr:
         return a | b;
-    case 0x7E:
+    case AmlOpNOr:
         return ~(a | b);
-    case 0x7F:
+    case AmlOpXOr:
         return a ^ b;
-    case 0x80:
+    case AmlOpNot:
         return ~a;
-    case 0x90:
+    case AmlOpLAnd:
         return a && b ? ~0ull : 0;
-    case 0x91:
+    case AmlOpLOr:
         return a || b ? ~0ull : 0;
-    case 0x92:
+    case AmlOpLNot:
         return a ? 0 : ~0ull;
-    case 0x93:
+    case AmlOpLEqual:
         return a == b ? ~0ull : 0;
-    case 0x94:
+    case AmlOpLGreater:
         return a > b ? ~0ull : 0;
     default:
-        return a < b ? ~0ull : 0; // 0x95
+        return a < b ? ~0ull : 0; // AmlOpLLess
     }
 }
 
 static BOOLEAN INIT_CODE AmlComputes(UCHAR Code)
 {
-    return Code == 0x72 || Code == 0x74 || Code == 0x77 || (Code >= 0x79 && Code <= 0x80) ||
-           (Code >= 0x90 && Code <= 0x95);
+    return Code == AmlOpAdd || Code == AmlOpSubtract || Code == AmlOpMultiply ||
+           (Code >= AmlOpShiftLeft && Code <= AmlOpNot) ||
+           (Code >= AmlOpLAnd && Code <= AmlOpLLess);
 }
 
 static VOID INIT_CODE AmlStoreAll(const AML_GATHERED *Operands, AML_VALUE Value)
@@ -140,14 +183,15 @@ static AML_VALUE INIT_CODE AmlOperate(UCHAR Code, const AML_GATHERED *Operands)
 {
     const AML_VALUE *a = &Operands->Value[0], *b = &Operands->Value[1];
     AML_VALUE Value = AML_NOTHING;
-    if (Code == 0x70 || Code == 0x83 || Code == 0x99 || Code == 0x9D) { // the operand itself
+    if (Code == AmlOpStore || Code == AmlOpDerefOf || Code == AmlOpToInteger ||
+        Code == AmlOpCopyObject) { // the operand itself
         Value = *a;
-    } else if (Code == 0x75 || Code == 0x76) {
+    } else if (Code == AmlOpIncrement || Code == AmlOpDecrement) {
         Value = AmlHeld(Operands->Target[0]);
         Value = Value.Kind == AmlInteger
-                    ? AmlMakeInteger(Value.Integer + (Code == 0x75 ? 1 : ~0ull))
+                    ? AmlMakeInteger(Value.Integer + (Code == AmlOpIncrement ? 1 : ~0ull))
                     : AML_NOTHING;
-    } else if (Code == 0x88 && (a->Kind == AmlPackage || a->Kind == AmlArray) &&
+    } else if (Code == AmlOpIndex && (a->Kind == AmlPackage || a->Kind == AmlArray) &&
                b->Kind == AmlInteger) {
         Value = AmlElement(*a, b->Integer);
     } else if (AmlComputes(Code) && a->Kind == AmlInteger &&
@@ -160,14 +204,15 @@ static AML_VALUE INIT_CODE AmlOperate(UCHAR Code, const AML_GATHERED *Operands)
 
 static VOID INIT_CODE AmlOperateWindow(UCHAR Code, const AML_GATHERED *Operands, AML_FRAME *Frame)
 {
-    static const UCHAR Bits[] = {32, 16, 8, 1, 0, 64}; // from 0x8A on
-    AmlOpenWindow(Operands->Window, Bits[Code - 0x8A], AmlOwnBuffer(Operands->Object, Frame),
-                  Operands->Value[0]);
+    static const UCHAR Bits[] = {32, 16, 8, 1, 0, 64}; // from AmlOpCreateDWordField on
+    AmlOpenWindow(Operands->Window, Bits[Code - AmlOpCreateDWordField],
+                  AmlOwnBuffer(Operands->Object, Frame), Operands->Value[0]);
 }
 
 static BOOLEAN INIT_CODE AmlOpensWindow(UCHAR Code)
 {
-    return (Code >= 0x8A && Code <= 0x8D) || Code == 0x8F;
+    return (Code >= AmlOpCreateDWordField && Code <= AmlOpCreateBitField) ||
+           Code == AmlOpCreateQWordField;
 }
 
 AML_VALUE INIT_CODE AmlOperation(UCHAR Code, AML_READER *Reader, AML_FRAME *Frame)

@@ -14,6 +14,7 @@
 #pragma once
 
 #include "aml.h"
+#include "amlcodes.h"
 #include "init.h"
 #include "rtl.h"
 
