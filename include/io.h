@@ -5,9 +5,10 @@
 #include "ke.h"
 #include "nt/nt.h"
 
-// Returns when no work item's routine in [Start, End) is queued or running: whether there was one.
-// IRQL: PASSIVE_LEVEL.
+// Returns when the work items that are queued or run now, with a routine in [Start, End), have
+// ended: whether there was one. They may have been queued again. IRQL: PASSIVE_LEVEL.
 BOOLEAN IoWaitForWorkItems(ULONG_PTR Start, ULONG_PTR End);
+BOOLEAN IoHasWorkItems(ULONG_PTR Start, ULONG_PTR End); // whether there are such. IRQL: the same
 
 // The PCI function behind a physical device object that IoReportDetectedDevice gave out.
 typedef struct _IO_PCI_FUNCTION {

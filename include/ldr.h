@@ -26,8 +26,9 @@ VOID LdrInitialize(PLOADER_BLOCK Block);
 // Loads, binds and starts the module of this name ("edu.sys" or "edu"). Every reason for a refusal
 // is logged in words. IRQL: PASSIVE_LEVEL. Fails: STATUS_* and *Driver NULL.
 NTSTATUS LdrLoadDriver(const char *Name, PLDR_DRIVER *Driver);
-// DriverUnload, leak report (items counted into *Leaks), image freed. Fails: the driver has no
-// unload.
+// DriverUnload, once, leak report (items counted into *Leaks), image freed. Fails:
+// STATUS_INVALID_DEVICE_REQUEST without an unload routine, STATUS_DEVICE_BUSY while the driver's
+// work items queue themselves; it stays then.
 NTSTATUS LdrUnloadDriver(PLDR_DRIVER Driver, PULONG Leaks);
 PLDR_DRIVER LdrFindDriver(const char *Name);       // NULL: not loaded
 PLDR_DRIVER LdrDriverOfAddress(ULONG_PTR Address); // any IRQL, no lock

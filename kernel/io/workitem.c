@@ -6,7 +6,8 @@
 // that (IoWaitForWorkItems) between DriverUnload and the end of the image. So a driver may queue an
 // item in its unload routine, which with ExQueueWorkItem it must not. Several drivers may be
 // unloaded at once: each waits on an event of its own, and all look again whenever a routine has
-// ended.
+// ended. A wait is for what was queued when it began, so that an item that queues itself cannot
+// make it endless; how often to wait is the loader's affair. Who waits long says for what.
 //
 // Which driver a routine belongs to is told by its address. IopWork lists all that are queued or
 // running; since the routine may free its item, an item that runs is represented by a record on the
@@ -24,10 +25,12 @@
 #include "rtl.h"
 
 #define WORK_ITEM_TAG 'tIoI'
+#define LONG_WAIT     2u // seconds, after which it is said what is waited for
 
 typedef struct _IOP_WORK {
     LIST_ENTRY Entry; // on IopWork
     ULONG_PTR Routine;
+    ULONG64 Number; // in the order of queueing
 } IOP_WORK;
 
 typedef struct _IOP_WAITER {
@@ -48,6 +51,7 @@ struct _IO_WORKITEM {
 
 static KSPIN_LOCK IopLock;
 static LIST_ENTRY IopWork = {&IopWork, &IopWork};
+static ULONG64 IopQueued; // items since start
 static LIST_ENTRY IopAllocated = {&IopAllocated, &IopAllocated};
 static LIST_ENTRY IopWaiters = {&IopWaiters, &IopWaiters}; // in IoWaitForWorkItems
 
@@ -88,31 +92,75 @@ static VOID NTAPI IopRunWorkItem(PVOID Parameter)
     IopEndWork(&Running);
 }
 
-static BOOLEAN IopHasWork(ULONG_PTR Start, ULONG_PTR End)
+// ---- waiting ------------------------------------------------------------------------------------
+// The next in [Start, End) among the first Last that were queued. Under IopLock.
+static IOP_WORK *IopNextWork(PLIST_ENTRY Entry, ULONG_PTR Start, ULONG_PTR End, ULONG64 Last)
+{
+    for (Entry = Entry->Flink; Entry != &IopWork; Entry = Entry->Flink) {
+        IOP_WORK *Work = CONTAINING_RECORD(Entry, IOP_WORK, Entry);
+        if (Work->Routine - Start < End - Start && Work->Number <= Last)
+            return Work;
+    }
+    return NULL;
+}
+
+// *Last: 0 stands for all, and becomes how many were queued so far.
+static BOOLEAN IopHasWork(ULONG_PTR Start, ULONG_PTR End, ULONG64 *Last)
 {
     KIRQL OldIrql = KiAcquireLock(&IopLock);
-    BOOLEAN Has = FALSE;
+    BOOLEAN Has;
 
-    for (PLIST_ENTRY Entry = IopWork.Flink; Entry != &IopWork && !Has; Entry = Entry->Flink)
-        Has = CONTAINING_RECORD(Entry, IOP_WORK, Entry)->Routine - Start < End - Start;
+    if (*Last == 0)
+        *Last = IopQueued;
+    Has = IopNextWork(&IopWork, Start, End, *Last) != NULL;
     KiReleaseLock(&IopLock, OldIrql);
     return Has;
 }
 
+// Returns how many routines there are. One that runs and is queued again is said once.
+static ULONG IopReportWork(ULONG_PTR Start, ULONG_PTR End, const char *Component, const char *What)
+{
+    KIRQL OldIrql = KiAcquireLock(&IopLock);
+    IOP_WORK *Work = IopNextWork(&IopWork, Start, End, IopQueued);
+    ULONG_PTR Said = 0;
+    ULONG Count = 0;
+    char Name[128];
+
+    for (; Work != NULL; Work = IopNextWork(&Work->Entry, Start, End, IopQueued)) {
+        if (Work->Routine == Said)
+            continue;
+        Said = Work->Routine;
+        KdSymbolize(Work->Routine, Name, sizeof(Name));
+        KLOG(Component, "%s %s", What, Name);
+        Count++;
+    }
+    KiReleaseLock(&IopLock, OldIrql);
+    return Count;
+}
+
+BOOLEAN IoHasWorkItems(ULONG_PTR Start, ULONG_PTR End)
+{
+    ULONG64 Last = 0;
+
+    return IopHasWork(Start, End, &Last);
+}
+
 BOOLEAN IoWaitForWorkItems(ULONG_PTR Start, ULONG_PTR End)
 {
+    LARGE_INTEGER Long = {.QuadPart = -(LONGLONG)LONG_WAIT * 10000000};
     BOOLEAN Waited = FALSE;
     IOP_WAITER Waiter;
+    ULONG64 Last = 0;
     KIRQL OldIrql;
 
     KeInitializeEvent(&Waiter.Ended, SynchronizationEvent, FALSE);
     OldIrql = KiAcquireLock(&IopLock);
     InsertTailList(&IopWaiters, &Waiter.Entry);
     KiReleaseLock(&IopLock, OldIrql);
-    while (IopHasWork(Start, End)) {
-        KeWaitForSingleObject(&Waiter.Ended, Executive, KernelMode, FALSE, NULL);
-        Waited = TRUE;
-    }
+    for (; IopHasWork(Start, End, &Last); Waited = TRUE)
+        if (KeWaitForSingleObject(&Waiter.Ended, Executive, KernelMode, FALSE, &Long) ==
+            STATUS_TIMEOUT)
+            IopReportWork(Start, End, "io", "the unload waits for a work item's routine:");
     OldIrql = KiAcquireLock(&IopLock);
     RemoveEntryList(&Waiter.Entry);
     KiReleaseLock(&IopLock, OldIrql);
@@ -132,6 +180,7 @@ static VOID IopQueue(PIO_WORKITEM Item, ULONG_PTR Routine, BOOLEAN Extended, PVO
     Item->Work.Routine = Routine;
     Item->Extended = Extended;
     Item->Context = Context;
+    Item->Work.Number = ++IopQueued;
     InsertTailList(&IopWork, &Item->Work.Entry);
     KiReleaseLock(&IopLock, OldIrql);
     ExInitializeWorkItem(&Item->Item, IopRunWorkItem, Item);
@@ -247,3 +296,9 @@ static ULONG IopWorkItemLeaks(ULONG_PTR Start, ULONG_PTR End)
     return Count;
 }
 LEAK_SOURCE(ioworkitems, "work items", IopWorkItemLeaks);
+
+static ULONG IopWorkLeaks(ULONG_PTR Start, ULONG_PTR End)
+{
+    return IopReportWork(Start, End, "leak", "a work item's routine is called again and again:");
+}
+LEAK_SOURCE(iowork, "work item routines", IopWorkLeaks);
