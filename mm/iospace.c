@@ -38,13 +38,13 @@ static PVOID MiKept[MI_KEPT_PAGES + 1];
 
 static PVOID MiReserveWithGuard(SIZE_T Pages)
 {
-    PVOID Base = MmReserveSystemRange(MmRegionSystemPtes, Pages + GUARD_PAGES);
+    PUCHAR Base = MmReserveSystemRange(MmRegionSystemPtes, Pages + GUARD_PAGES);
     if (Base != NULL && !MiMakeTables(Base, Pages + GUARD_PAGES)) {
         MmReleaseSystemRange(Base, Pages + GUARD_PAGES);
         return NULL;
     }
     if (Base != NULL)
-        MiWriteInvalidPte(MiPteOf((ULONG_PTR)Base) + Pages, PTE_SOFT_GUARD);
+        MiMarkGuard(Base + Pages * PAGE_SIZE);
     return Base;
 }
 

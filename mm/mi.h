@@ -345,6 +345,7 @@ SIZE_T MiPoolPages(MM_REGION_TYPE Pool);
 VOID MiMapPages(PVOID Base, PFN_NUMBER Page, SIZE_T Pages, ULONG Protection,
                 MEMORY_CACHING_TYPE Cache);
 VOID MiUnmapPages(PVOID Base, SIZE_T Pages); // marks them freed and flushes
+VOID MiMarkGuard(PVOID Page);                // never mapped since it was reserved, or unmapped
 BOOLEAN MiReleaseKept(VOID); // addresses kept for mappings of I/O space; FALSE: there were none
 
 // ---- who holds what -----------------------------------------------------------------------------

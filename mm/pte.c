@@ -558,6 +558,11 @@ VOID MiUnmapPages(PVOID Base, SIZE_T Pages)
     MiFlushTlb(Base, Pages);
 }
 
+VOID MiMarkGuard(PVOID Page)
+{
+    MiWriteInvalidPte(MiPteOf((ULONG_PTR)Page), PTE_SOFT_GUARD);
+}
+
 // ---- monitor ------------------------------------------------------------------------------------
 // C G L D A N T U/K W/R E V, as WinDbg prints them; a clear bit is '-', K, R or blank.
 static VOID MiFormatFlags(ULONG64 Entry, char Text[12])

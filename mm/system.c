@@ -312,7 +312,7 @@ PVOID MmCreateKernelStack(SIZE_T Pages)
         MmReleaseSystemRange(Guard, Pages + GUARD_PAGES);
         return NULL;
     }
-    MiWriteInvalidPte(MiPteOf((ULONG_PTR)Guard), PTE_SOFT_GUARD);
+    MiMarkGuard(Guard);
     return Stack + Pages * PAGE_SIZE;
 }
 
