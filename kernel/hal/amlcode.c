@@ -5,8 +5,8 @@
 // block may claim to be longer than what it lies in, a path may run over the end.
 //
 // Idea: code is read through an AML_READER, what is left of one block. There is one way to get a
-// byte of it, AmlByte, which stops at the end, and one to get a block within the block, AmlBlock,
-// which checks that it lies inside. Whoever reads need not check anything else.
+// byte of it, AmlByte (amlp.h), which stops at the end, and one to get a block within the block,
+// AmlBlock, which checks that it lies inside. Whoever reads need not check anything else.
 //
 // Invariants: what is wrong sets Aml.Failed, and what lies behind the end reads as zeros. Nothing
 // is looked at any more, then, until the block of a table, or the evaluation, is left (aml.c). So a
@@ -23,19 +23,6 @@
 AML_STATE Aml;
 
 // ---- bytes --------------------------------------------------------------------------------------
-UCHAR INIT_CODE AmlByte(AML_READER *Reader)
-{
-    if (Reader->At < Reader->End)
-        return *Reader->At++;
-    Aml.Failed = TRUE;
-    return 0;
-}
-
-UCHAR INIT_CODE AmlPeek(const AML_READER *Reader)
-{
-    return Reader->At < Reader->End ? *Reader->At : 0;
-}
-
 ULONG64 INIT_CODE AmlNumber(AML_READER *Reader, ULONG Size)
 {
     ULONG64 Value = 0;

@@ -91,8 +91,9 @@ static const char *INIT_CODE AmlOperandsOf(const AML_OPERATOR *Table, ULONG Coun
     return NULL;
 }
 
+// What an operator does not have is not set: clearing it took longer than most operators.
 typedef struct _AML_GATHERED {
-    AML_VALUE Value[3]; // of the first terms
+    AML_VALUE Value[2]; // of the first terms
     AML_TARGET Target[2], Object;
     ULONG Values, Targets;
     USHORT Window; // declared
@@ -103,6 +104,8 @@ static VOID INIT_CODE AmlGather(const char *Operands, AML_READER *Reader, AML_FR
 {
     AML_VALUE Value;
     AML_PATH Path;
+    Gathered->Values = Gathered->Targets = 0;
+    Gathered->Window = AML_NOWHERE;
     for (; *Operands != '\0' && !Aml.Failed; Operands++) {
         switch (*Operands) {
         case 't':
@@ -181,7 +184,7 @@ static VOID INIT_CODE AmlStoreAll(const AML_GATHERED *Operands, AML_VALUE Value)
 
 static AML_VALUE INIT_CODE AmlOperate(UCHAR Code, const AML_GATHERED *Operands)
 {
-    const AML_VALUE *a = &Operands->Value[0], *b = &Operands->Value[1];
+    const AML_VALUE *a = &Operands->Value[0], *b = &Operands->Value[Operands->Values > 1];
     AML_VALUE Value = AML_NOTHING;
     if (Code == AmlOpStore || Code == AmlOpDerefOf || Code == AmlOpToInteger ||
         Code == AmlOpCopyObject) { // the operand itself
@@ -194,8 +197,7 @@ static AML_VALUE INIT_CODE AmlOperate(UCHAR Code, const AML_GATHERED *Operands)
     } else if (Code == AmlOpIndex && (a->Kind == AmlPackage || a->Kind == AmlArray) &&
                b->Kind == AmlInteger) {
         Value = AmlElement(*a, b->Integer);
-    } else if (AmlComputes(Code) && a->Kind == AmlInteger &&
-               (Operands->Values < 2 || b->Kind == AmlInteger)) {
+    } else if (AmlComputes(Code) && a->Kind == AmlInteger && b->Kind == AmlInteger) {
         Value = AmlMakeInteger(AmlCompute(Code, a->Integer, b->Integer));
     }
     AmlStoreAll(Operands, Value);
@@ -217,7 +219,7 @@ static BOOLEAN INIT_CODE AmlOpensWindow(UCHAR Code)
 
 AML_VALUE INIT_CODE AmlOperation(UCHAR Code, AML_READER *Reader, AML_FRAME *Frame)
 {
-    AML_GATHERED Gathered = {.Window = AML_NOWHERE};
+    AML_GATHERED Gathered;
     const char *Operands = AmlOperandsOf(AmlOperators, RTL_NUMBER_OF(AmlOperators), Code);
     if (Operands == NULL) {
         Aml.Failed = TRUE;
@@ -236,7 +238,7 @@ AML_VALUE INIT_CODE AmlOperation(UCHAR Code, AML_READER *Reader, AML_FRAME *Fram
 // What these do has no effect here, and whatever they yield is unknown.
 VOID INIT_CODE AmlExtendedOperation(UCHAR Code, AML_READER *Reader, AML_FRAME *Frame)
 {
-    AML_GATHERED Gathered = {.Window = AML_NOWHERE};
+    AML_GATHERED Gathered;
     const char *Operands = AmlOperandsOf(AmlExtended, RTL_NUMBER_OF(AmlExtended), Code);
     if (Operands == NULL) {
         Aml.Failed = TRUE;

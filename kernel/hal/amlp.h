@@ -102,8 +102,20 @@ FORCEINLINE AML_VALUE AmlMakeInteger(ULONG64 Integer)
 }
 
 // ---- amlcode.c ----------------------------------------------------------------------------------
-UCHAR AmlByte(AML_READER *Reader);
-UCHAR AmlPeek(const AML_READER *Reader); // 0 at the end
+// Inline, since all code passes through these two.
+FORCEINLINE UCHAR AmlByte(AML_READER *Reader)
+{
+    if (Reader->At < Reader->End)
+        return *Reader->At++;
+    Aml.Failed = TRUE;
+    return 0;
+}
+
+FORCEINLINE UCHAR AmlPeek(const AML_READER *Reader)
+{
+    return Reader->At < Reader->End ? *Reader->At : 0;
+}
+
 ULONG64 AmlNumber(AML_READER *Reader, ULONG Size);
 ULONG AmlLength(AML_READER *Reader);
 AML_READER AmlBlock(AML_READER *Reader);
