@@ -159,6 +159,14 @@ ULONG64 MmQueryAvailablePages(ULONG64 *Total);
 // lock.
 VOID MmDescribeAddress(const VOID *Address);
 
+// ---- unloaded drivers (unloaded.c) --------------------------------------------------------------
+// The driver's image has gone; another image has come.
+VOID MmNoteUnloadedDriver(const char *Name, ULONG_PTR Base, SIZE_T Bytes);
+VOID MmForgetUnloadedDrivers(ULONG_PTR Base, SIZE_T Bytes);
+// The name of the unloaded driver that was at Address; NULL: none. IRQL: any.
+const char *MmUnloadedDriverOf(ULONG_PTR Address, ULONG_PTR *Base);
+VOID MmPrintUnloadedDrivers(VOID);
+
 // ---- faults -------------------------------------------------------------------------------------
 // A general protection fault whose cause is a pointer that is not canonical: bugcheck 0x50, P4 = 4.
 // What a page fault of the instruction at Pc means, for the report; one, from ex.

@@ -8,6 +8,7 @@
 //   a reserved bit in an entry                  0x1A: page tables are damaged
 //   mapped, system address, write to read-only  0xBE, at any IRQL
 //   mapped, execute of a no-execute page        0xFC, at any IRQL
+//   an unloaded driver was there                0xCE, at any IRQL
 //   special pool, a guard                       0xCD when the kernel's code did it, else 0xD6
 //   special pool, a freed block                 0xCC when the kernel's code did it, else 0xD5
 //   IRQL >= DISPATCH_LEVEL                      0x0A when the kernel's code did it, else 0xD1
@@ -149,6 +150,22 @@ static DECLSPEC_NORETURN VOID MiSystemFault(const MI_FAULT *Fault)
                Fault->Frame, MiSentence(Fault, NULL));
 }
 
+// Returns when there was no driver.
+static VOID MiUnloadedFault(const MI_FAULT *Fault)
+{
+    ULONG_PTR Base;
+    const char *Name = MmUnloadedDriverOf(Fault->Address, &Base);
+
+    if (Name == NULL)
+        return;
+    MiSayWhat(Fault);
+    MiSay(". That was %s+0x%llX until the driver was unloaded: it left a thread, a work item or a "
+          "callback behind that still uses it.",
+          Name, (ULONG64)(Fault->Address - Base));
+    KiBugCheck(DRIVER_UNLOADED_WITHOUT_CANCELLING_PENDING_OPERATIONS, Fault->Address,
+               Fault->Access, Fault->Pc, 0, Fault->Frame, MiText);
+}
+
 static VOID MiSayBlock(const MI_FAULT *Fault, const POOL_SPECIAL *Special)
 {
     MiSayWhat(Fault);
@@ -247,8 +264,10 @@ BOOLEAN MiPageFault(PKTRAP_FRAME Frame, ULONG_PTR Address, ULONG ErrorCode,
         MiProtectionFault(&Fault);
     if (Fault.Mapping.Valid && Fault.System)
         MiProtectionFault(&Fault);
-    if (Fault.System)
+    if (Fault.System) {
+        MiUnloadedFault(&Fault);
         MiSpecialFault(&Fault);
+    }
     if (Fault.Irql >= DISPATCH_LEVEL)
         MiIrqlFault(&Fault);
     if (Fault.System || MiIsUserPage(&Fault))

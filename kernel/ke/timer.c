@@ -25,6 +25,8 @@
 #define HAND_SHIFT 17
 #define NEVER      (~0ull)
 
+#define MOST_ROUNDS 1000u // of taking off what is set anew meanwhile
+
 #define FINE_PERIOD 0x80000000u // in KTIMER.Period: the rest is in 100 ns units, else milliseconds
 
 FORCEINLINE ULONG64 KiPeriodOf(const KTIMER *Timer)
@@ -314,7 +316,7 @@ static BOOLEAN KiTimerBelongsTo(PKTIMER Timer, ULONG_PTR Start, ULONG_PTR End)
     return (ULONG_PTR)Timer - Start < End - Start || Routine - Start < End - Start;
 }
 
-static ULONG KiReportTimer(PKTIMER Timer)
+static VOID KiReportTimer(PKTIMER Timer)
 {
     char Name[128] = "no DPC";
 
@@ -322,24 +324,48 @@ static ULONG KiReportTimer(PKTIMER Timer)
         KdSymbolize((ULONG_PTR)Timer->Dpc->DeferredRoutine, Name, sizeof(Name));
     KLOG("leak", "timer 0x%p is still set, %s, period %llu us", (PVOID)Timer, Name,
          KiPeriodOf(Timer) / 10);
-    return 1;
 }
 
-// Every set timer whose object or DPC routine lies in the driver's image.
-static ULONG KiTimerLeaks(ULONG_PTR Start, ULONG_PTR End)
+// Takes every set timer off its wheel whose object or DPC routine lies in the driver's image.
+// Returns how many. Under the dispatcher lock.
+static ULONG KiTakeTimers(PLIST_ENTRY Head, ULONG_PTR Start, ULONG_PTR End, BOOLEAN Report)
+{
+    ULONG Count = 0;
+
+    for (PLIST_ENTRY Entry = Head->Flink, Next; Entry != Head; Entry = Next) {
+        Next = Entry->Flink;
+        if (!KiTimerBelongsTo(KiTimerOf(Entry), Start, End))
+            continue;
+        if (Report)
+            KiReportTimer(KiTimerOf(Entry));
+        KiRemoveTimer(KiTimerOf(Entry));
+        Count++;
+    }
+    return Count;
+}
+
+static ULONG KiTakeAllTimers(ULONG_PTR Start, ULONG_PTR End, BOOLEAN Report)
 {
     KIRQL OldIrql = KiLockDispatcher();
     ULONG Count = 0;
 
-    for (ULONG i = 0; i < MAXIMUM_PROCESSORS; i++) {
-        for (ULONG Hand = 0; KiProcessorBlock[i] != NULL && Hand < TIMER_HANDS; Hand++) {
-            PLIST_ENTRY Head = &KiProcessorBlock[i]->TimerListHead[Hand];
-            for (PLIST_ENTRY Entry = Head->Flink; Entry != Head; Entry = Entry->Flink)
-                if (KiTimerBelongsTo(KiTimerOf(Entry), Start, End))
-                    Count += KiReportTimer(KiTimerOf(Entry));
-        }
-    }
+    for (ULONG i = 0; i < MAXIMUM_PROCESSORS; i++)
+        for (ULONG Hand = 0; KiProcessorBlock[i] != NULL && Hand < TIMER_HANDS; Hand++)
+            Count += KiTakeTimers(&KiProcessorBlock[i]->TimerListHead[Hand], Start, End, Report);
     KiUnlockDispatcher(OldIrql);
+    return Count;
+}
+
+// The objects and routines are about to go, so the timers must, too. A DPC that runs meanwhile may
+// set one anew: those are taken when it has.
+static ULONG KiTimerLeaks(ULONG_PTR Start, ULONG_PTR End)
+{
+    ULONG Count = KiTakeAllTimers(Start, End, TRUE), Anew = 1;
+
+    for (ULONG i = 0; i < MOST_ROUNDS && Anew != 0; i++) {
+        KeFlushQueuedDpcs();
+        Anew = KiTakeAllTimers(Start, End, FALSE);
+    }
     return Count;
 }
 LEAK_SOURCE(timers, "active timers", KiTimerLeaks);

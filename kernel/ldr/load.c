@@ -12,7 +12,8 @@
 //
 // An unload waits for the driver's DPCs and device work items, which may queue each other, and
 // gives up on those that do it without end: DPCs are taken off their queues, but a work item is not
-// the loader's to take, and a driver that has one stays, as it does on Windows.
+// the loader's to take, and a driver that has one stays, as it does on Windows. What else it left
+// and comes back into the image when that is gone is bugcheck 0xCE (mm/unloaded.c).
 //
 // Observability: !drivers; tests/system/test_drivers.py.
 #include "ldrp.h"
@@ -144,6 +145,7 @@ static BOOLEAN LdrpLayOut(LDR_LOAD *Load)
     }
     Driver->Base = (ULONG_PTR)Base;
     Driver->Size = Load->Image.Size;
+    MmForgetUnloadedDrivers(Driver->Base, Driver->Size);
     Driver->EntryPoint = Driver->Base + Load->Image.Header->AddressOfEntryPoint;
     Driver->PreferredBase = Load->Image.Header->ImageBase;
     PeCopy(&Load->Image, Base);
@@ -291,6 +293,8 @@ static VOID LdrpDiscard(PLDR_DRIVER Driver)
     if (Driver->DriverObject != NULL)
         ExFreePoolWithTag(CONTAINING_RECORD(Driver->DriverObject, LDR_OBJECT, Object), LDR_TAG);
     if (Driver->Base != 0) {
+        if (Driver->DriverObject != NULL) // it was started
+            MmNoteUnloadedDriver(Driver->Name, Driver->Base, Driver->Size);
         KeForgetLocks((PVOID)Driver->Base, Driver->Size);
         MmDecommitSystemRange((PVOID)Driver->Base, Driver->Size >> PAGE_SHIFT);
         MmReleaseSystemRange((PVOID)Driver->Base, Driver->Size >> PAGE_SHIFT);
@@ -457,6 +461,7 @@ static BOOLEAN LdrDriversCommand(const char *Arguments)
         if (LdrFindDriver(LdrBlock->Module[i].Name) == NULL)
             KdPrintf("not loaded: %s, %llu bytes\n", LdrBlock->Module[i].Name,
                      LdrBlock->Module[i].Length);
+    MmPrintUnloadedDrivers();
     return TRUE;
 }
 KD_COMMAND(drivers, "!drivers", "!drivers: loaded drivers, and modules that could be",

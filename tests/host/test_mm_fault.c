@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Links: mm/fault.c mm/layout.c mm/amd64/layout.c
+// Links: mm/fault.c mm/unloaded.c mm/layout.c mm/amd64/layout.c
 // Links: kernel/rtl/format.c kernel/rtl/utf.c tests/host/fake_ke.c
 //
 // Every broken rule has its own bugcheck with the documented parameters, and says in words what
@@ -113,6 +113,25 @@ static void at_dispatch_level_a_fault_of_a_driver_is_0xD1(void **state)
     stopped(DRIVER_IRQL_NOT_LESS_OR_EQUAL, SYSTEM, 5, 1, IN_DRIVER, "wrote to");
     assert_true(BUGCHECKS(fault(USER, 0)));
     stopped(DRIVER_IRQL_NOT_LESS_OR_EQUAL, USER, 5, 0, IN_DRIVER, "(user space)");
+}
+
+static void what_was_an_unloaded_driver_is_0xCE(void **state)
+{
+    MmNoteUnloadedDriver("old.sys", IN_DRIVER & ~0xFFFull, 0x2000);
+    frame.Rip = IN_DRIVER;
+    assert_true(BUGCHECKS(fault(IN_DRIVER, PF_FETCH)));
+    stopped(DRIVER_UNLOADED_WITHOUT_CANCELLING_PENDING_OPERATIONS, IN_DRIVER, 8, IN_DRIVER, 0,
+            "That was old.sys+0x234 until");
+    HostIrql = DISPATCH_LEVEL;
+    frame.Rip = IN_KERNEL;
+    assert_true(BUGCHECKS(fault(IN_DRIVER, PF_WRITE)));
+    stopped(DRIVER_UNLOADED_WITHOUT_CANCELLING_PENDING_OPERATIONS, IN_DRIVER, 1, IN_KERNEL, 0,
+            "wrote to");
+    assert_true(BUGCHECKS(fault((IN_DRIVER & ~0xFFFull) + 0x2000, 0))); // behind it
+    assert_int_equal(HostBugCheck.Code, IRQL_NOT_LESS_OR_EQUAL);
+    MmForgetUnloadedDrivers(IN_DRIVER & ~0xFFFull, 0x1000); // another came
+    assert_true(BUGCHECKS(fault(IN_DRIVER, PF_WRITE)));
+    assert_int_equal(HostBugCheck.Code, IRQL_NOT_LESS_OR_EQUAL);
 }
 
 static void a_special_block_names_itself_whatever_the_irql(void **state)
@@ -231,6 +250,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(at_dispatch_level_a_fault_of_the_kernel_is_0xA, start),
         cmocka_unit_test_setup(at_dispatch_level_a_fault_of_a_driver_is_0xD1, start),
+        cmocka_unit_test_setup(what_was_an_unloaded_driver_is_0xCE, start),
         cmocka_unit_test_setup(a_special_block_names_itself_whatever_the_irql, start),
         cmocka_unit_test_setup(a_null_pointer_is_called_by_its_name, start),
         cmocka_unit_test_setup(below_dispatch_level_invalid_system_memory_is_0x50, start),

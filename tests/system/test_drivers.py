@@ -104,6 +104,28 @@ def test_drivers_unload_in_reverse(arch):
     assert unloaded == ["rtc", "edu"], run.tail()
 
 
+@pytest.mark.parametrize("processors", [1, 4])
+def test_what_an_unloaded_driver_left_running_is_named(processors, arch, flavour):
+    """The thread comes back into an image that is gone, while another driver's unload waits."""
+    run = lookaside("run", driver(arch, "work_item_never_returns", "broken"),
+                    driver(arch, "thread_left", "broken"), "--smp", processors,
+                    *flavour_option(flavour))
+    assert run.status == 3, run.tail()
+    assert re.search(r"STOP: 0x000000CE \((0x\w+), 0x0+8, \1, 0x0+\)", run.out), run.tail()
+    named = r"^\*\*\* .*was thread_left\.sys\+0x\w+ until the driver was unloaded"
+    assert re.search(named, run.out, re.M), run.tail()
+
+
+def test_timers_of_an_unloaded_driver_expire_no_more(arch, flavour):
+    """Their objects are gone, too; the machine goes on until time runs out."""
+    run = lookaside("run", driver(arch, "work_item_never_returns", "broken"),
+                    driver(arch, "timer_left", "broken"), "--smp", 2, "--timeout", 6,
+                    *flavour_option(flavour))
+    assert run.status == 124, run.tail()
+    assert "timer_left.sys left 1 active timer" in run.out, run.tail()
+    assert "ldr: timer_left.sys unloaded" in run.out, run.tail()
+
+
 def test_a_file_that_is_no_driver_is_refused_with_a_reason(arch, tmp_path):
     file = tmp_path / "text.sys"
     file.write_text("this is no driver, but it is longer than a header would have to be\n" * 99)
