@@ -23,8 +23,9 @@
 //
 // Cells of watched tags are trapped (pool.c), so that all their requests pass by here; the others
 // keep their fast path. Only drivers' requests are failed, the kernel's on their behalf included.
-// Drivers' mappings of I/O space (MmIo), contiguous (MmCm) and noncached memory (MmNc) are requests
-// too. A failure on purpose looks exactly like a real one: NULL, or raised.
+// Drivers' mappings of I/O space (MmIo), contiguous (MmCm) and noncached memory (MmNc) and expanded
+// stacks (PsSt) are requests too. A failure on purpose looks exactly like a real one: NULL, a
+// status, or raised.
 //
 // Observability: !verifier; a line in the log for each failure.
 // Tests: tests/host/test_pool_special.c, tests/system/test_pool.py.

@@ -10,7 +10,10 @@
 // Stack and limits change together, at DISPATCH_LEVEL: an APC in between would run on one stack
 // with the other's limits, by which its exception handlers and its own callouts go.
 //
-// Tests: tests/guest/threads.c, tests/guest/apcs.c.
+// Such a stack is a request of the driver's, that may fail on purpose (mm/poolverify.c).
+//
+// Tests: tests/guest/threads.c, tests/guest/apcs.c, tests/guest/broken/no_memory.c.
+#include "pool.h"
 #include "psp.h"
 
 #ifdef _AMD64_
@@ -20,6 +23,7 @@
 #endif
 #define MAXIMUM_EXPANSION_SIZE (KERNEL_LARGE_STACK_SIZE - PAGE_SIZE / 2)
 #define MAXIMUM_DEPTH          8u
+#define STACK_TAG              'tSsP' // of requests that fail on purpose
 #define MARGIN                 0x200u // for the frames until the routine's own
 
 typedef struct _PS_CALLOUT {
@@ -67,7 +71,7 @@ static VOID NTAPI PspRunCallout(PVOID Parameter)
     KiRaiseIrql(DISPATCH_LEVEL);
 }
 
-static NTSTATUS PspCallOnNewStack(KE_STACK_ROUTINE *Callout, PVOID Parameter)
+static NTSTATUS PspCallOnNewStack(KE_STACK_ROUTINE *Callout, PVOID Parameter, ULONG_PTR Caller)
 {
     PKTHREAD Thread = KiCurrentThread();
     PS_CALLOUT Frame = {.Outer = Thread->CalloutFrame,
@@ -75,12 +79,13 @@ static NTSTATUS PspCallOnNewStack(KE_STACK_ROUTINE *Callout, PVOID Parameter)
                         .StackLimit = Thread->StackLimit,
                         .Routine = Callout,
                         .Parameter = Parameter};
-    PVOID Stack;
+    PVOID Stack = NULL;
 
     Frame.Depth = Frame.Outer != NULL ? Frame.Outer->Depth + 1 : 1;
     if (Frame.Depth > MAXIMUM_DEPTH)
         return STATUS_STACK_OVERFLOW;
-    Stack = MmCreateKernelStack(KERNEL_LARGE_STACK_SIZE / PAGE_SIZE);
+    if (!ExFailsOnPurpose(Caller, KERNEL_LARGE_STACK_SIZE, STACK_TAG))
+        Stack = MmCreateKernelStack(KERNEL_LARGE_STACK_SIZE / PAGE_SIZE);
     if (Stack == NULL)
         return STATUS_NO_MEMORY;
     Frame.Irql = KiRaiseIrql(DISPATCH_LEVEL);
@@ -100,6 +105,22 @@ static BOOLEAN PspIsOnDpcStack(VOID)
     return KiGetIrql() >= DISPATCH_LEVEL && KeGetCurrentPrcb()->DpcActive;
 }
 
+static NTSTATUS PspExpand(KE_STACK_ROUTINE *Callout, PVOID Parameter, SIZE_T Size, BOOLEAN Wait,
+                          ULONG_PTR Caller)
+{
+    ASSERT_IRQL_AT_MOST(DISPATCH_LEVEL);
+    if (Size > MAXIMUM_EXPANSION_SIZE)
+        return STATUS_INVALID_PARAMETER_3;
+    if (Wait && KiGetIrql() >= DISPATCH_LEVEL)
+        return STATUS_INVALID_PARAMETER_4;
+    if (PspRemainingStack() >= Size + MARGIN) {
+        Callout(Parameter);
+        return STATUS_SUCCESS;
+    }
+    return PspIsOnDpcStack() ? STATUS_STACK_OVERFLOW
+                             : PspCallOnNewStack(Callout, Parameter, Caller);
+}
+
 // KeExpandKernelStackAndCalloutEx: calls Callout(Parameter) with at least Size bytes of stack.
 //   Size     at most MAXIMUM_EXPANSION_SIZE.
 //   Wait     whether the routine may wait for memory; FALSE at DISPATCH_LEVEL.
@@ -113,16 +134,7 @@ NTSTATUS NTAPI KeExpandKernelStackAndCalloutEx(KE_STACK_ROUTINE *Callout, PVOID 
 NTSTATUS NTAPI KeExpandKernelStackAndCalloutEx(KE_STACK_ROUTINE *Callout, PVOID Parameter,
                                                SIZE_T Size, BOOLEAN Wait, PVOID Context)
 {
-    ASSERT_IRQL_AT_MOST(DISPATCH_LEVEL);
-    if (Size > MAXIMUM_EXPANSION_SIZE)
-        return STATUS_INVALID_PARAMETER_3;
-    if (Wait && KiGetIrql() >= DISPATCH_LEVEL)
-        return STATUS_INVALID_PARAMETER_4;
-    if (PspRemainingStack() >= Size + MARGIN) {
-        Callout(Parameter);
-        return STATUS_SUCCESS;
-    }
-    return PspIsOnDpcStack() ? STATUS_STACK_OVERFLOW : PspCallOnNewStack(Callout, Parameter);
+    return PspExpand(Callout, Parameter, Size, Wait, KiReturnAddress());
 }
 EXPORT(KeExpandKernelStackAndCalloutEx, DISPATCH_LEVEL,
        "WDK ntddk.h KeExpandKernelStackAndCalloutEx");
@@ -134,8 +146,7 @@ NTSTATUS NTAPI KeExpandKernelStackAndCallout(KE_STACK_ROUTINE *Callout, PVOID Pa
 NTSTATUS NTAPI KeExpandKernelStackAndCallout(KE_STACK_ROUTINE *Callout, PVOID Parameter,
                                              SIZE_T Size)
 {
-    return KeExpandKernelStackAndCalloutEx(Callout, Parameter, Size, KiGetIrql() < DISPATCH_LEVEL,
-                                           NULL);
+    return PspExpand(Callout, Parameter, Size, KiGetIrql() < DISPATCH_LEVEL, KiReturnAddress());
 }
 EXPORT(KeExpandKernelStackAndCallout, APC_LEVEL, "WDK ntddk.h KeExpandKernelStackAndCallout");
 

@@ -2,7 +2,7 @@
 // Every request fails: each routine that needs memory says so, and the driver goes on
 // Status: 0
 // Options: --options /FAULTS=10000
-// Says: 10 routines said that there is no memory
+// Says: 12 routines said that there is no memory
 #include "broken.h"
 
 #include <lkddk.h>
@@ -16,6 +16,13 @@ NTKERNELAPI NTSTATUS NTAPI ObOpenObjectByPointer(PVOID Object, ULONG Attributes,
                                                  PACCESS_STATE AccessState, ACCESS_MASK Access,
                                                  POBJECT_TYPE Type, KPROCESSOR_MODE Mode,
                                                  PHANDLE Handle);
+
+typedef VOID NTAPI CALLOUT(PVOID Parameter);
+NTKERNELAPI NTSTATUS NTAPI KeExpandKernelStackAndCallout(CALLOUT Callout, PVOID Parameter,
+                                                         SIZE_T Size);
+NTKERNELAPI NTSTATUS NTAPI KeExpandKernelStackAndCalloutEx(CALLOUT Callout, PVOID Parameter,
+                                                           SIZE_T Size, BOOLEAN Wait,
+                                                           PVOID Context);
 
 #define HANDLES 4096u // more than the table holds
 
@@ -80,6 +87,26 @@ static VOID HandlesOfTheThread(VOID)
         ZwClose(Handles[Count]);
 }
 
+// Neither calls the routine.
+static VOID NTAPI CountCall(PVOID Calls)
+{
+    ++*(PULONG)Calls;
+}
+
+static VOID Stacks(VOID)
+{
+    ULONG Calls = 0;
+    KIRQL OldIrql;
+    NTSTATUS Status;
+
+    Status = KeExpandKernelStackAndCallout(CountCall, &Calls, 48 * 1024);
+    Note("KeExpandKernelStackAndCallout", Status == STATUS_NO_MEMORY && Calls == 0);
+    KeRaiseIrql(DISPATCH_LEVEL, &OldIrql);
+    Status = KeExpandKernelStackAndCalloutEx(CountCall, &Calls, 48 * 1024, FALSE, NULL);
+    KeLowerIrql(OldIrql);
+    Note("KeExpandKernelStackAndCalloutEx", Status == STATUS_NO_MEMORY && Calls == 0);
+}
+
 BREAK
 {
     ULONG Resolution = ExSetTimerResolution(0, FALSE);
@@ -92,6 +119,7 @@ BREAK
     NOTHING_OF(IoAllocateWorkItem((PDEVICE_OBJECT)&Said));
     Note("ExSetTimerResolution", ExSetTimerResolution(10000, TRUE) == Resolution);
     Callbacks();
+    Stacks();
     HandlesOfTheThread();
     DbgPrint("%u routines said that there is no memory\n", Said);
     return STATUS_SUCCESS;
