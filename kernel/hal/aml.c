@@ -31,7 +31,6 @@
 // test_hal_aml.c, fuzz_hal_aml.c, and QEMU's tables in tests/system/test_routing.py.
 #include "amlp.h"
 
-#define MAX_DEPTH 18u
 #define MAX_STEPS 100000u
 #define MAX_TOTAL 1000000u
 

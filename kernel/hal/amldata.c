@@ -140,9 +140,15 @@ static AML_ARRAY *INIT_CODE AmlOwnArray(AML_VALUE *Variable)
 static AML_TARGET INIT_CODE AmlIndexTarget(AML_READER *Reader, AML_FRAME *Frame)
 {
     AML_TARGET Target = {NULL, AML_NOWHERE, TRUE, NULL, 0};
+    if (Aml.Failed || Aml.Depth == MAX_DEPTH) {
+        Aml.Failed = TRUE;
+        return Target;
+    }
+    Aml.Depth++;
     AML_TARGET Source = AmlTarget(Reader, Frame);
     AML_VALUE Index = AmlTerm(Reader, Frame);
     AmlTarget(Reader, Frame);
+    Aml.Depth--;
     if (Source.Variable != NULL && Source.Variable < Frame->Local + LOCALS &&
         Index.Kind == AmlInteger) {
         Target.Package = Source.Variable;

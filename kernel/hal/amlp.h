@@ -20,6 +20,7 @@
 
 #define LOCALS    8u
 #define ARGUMENTS 7u
+#define MAX_DEPTH 18u // of blocks, calls and operands within each other, which are on the stack
 
 typedef struct _AML_READER {
     const UCHAR *At, *End;

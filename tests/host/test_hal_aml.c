@@ -7,6 +7,7 @@
 #include "aml_machine.h"
 
 #include <cmocka.h>
+#include <pthread.h>
 
 static UCHAR Code[4096];
 static ULONG At;
@@ -657,6 +658,33 @@ static void a_loop_or_call_without_end_ends(void **state)
     assert_int_equal(HalQueryPciLine(0, 3, 0), 11);
 }
 
+static void *finish_there(void *argument)
+{
+    finish();
+    return NULL;
+}
+
+// Index (Index (Index (..., as the target of a Store, on a stack that has no room for all of them.
+static void targets_within_each_other_end(void **state)
+{
+    pthread_attr_t attributes;
+    pthread_t thread;
+    add_function(0, 3, 1, 0);
+    begin_root("PCI0");
+    begin_method("_PRT", 0);
+    BYTES(0x70, 0x00);
+    for (int i = 0; i < 3500; i++)
+        BYTES(0x88);
+    end();
+    end_root();
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, 0x40000);
+    assert_int_equal(pthread_create(&thread, &attributes, finish_there, NULL), 0);
+    pthread_join(thread, NULL);
+    pthread_attr_destroy(&attributes);
+    assert_int_equal(HalQueryPciLine(0, 3, 0), 11);
+}
+
 static void make_example(void)
 {
     empty(NULL);
@@ -716,6 +744,7 @@ int main(void)
         TEST(an_argument_may_take_the_methods_name),
         TEST(what_is_not_understood_takes_only_its_block_along),
         TEST(a_loop_or_call_without_end_ends),
+        TEST(targets_within_each_other_end),
         TEST(code_cut_off_anywhere_is_right_or_nothing),
         TEST(damage_anywhere_does_no_harm),
     };
