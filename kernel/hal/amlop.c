@@ -182,7 +182,9 @@ static VOID INIT_CODE AmlStoreAll(const AML_GATHERED *Operands, AML_VALUE Value)
         AmlStore(Operands->Target[i], Value);
 }
 
-static AML_VALUE INIT_CODE AmlOperate(UCHAR Code, const AML_GATHERED *Operands)
+// This and AmlOperateWindow are not inline: what they need of the stack would be there while
+// operands are evaluated, eighteen within each other.
+static DECLSPEC_NOINLINE AML_VALUE INIT_CODE AmlOperate(UCHAR Code, const AML_GATHERED *Operands)
 {
     const AML_VALUE *a = &Operands->Value[0], *b = &Operands->Value[Operands->Values > 1];
     AML_VALUE Value = AML_NOTHING;
@@ -204,7 +206,8 @@ static AML_VALUE INIT_CODE AmlOperate(UCHAR Code, const AML_GATHERED *Operands)
     return Value;
 }
 
-static VOID INIT_CODE AmlOperateWindow(UCHAR Code, const AML_GATHERED *Operands, AML_FRAME *Frame)
+static DECLSPEC_NOINLINE VOID INIT_CODE AmlOperateWindow(UCHAR Code, const AML_GATHERED *Operands,
+                                                         AML_FRAME *Frame)
 {
     static const UCHAR Bits[] = {32, 16, 8, 1, 0, 64}; // from AmlOpCreateDWordField on
     AmlOpenWindow(Operands->Window, Bits[Code - AmlOpCreateDWordField],
