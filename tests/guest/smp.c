@@ -517,37 +517,57 @@ static VOID ApcReachesAThreadThatRunsElsewhere(VOID)
 }
 
 // ---- exclusion ----------------------------------------------------------------------------------
-#define INCREMENTS 5000
+// A queued lock goes to whoever has waited longest. Where the host runs fewer processors at a time
+// than the machine has, that one may have to wait for the host at every turn, while the others
+// spin. So there are so many turns for all of them together, however many they are.
+#define INCREMENTS 2500 // by each processor
+#define TURNS      2000
 static KSPIN_LOCK Lock, QueuedLock;
 static ULONG Guarded, QueuedGuarded;
+static volatile LONG Arrived, Turns;
 static KTIMER Timers[MAX_PROCESSORS];
 
 static VOID IncrementUnderLock(ULONG Number)
 {
     UNREFERENCED_PARAMETER(Number);
     for (ULONG i = 0; i < INCREMENTS; i++) {
-        KLOCK_QUEUE_HANDLE Handle;
         KIRQL OldIrql;
-        if (i % 2 == 0) {
-            KeAcquireSpinLock(&Lock, &OldIrql);
-            Guarded++;
-            KeReleaseSpinLock(&Lock, OldIrql);
-        } else {
-            KeAcquireInStackQueuedSpinLock(&QueuedLock, &Handle);
-            QueuedGuarded++;
-            KeReleaseInStackQueuedSpinLock(&Handle);
-        }
+        KeAcquireSpinLock(&Lock, &OldIrql);
+        Guarded++;
+        KeReleaseSpinLock(&Lock, OldIrql);
     }
 }
 
 static VOID SpinLockExcludesOtherProcessors(VOID)
 {
     KeInitializeSpinLock(&Lock);
-    KeInitializeSpinLock(&QueuedLock);
-    Guarded = QueuedGuarded = 0;
+    Guarded = 0;
     OnEveryProcessor(IncrementUnderLock);
-    CHECK_EQUAL(QueuedGuarded, INCREMENTS / 2 * Processors());
-    CHECK_EQUAL(Guarded, INCREMENTS / 2 * Processors());
+    CHECK_EQUAL(Guarded, INCREMENTS * Processors());
+}
+
+static VOID TakeTurns(ULONG Number)
+{
+    UNREFERENCED_PARAMETER(Number);
+    InterlockedIncrement(&Arrived);
+    while ((ULONG)Arrived < Processors())
+        YieldProcessor();
+    while (Turns < TURNS) {
+        KLOCK_QUEUE_HANDLE Handle;
+        KeAcquireInStackQueuedSpinLock(&QueuedLock, &Handle);
+        QueuedGuarded++;
+        KeReleaseInStackQueuedSpinLock(&Handle);
+        InterlockedIncrement(&Turns);
+    }
+}
+
+static VOID QueuedSpinLockExcludesOtherProcessors(VOID)
+{
+    KeInitializeSpinLock(&QueuedLock);
+    QueuedGuarded = 0;
+    Arrived = Turns = 0;
+    OnEveryProcessor(TakeTurns);
+    CHECK_EQUAL(QueuedGuarded, (ULONG)Turns);
 }
 
 static VOID SetAndWait(ULONG Number)
@@ -649,6 +669,7 @@ static const GUEST_CASE Cases[] = {
     {"time never goes back from one processor to the next", TimeNeverGoesBackBetweenProcessors},
     {"an APC reaches a thread that runs elsewhere", ApcReachesAThreadThatRunsElsewhere},
     {"spin locks exclude other processors", SpinLockExcludesOtherProcessors},
+    {"queued spin locks exclude other processors", QueuedSpinLockExcludesOtherProcessors},
     {"timers expire on every processor", TimersExpireOnEveryProcessor},
     {"who waits for a lock with interrupts off serves calls", WhoWaitsForALockServesCalls},
 };
