@@ -11,6 +11,10 @@
 // that is populated sets aside pages for the entries of the next few below it, which stay whole:
 // there are runs of about 16 MiB then.
 //
+// Who asks for a page's state takes no lock. So a chunk's database pages are zeroes before they are
+// mapped, and the first, which says that the chunk is populated, is mapped last; an entry of zeroes
+// is that of no RAM, or of a page that the RAM table still knows about (MiQueryPageState).
+//
 // While a contiguous run is being taken (mm/run.c) its pages go to the taker instead: no page for
 // entries can come out of the run itself.
 //
@@ -67,8 +71,8 @@ static BOOLEAN MiMapDatabasePage(ULONG_PTR Address, MI_CHUNK_SUPPLY *Supply)
     PFN_NUMBER Page = MiSupplyChunkPage(Supply);
     if (Page == MM_NO_PAGE)
         return FALSE;
+    MiZeroPage(Page);
     MiMapPages((PVOID)Address, Page, 1, MM_READ | MM_WRITE, MmCached);
-    memset((PVOID)Address, 0, PAGE_SIZE);
     MiPfnPages++;
     return TRUE;
 }
@@ -143,7 +147,7 @@ static BOOLEAN MiPopulateChunk(PFN_NUMBER Chunk, BOOLEAN Foreign)
 
     if (Foreign ? MiFreeList.Count < MI_FOREIGN_PAGES : Own < MI_CHUNK_MINIMUM)
         return FALSE;
-    for (ULONG i = 0; i < MI_CHUNK_DATABASE_PAGES; i++)
+    for (ULONG i = MI_CHUNK_DATABASE_PAGES; i-- != 0;)
         if (!MiMapDatabasePage(Address + i * PAGE_SIZE, &Supply))
             KiBugCheck(NO_PAGES_AVAILABLE, Chunk, Own, MiFreeList.Count, 0, NULL,
                        "A chunk of RAM could not hold its own page descriptions.");

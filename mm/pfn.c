@@ -111,9 +111,11 @@ BOOLEAN MiIsInDatabase(PFN_NUMBER Page)
     return Page <= MiHighestPage && MiIsChunkPopulated(MI_CHUNK_OF(Page));
 }
 
+// Another processor may be entering the chunk's pages.
 MI_PAGE_STATE MiQueryPageState(PFN_NUMBER Page)
 {
-    return MiIsInDatabase(Page) ? (MI_PAGE_STATE)MiPfn(Page)->u3.State : MiRamState(Page);
+    MI_PAGE_STATE State = MiIsInDatabase(Page) ? (MI_PAGE_STATE)MiPfn(Page)->u3.State : MiPageNone;
+    return State != MiPageNone ? State : MiRamState(Page);
 }
 
 #define STATE_BIT(State) (1u << (State))
@@ -129,8 +131,8 @@ static ULONG MiStatesInChunk(PFN_NUMBER First, PFN_NUMBER End)
                 States |= STATE_BIT(State);
         return States;
     }
-    for (const MMPFN *Pfn = MiPfn(First); Pfn != MiPfn(End); Pfn++)
-        States |= STATE_BIT(Pfn->u3.State);
+    for (; First != End; First++)
+        States |= STATE_BIT(MiQueryPageState(First));
     return States & ~STATE_BIT(MiPageNone);
 }
 

@@ -30,6 +30,7 @@ static UCHAR *database;
 static unsigned char *mapped; // one for each page of the database
 static LOADER_BLOCK *block;
 static ULONG zeroed_pages;
+static PFN_NUMBER zeroed_last;
 
 // ---- what mm/pte.c and mm/system.c do -----------------------------------------------------------
 static SIZE_T database_page(const VOID *Address)
@@ -61,6 +62,19 @@ BOOLEAN MiEnsureTables(ULONG_PTR Address, MI_SUPPLY_ROUTINE *Supply, PVOID Conte
     return TRUE;
 }
 
+// What a processor without the lock sees of a chunk that is being populated.
+static void look_at_chunk(PFN_NUMBER first)
+{
+    PFN_NUMBER found;
+    for (ULONG i = 0; MiIsChunkPopulated(MI_CHUNK_OF(first)) && i < MI_CHUNK_DATABASE_PAGES; i++)
+        assert_true(mapped[database_page(MiPfn(first)) + i]);
+    for (PFN_NUMBER page = first; page < first + MI_CHUNK_PAGES; page++) {
+        assert_int_equal(MiQueryPageState(page), MiRamState(page));
+        assert_int_equal(MiQueryPages(page, 1, &found) == MiPageNone,
+                         page > MiHighestPage || MiRamState(page) == MiPageNone);
+    }
+}
+
 VOID MiMapPages(PVOID Base, PFN_NUMBER Page, SIZE_T Pages, ULONG Protection,
                 MEMORY_CACHING_TYPE Cache)
 {
@@ -68,11 +82,15 @@ VOID MiMapPages(PVOID Base, PFN_NUMBER Page, SIZE_T Pages, ULONG Protection,
     assert_false(mapped[database_page(Base)]);
     assert_int_equal(MiRamState(Page), MiPageFree);
     mapped[database_page(Base)] = 1;
+    if (Page != zeroed_last)
+        memset(Base, 0xA5, PAGE_SIZE);
+    look_at_chunk(database_page(Base) / MI_CHUNK_DATABASE_PAGES * MI_CHUNK_PAGES);
 }
 
 VOID MiZeroPage(PFN_NUMBER Page)
 {
     zeroed_pages++;
+    zeroed_last = Page;
 }
 
 BOOLEAN MiQueryMapping(ULONG_PTR Address, MI_MAPPING *Mapping)
@@ -307,6 +325,7 @@ static void zeroed_pages_are_zeroed_once(void **state)
 {
     add_pc(MIB(16));
     boot("");
+    zeroed_pages = 0;
     assert_int_equal(MmZeroFreePages(10), 10);
     assert_int_equal(zeroed_pages, 10);
     assert_int_equal(MiCountPages(MiPageZeroed), 10);
