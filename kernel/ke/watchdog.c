@@ -13,6 +13,9 @@
 // some DPC gets nothing else done, whether or not a thread ran for a moment in between. So are
 // service routines: a DPC between two of them would hide a storm (interrupt.c).
 //
+// Ticks below DISPATCH_LEVEL are counted, too: who waits for a reader-writer lock asks whether the
+// other processors have been there (rwlock.c).
+//
 // The count is of ticks that really came: an emulator that gets no time from its host delivers
 // none. So a limit in ticks is one of the guest's own running.
 //
