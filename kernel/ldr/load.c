@@ -19,8 +19,8 @@
 #include "ldrp.h"
 
 // DPCs and work items that queue others are awaited so often at unload, and no less than so long.
-#define AWAITED_ROUNDS 100u
-#define AWAITED_TIME   10000000u // 100 ns units
+#define AWAITED_ROUNDS 1000u
+#define AWAITED_TIME   20000000u // 100 ns units
 
 #define AWAITING_PRIORITY LOW_REALTIME_PRIORITY // above all who run work items
 

@@ -10,7 +10,7 @@ static PIO_WORKITEM Item;
 static volatile LONG Begun;
 static volatile LONG Items; // times the work item has run
 
-#define ITEMS 4
+#define ITEMS 150 // far from endless, however slow each
 #define HOPS  64
 
 static KDPC Hop[2];
@@ -48,7 +48,7 @@ static DRIVER_UNLOAD LeaveCallsBehind;
 
 static VOID NTAPI RunLastItem(PDEVICE_OBJECT DeviceObject, PVOID Context)
 {
-    LARGE_INTEGER Moment = {.QuadPart = -20000};
+    LARGE_INTEGER Moment = {.QuadPart = -100000};
 
     UNREFERENCED_PARAMETER(DeviceObject);
     KeDelayExecutionThread(KernelMode, FALSE, &Moment); // long enough for the driver to be gone
@@ -73,7 +73,7 @@ static VOID NTAPI RunLastDpc(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Ar
     Begun = TRUE;
     for (ULONG i = 0; i < 1000 && Items == 0; i++)
         KeStallExecutionProcessor(50);
-    if (Items != 0)
+    if (Items == ITEMS - 2)
         DbgPrint("the last DPC has run\n");
     IoQueueWorkItem(Item, RunLastItem, DelayedWorkQueue, Item);
 }
