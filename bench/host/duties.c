@@ -16,8 +16,8 @@
 //              of the allocator's.
 //
 // The last has the pool's duties but for tags, counts, several threads, and giving back. So what
-// bench/mallocs.py prints of these is a floor: the bare one is as fast as the best allocator, and
-// the difference is what no skill takes away. Most of it is memory: for a record and a guard, a
+// bench/mallocs.py prints of these is a floor: the bare one is about as fast as the best allocator,
+// and what each duty adds to it is added to any. Most of it is memory: for a record and a guard, a
 // free waits for two lines more.
 #include <stdint.h>
 #include <stdlib.h>
