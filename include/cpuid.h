@@ -16,3 +16,21 @@ FORCEINLINE ULONG KiCpuidRegister(ULONG Leaf, ULONG Register)
     KiCpuid(Leaf, 0, Registers);
     return Registers[Register];
 }
+
+// ---- long mode and no-execute -------------------------------------------------------------------
+#define MSR_EFER        0xC0000080u
+#define EFER_NXE        0x800u
+#define CPUID_NX        (1u << 20) // leaf 0x80000001, EDX
+#define CPUID_LONG_MODE (1u << 29)
+
+// EFER exists where one of them does.
+FORCEINLINE BOOLEAN KiHasEfer(VOID)
+{
+    return (KiCpuidRegister(0x80000001u, CpuidEdx) & (CPUID_NX | CPUID_LONG_MODE)) != 0;
+}
+
+FORCEINLINE BOOLEAN KiNoExecuteIsOn(VOID)
+{
+    return (KiCpuidRegister(0x80000001u, CpuidEdx) & CPUID_NX) != 0 &&
+           (KiReadMsr(MSR_EFER) & EFER_NXE) != 0;
+}

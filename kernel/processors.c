@@ -36,11 +36,9 @@
 #define IDLE_STACK_PAGES    6u
 #define ANSWER_MICROSECONDS 5000000u // an emulator's processors may be kept waiting by its host
 #define PROCESSOR_TAG       0x7250654Bu // "KePr"
-#define MSR_EFER            0xC0000080u
 #define EFER_ACTIVE         0x400u      // the processor's own: long mode is in use
 #define CR4_PAE             0x20u
 #define CR4_PGE             0x80u
-#define CPUID_EFER          0x20100000u // long mode or no-execute
 
 // What the new processor is to become, and how far it is.
 typedef struct _KI_NEWCOMER {
@@ -99,11 +97,6 @@ static BOOLEAN INIT_CODE KiPrepareNewcomer(KI_NEWCOMER *Newcomer, ULONG Number)
     PsAdoptIdleThread(Thread);
     MmInitializeProcessor(Newcomer->Prcb);
     return ExInitializePoolProcessor(Newcomer->Prcb);
-}
-
-static BOOLEAN INIT_CODE KiHasEfer(VOID)
-{
-    return (KiCpuidRegister(0x80000001, CpuidEdx) & CPUID_EFER) != 0;
 }
 
 // Control registers as they are here. The rest of CR4 comes later: not all of it is allowed before

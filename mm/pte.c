@@ -29,8 +29,6 @@
 #include "mi.h"
 
 #define MSR_PAT  0x277u
-#define MSR_EFER 0xC0000080u
-#define EFER_NXE 0x800ull
 #define CR0_WP   0x10000u
 #define CR4_PGE  0x80u
 #define CR4_UMIP 0x800u
@@ -80,12 +78,6 @@ VOID INIT_CODE MiEnableProcessorFeatures(VOID)
     MiProgramPat();
 }
 
-static BOOLEAN INIT_CODE MiNoExecuteIsOn(VOID)
-{
-    return (KiCpuidRegister(0x80000001u, CpuidEdx) & 1u << 20) != 0 &&
-           (KiReadMsr(MSR_EFER) & EFER_NXE) != 0;
-}
-
 // Bits of a physical address. Processors that do not say have 36 where they have PSE-36, and QEMU's
 // that have PAE alone take 32.
 static ULONG INIT_CODE MiPhysicalWidth(VOID)
@@ -100,7 +92,7 @@ VOID INIT_CODE MiInitializePageTables(VOID)
 {
     ULONG Width = MiPhysicalWidth();
     MiEnableProcessorFeatures();
-    MiNoExecute = MiNoExecuteIsOn() ? PTE_NX : 0;
+    MiNoExecute = KiNoExecuteIsOn() ? PTE_NX : 0;
     MiGlobal = KiCpuidRegister(1, CpuidEdx) & 1u << 13 ? PTE_GLOBAL : 0;
     ULONG64 Limit = 1ull << (Width - PAGE_SHIFT); // i386 has no number for as many pages
     MiPhysicalLimit = Limit < MM_NO_PAGE ? (PFN_NUMBER)Limit : MM_NO_PAGE;

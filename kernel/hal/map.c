@@ -23,10 +23,6 @@
 #define PTE_GLOBAL        0x100ull
 #define PTE_NO_EXECUTE    (1ull << 63)
 
-#define MSR_EFER 0xC0000080u
-#define EFER_NXE 0x800u
-#define CPUID_NX (1u << 20)
-
 static ULONG HalpRegionBitmap[REGION_PAGES / 32];
 static HALP_LOCK HalpRegionLock;
 static BOOLEAN HalpRegionReady;
@@ -54,11 +50,6 @@ static ULONG64 HalpQueryPhysicalLimit(VOID)
     return 1ull << (Bits != 0 ? Bits : 36);
 }
 
-static BOOLEAN HalpNoExecuteWorks(VOID)
-{
-    return (KiCpuidRegister(0x80000001, CpuidEdx) & CPUID_NX) && (KiReadMsr(MSR_EFER) & EFER_NXE);
-}
-
 // What is never handed out: VGA's text, the shared user data page, mm's own page, and the last one,
 // so that no mapping ends at address 0.
 static VOID HalpPrepareRegion(VOID)
@@ -74,7 +65,7 @@ static VOID HalpPrepareRegion(VOID)
         HalpMarkPages((ULONG)(Shared / PAGE_SIZE), 1, TRUE);
     HalpPhysicalLimit = HalpQueryPhysicalLimit();
     HalpPteBits = PTE_VALID | PTE_WRITE | PTE_ACCESSED | PTE_DIRTY | PTE_GLOBAL;
-    if (HalpNoExecuteWorks())
+    if (KiNoExecuteIsOn())
         HalpPteBits |= PTE_NO_EXECUTE;
     HalpRegionReady = TRUE;
 }

@@ -17,8 +17,6 @@
 #define CR0_BASIS  0x80000001u  // protected mode and paging
 #define CR4_FIXED  0xFF021020u  // PAE, LA57, PCIDE: how page tables are read; and what is reserved
 #define CR4_SMAP   0x200000u
-#define MSR_EFER   0xC0000080u
-#define CPUID_NX   (1u << 20)
 #define DR6_CLEAR  0xFFFF0FF0u  // no condition; the bits that are always set
 #define DR7_CLEAR  0x400u
 #define TRAP_PAGE_FAULT 14u
@@ -36,12 +34,6 @@ KD_STOPPED *KdpStoppedHere;
 static BOOLEAN KdpHasExtended(VOID)
 {
     return (KiCpuidRegister(1, CpuidEdx) & CPUID_FXSR) != 0;
-}
-
-// EFER exists where long mode or no-execute do.
-static BOOLEAN KdpHasEfer(VOID)
-{
-    return (KiCpuidRegister(0x80000001, CpuidEdx) & CPUID_NX) != 0;
 }
 
 // ---- stopping and going on ----------------------------------------------------------------------
@@ -137,7 +129,7 @@ static ULONG64 KdpReadCommon(const KD_STOPPED *Stopped, ULONG Special)
     case SpecialCr2: return Stopped->Cr2;
     case SpecialCr3: return KiReadCr3();
     case SpecialCr4: return Stopped->Cr4;
-    case SpecialEfer: return KdpHasEfer() ? KiReadMsr(MSR_EFER) : 0;
+    case SpecialEfer: return KiHasEfer() ? KiReadMsr(MSR_EFER) : 0;
     case SpecialDr6: return Stopped->DebugStatus;
     case SpecialDr7: return GdbDebugRegisters.Control | DR7_CLEAR;
     default: return KdpReadSpecial(Stopped, Special);
