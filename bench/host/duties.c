@@ -54,6 +54,13 @@ static RECORD record[HEAP_BYTES / 64];
 static char large[LARGE_BYTES];
 static size_t large_used;
 
+// The place of a block's record among those of its page, times 2^32; what is below is less than the
+// reciprocal exactly where a block begins.
+static inline uint64_t number_of(const PAGE *of, uintptr_t offset)
+{
+    return (uint64_t)of->reciprocal * (offset % PAGE_BYTES);
+}
+
 // ---- free blocks -------------------------------------------------------------------------------
 #if DUTY >= 3
 static SLOT slot[POOL_CLASSES][DEPTH];
@@ -80,7 +87,7 @@ static RECORD *record_of(const char *block)
 {
     uintptr_t offset = OFFSET_OF(block);
     const PAGE *of = &page[offset >> POOL_PAGE_SHIFT];
-    return &record[of->records + ((uint64_t)of->reciprocal * (offset % PAGE_BYTES) >> 32)];
+    return &record[of->records + (number_of(of, offset) >> 32)];
 }
 
 static inline int is_empty(unsigned class)
@@ -166,10 +173,10 @@ void free(void *block)
     unsigned class = of->class;
     RECORD *found = NULL;
     if (DUTY >= 1) {
-        uint64_t product = (uint64_t)of->reciprocal * (offset % PAGE_BYTES);
-        found = &record[of->records + (product >> 32)];
+        uint64_t number = number_of(of, offset);
+        found = &record[of->records + (number >> 32)];
         RECORD was = *found;
-        if (UNLIKELY((uint32_t)product >= of->reciprocal) || UNLIKELY(was.size == 0))
+        if (UNLIKELY((uint32_t)number >= of->reciprocal) || UNLIKELY(was.size == 0))
             abort();
         if (DUTY >= 2 &&
             UNLIKELY(*(guard_word *)((char *)block + was.size) != GUARD_OF(block)))

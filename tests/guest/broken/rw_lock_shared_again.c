@@ -3,13 +3,9 @@
 // Options: --smp 2
 // Says: processor 0 waits for 0x
 // Says: shares that stay: they are its own, or those of processors that wait
-#include "broken.h"
+#include "rw_lock.h"
 
-NTKERNELAPI KIRQL NTAPI ExAcquireSpinLockExclusive(volatile LONG *SpinLock);
-NTKERNELAPI KIRQL NTAPI ExAcquireSpinLockShared(volatile LONG *SpinLock);
-NTKERNELAPI VOID NTAPI ExReleaseSpinLockExclusive(volatile LONG *SpinLock, KIRQL OldIrql);
-
-static volatile LONG Lock, Shared;
+static volatile LONG Shared;
 
 static VOID NTAPI TakeAll(PVOID Context)
 {

@@ -2,12 +2,7 @@
 // IR-71: a processor that shares a reader-writer spin lock acquires all of it, and waits for itself
 // Options: --smp 4
 // Says: of which its own processor has a share: it waits for itself.
-#include "broken.h"
-
-NTKERNELAPI VOID NTAPI ExAcquireSpinLockSharedAtDpcLevel(volatile LONG *SpinLock);
-NTKERNELAPI VOID NTAPI ExAcquireSpinLockExclusiveAtDpcLevel(volatile LONG *SpinLock);
-
-static volatile LONG Lock;
+#include "rw_lock.h"
 
 BREAK
 {
@@ -15,7 +10,7 @@ BREAK
 
     KeRaiseIrql(DISPATCH_LEVEL, &OldIrql);
     ExAcquireSpinLockSharedAtDpcLevel(&Lock);
-    Expect(0x0F, (ULONG_PTR)&Lock, 0x80000001u | KeGetCurrentProcessorNumber() << 24, 0, IN_DRIVER);
+    Expect(0x0F, (ULONG_PTR)&Lock, WANTED_HERE | 1, 0, IN_DRIVER);
     ExAcquireSpinLockExclusiveAtDpcLevel(&Lock);
     return STATUS_SUCCESS;
 }
